@@ -1,0 +1,109 @@
+//! Every syntax that names a secret, translated to one type: [`Reference`].
+//!
+//! The first step of the pipeline. Pure: parsing never asks the environment, a file or a store.
+
+#![forbid(unsafe_code)]
+
+use strongroom_secret::{RemoteKey, Version};
+
+/// The kind of store that a reference names (the PROVIDER of the canonical URI).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ProviderKind {
+    /// `aws-sm`: AWS Secrets Manager.
+    AwsSecretsManager,
+    /// `aws-ssm`: AWS Systems Manager Parameter Store.
+    AwsParameterStore,
+    /// `gcp-sm`: Google Secret Manager.
+    GoogleSecretManager,
+    /// `azure-kv`: Azure Key Vault.
+    AzureKeyVault,
+    /// `vault`: HashiCorp Vault or OpenBao.
+    Vault,
+    /// `kubernetes`: Secrets of a cluster.
+    Kubernetes,
+    /// `webhook`: an HTTP endpoint of the user's own.
+    Webhook,
+    /// `file`: files on this machine.
+    File,
+    /// `env`: this process's environment.
+    Environment,
+    /// `fake`: values written in the settings, for tests.
+    Fake,
+    /// `strongroom`: the built-in store.
+    Strongroom,
+}
+
+/// How the stored bytes become the value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Decode {
+    /// As they are.
+    #[default]
+    None,
+    /// Standard base64.
+    Base64,
+    /// URL-safe base64.
+    Base64Url,
+    /// Base64 where it is base64, else as they are.
+    Auto,
+}
+
+/// The language that a property is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Language {
+    /// tidwall/gjson's paths, the default.
+    #[default]
+    Gjson,
+    /// RFC 9535.
+    Jsonpath,
+    /// jmespath.org.
+    Jmespath,
+}
+
+/// Where a value lives and how it is shaped: the canonical form that every syntax translates to.
+///
+/// Written `sr://PROVIDER[@STORE]/KEY[?version=…&stage=…&decode=…&select=…&optional&default=…&region=…][#PROPERTY]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reference {
+    /// The kind of store.
+    pub provider: ProviderKind,
+    /// A store's name in the configuration; the ambient settings when absent.
+    pub store: Option<String>,
+    /// The store's own name for the secret, and which version of it.
+    pub key: RemoteKey,
+    /// How the value is decoded, after selection (as ESO's `decodingStrategy`).
+    pub decode: Decode,
+    /// The language of `property`.
+    pub language: Language,
+    /// Which part of the value; all of it when absent.
+    pub property: Option<String>,
+    /// Whether the consumer can do without it.
+    pub optional: bool,
+    /// What to deliver where the key or property does not exist. Not a secret: it was written beside the reference.
+    pub default: Option<String>,
+    /// A region that wins over the store's own settings: an ARN's.
+    pub region: Option<String>,
+}
+
+impl Reference {
+    /// The current version of `key` in the ambient store of `provider`, whole.
+    pub fn whole(provider: ProviderKind, key: impl Into<String>) -> Self {
+        Self {
+            provider,
+            store: None,
+            key: RemoteKey { name: key.into(), version: None, request: None },
+            decode: Decode::None,
+            language: Language::Gjson,
+            property: None,
+            optional: false,
+            default: None,
+            region: None,
+        }
+    }
+
+    /// The same reference at `version`.
+    #[must_use]
+    pub fn at(mut self, version: Version) -> Self {
+        self.key.version = Some(version);
+        self
+    }
+}

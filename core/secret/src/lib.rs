@@ -1,0 +1,111 @@
+//! Values that cannot be printed, and the words in which stores name them: keys and versions.
+//!
+//! Never does I/O and never formats a value. Everything in the pipeline that carries a secret carries a
+//! [`SecretBytes`].
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// A secret value: arbitrary bytes that nothing can print, compare in variable time or leave behind in memory.
+///
+/// There is no `Display` and no `Serialize` on purpose: whoever needs the bytes calls [`SecretBytes::expose`],
+/// a word that reviewers and the linter search for.
+#[derive(Clone, Default)]
+pub struct SecretBytes(Zeroizing<Vec<u8>>);
+
+impl SecretBytes {
+    /// Takes ownership of the bytes; the caller keeps no copy.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The bytes themselves, at the last step before they leave for a workload.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The value as text, where it is UTF-8; for selection and for the environment.
+    pub fn expose_text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+
+    /// Length in bytes: sizes may be told to people, values may not.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the value has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<String> for SecretBytes {
+    fn from(text: String) -> Self {
+        Self::new(text.into_bytes())
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[redacted]")
+    }
+}
+
+/// One value's address inside one store, in the store's own terms.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RemoteKey {
+    /// The store's name for the secret: an ARN, a path, a resource name.
+    pub name: String,
+    /// Which version; the store's current one when absent.
+    pub version: Option<Version>,
+    /// A JSON body to send so that the store makes the value (Vault's dynamic engines, `>>vault:`); `None` for a
+    /// plain read. Not a secret: it was written beside the reference.
+    pub request: Option<String>,
+}
+
+impl RemoteKey {
+    /// The current version of `name`.
+    pub fn current(name: impl Into<String>) -> Self {
+        Self { name: name.into(), version: None, request: None }
+    }
+
+    /// A given version of `name`.
+    pub fn at(name: impl Into<String>, version: Version) -> Self {
+        Self { name: name.into(), version: Some(version), request: None }
+    }
+}
+
+/// A version as stores tell them apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// An exact version: never changes its value.
+    Id(String),
+    /// A moving name such as `AWSPREVIOUS` or a parameter's label.
+    Stage(String),
+}
+
+/// What was read, and which version it was.
+#[derive(Clone, Debug)]
+pub struct RemoteValue {
+    /// The bytes as the store gave them: text, a JSON object of properties, or binary.
+    pub value: SecretBytes,
+    /// The version that was read, where the store tells it.
+    pub version: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_never_shows_a_value() {
+        let read = RemoteValue { value: SecretBytes::from("canary-7f3a".to_owned()), version: Some("1".to_owned()) };
+        let shown = format!("{read:?} {:#?}", read.value);
+        assert!(!shown.contains("canary"));
+        assert!(shown.contains("[redacted]"));
+    }
+}

@@ -1,0 +1,67 @@
+//! The contract between the pipeline and every store outside: batch first, each key answered by itself.
+//!
+//! A provider is opened for one (store, identity) and knows how its store likes to be asked; retries, deduplication,
+//! coalescing, rate and concurrency belong to `pipeline/resolve`, so a provider never retries by itself (except the
+//! one fresh login after a refused token).
+
+#![forbid(unsafe_code)]
+
+mod meter;
+
+use async_trait::async_trait;
+use strongroom_failure::Failure;
+pub use strongroom_secret::{RemoteKey, RemoteValue, SecretBytes, Version};
+
+pub use crate::meter::{Meter, Outcome};
+
+/// One answer: what was read, or why not. Its [`Failure`] names class, key, store and words; `field` is left to the
+/// caller.
+pub type Answer = Result<RemoteValue, Failure>;
+
+/// One call that a store would be asked, before it is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The store's name for the operation, which is also what must be allowed:
+    /// `secretsmanager:BatchGetSecretValue`, `GET kv/data/app`.
+    pub operation: String,
+    /// Places in the list of keys that the call answers.
+    pub keys: Vec<usize>,
+}
+
+/// How much one store may be asked at once and per second; the defaults come from the store's published quotas.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Calls under way at once.
+    pub concurrency: usize,
+    /// Calls a second in the long run (the token bucket's refill).
+    pub rate: f64,
+    /// Calls that may be made at once after a pause (the token bucket's size).
+    pub burst: usize,
+}
+
+/// A store outside: reads many keys at a time, and answers each of them.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// The store in people's words, for messages: `AWS Secrets Manager (eu-west-1)`.
+    fn describe(&self) -> String;
+
+    /// Which identity would be used, in people's words and without asking the store: `role arn:… from the web identity
+    /// token in /var/run/…`, `token from VAULT_TOKEN`.
+    fn identity(&self) -> String;
+
+    /// How much the store may be asked.
+    fn limits(&self) -> Limits;
+
+    /// Groups `keys` into the fewest calls that the store accepts. Every place appears in exactly one call.
+    /// Pure and cheap: the planner asks it for costs before anything is read.
+    fn plan(&self, keys: &[RemoteKey]) -> Vec<Call>;
+
+    /// Reads `keys` and returns as many answers, in the same order. One bad key spoils only its own answer.
+    /// The pipeline passes the keys of one planned [`Call`]; any other list must be answered as well.
+    async fn read(&self, keys: &[RemoteKey]) -> Vec<Answer>;
+}
+
+/// One call a key, for stores that read one at a time; `operation` names each.
+pub fn one_by_one(keys: &[RemoteKey], operation: impl Fn(&RemoteKey) -> String) -> Vec<Call> {
+    keys.iter().enumerate().map(|(place, key)| Call { operation: operation(key), keys: vec![place] }).collect()
+}
