@@ -1,0 +1,273 @@
+//! The resolver against a scripted store, on a paused clock.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use strongroom_failure::{Class, Failure};
+use strongroom_provider::{Answer, Call, Limits, Provider, RemoteKey, RemoteValue, SecretBytes};
+use strongroom_reference::ProviderKind;
+use strongroom_resolve::{Ask, CacheSettings, Open, Place, Policy, Resolver};
+use tokio::time::Instant;
+
+/// A store whose answers are written down beforehand: what a real one will not give on demand.
+struct Scripted {
+    batch: usize,
+    limits: Limits,
+    delay: Duration,
+    /// For a key, the classes that it fails with before it succeeds.
+    failures: Mutex<HashMap<String, Vec<Class>>>,
+    calls: Mutex<Vec<(Instant, Vec<String>)>>,
+    flight: Mutex<(usize, usize)>,
+}
+
+impl Scripted {
+    fn new(batch: usize) -> Self {
+        Self {
+            batch,
+            limits: Limits { concurrency: 8, rate: 1000.0, burst: 1000 },
+            delay: Duration::from_millis(20),
+            failures: Mutex::default(),
+            calls: Mutex::default(),
+            flight: Mutex::default(),
+        }
+    }
+
+    fn failing(self, key: &str, classes: &[Class]) -> Self {
+        self.failures.lock().unwrap().insert(key.to_owned(), classes.to_vec());
+        self
+    }
+
+    fn calls(&self) -> Vec<Vec<String>> {
+        self.calls.lock().unwrap().iter().map(|(_, keys)| keys.clone()).collect()
+    }
+
+    fn most_in_flight(&self) -> usize {
+        self.flight.lock().unwrap().1
+    }
+
+    fn answer(&self, key: &RemoteKey) -> Answer {
+        let mut failures = self.failures.lock().unwrap();
+        match failures.get_mut(&key.name).filter(|classes| !classes.is_empty()) {
+            Some(classes) => Err(Failure::new(classes.remove(0), "scripted").on_key(&key.name)),
+            None => Ok(RemoteValue { value: SecretBytes::from(key.name.to_uppercase()), version: None }),
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Scripted {
+    fn describe(&self) -> String {
+        "a scripted store".to_owned()
+    }
+
+    fn identity(&self) -> String {
+        "nobody".to_owned()
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn plan(&self, keys: &[RemoteKey]) -> Vec<Call> {
+        let places: Vec<usize> = (0..keys.len()).collect();
+        places.chunks(self.batch).map(|keys| Call { operation: "Read".to_owned(), keys: keys.to_vec() }).collect()
+    }
+
+    async fn read(&self, keys: &[RemoteKey]) -> Vec<Answer> {
+        self.calls.lock().unwrap().push((Instant::now(), keys.iter().map(|key| key.name.clone()).collect()));
+        {
+            let mut flight = self.flight.lock().unwrap();
+            flight.0 += 1;
+            flight.1 = flight.1.max(flight.0);
+        }
+        tokio::time::sleep(self.delay).await;
+        self.flight.lock().unwrap().0 -= 1;
+        keys.iter().map(|key| self.answer(key)).collect()
+    }
+}
+
+struct One(Arc<Scripted>);
+
+impl Open for One {
+    fn open(&self, place: &Place) -> Result<Arc<dyn Provider>, Failure> {
+        match &place.store {
+            Some(store) => Err(Failure::new(Class::Invalid, format!("no store named \"{store}\""))),
+            None => Ok(Arc::clone(&self.0) as Arc<dyn Provider>),
+        }
+    }
+}
+
+fn resolver(store: Scripted, policy: Policy) -> (Arc<Resolver>, Arc<Scripted>) {
+    let store = Arc::new(store);
+    (Arc::new(Resolver::new(Arc::new(One(Arc::clone(&store))), policy)), store)
+}
+
+fn ask(name: &str) -> Ask {
+    let place = Place { provider: ProviderKind::Fake, store: None, region: None };
+    Ask { place, key: RemoteKey::current(name) }
+}
+
+fn asks(names: &[&str]) -> Vec<Ask> {
+    names.iter().map(|name| ask(name)).collect()
+}
+
+fn shown(answers: &[Answer]) -> Vec<String> {
+    let text = |value: &RemoteValue| value.value.expose_text().unwrap_or_default().to_owned();
+    answers.iter().map(|answer| answer.as_ref().map_or_else(|failure| failure.class.reason().to_owned(), text)).collect()
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_asks_are_read_once_and_each_is_answered_in_its_place() {
+    let (resolver, store) = resolver(Scripted::new(20), Policy::default());
+    let answers = resolver.resolve(&asks(&["a", "b", "a", "c", "b"]), soon()).await;
+    assert_eq!(shown(&answers), ["A", "B", "A", "C", "B"]);
+    assert_eq!(store.calls(), [["a", "b", "c"]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_are_as_large_as_the_store_allows_and_in_flight_together() {
+    let (resolver, store) = resolver(Scripted::new(20), Policy::default());
+    let names: Vec<String> = (0..50).map(|number| format!("k{number}")).collect();
+    let start = Instant::now();
+    let answers = resolver.resolve(&names.iter().map(|name| ask(name)).collect::<Vec<_>>(), soon()).await;
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(store.calls().iter().map(Vec::len).collect::<Vec<_>>(), [20, 20, 10]);
+    assert_eq!(store.most_in_flight(), 3);
+    assert_eq!(start.elapsed(), Duration::from_millis(20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_bad_key_or_store_spoils_only_its_own_answer() {
+    let (resolver, _) = resolver(Scripted::new(20).failing("bad", &[Class::NotFound]), Policy::default());
+    let mut wanted = asks(&["a", "bad", "c"]);
+    wanted.push(Ask { place: Place { store: Some("none".to_owned()), ..wanted[0].place.clone() }, ..ask("d") });
+    assert_eq!(shown(&resolver.resolve(&wanted, soon()).await), ["A", "NotFound", "C", "Invalid"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn askers_of_a_key_on_its_way_share_one_read() {
+    let (resolver, store) = resolver(Scripted::new(20), Policy::default());
+    let tasks: Vec<_> = (0..100)
+        .map(|_| {
+            let resolver = Arc::clone(&resolver);
+            tokio::spawn(async move { resolver.resolve(&asks(&["a"]), soon()).await.remove(0).is_ok() })
+        })
+        .collect();
+    for task in tasks {
+        assert!(task.await.unwrap());
+    }
+    assert_eq!(store.calls(), [["a"]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_queues_while_the_slots_are_taken_becomes_one_batch() {
+    let mut scripted = Scripted::new(20);
+    scripted.limits.concurrency = 1;
+    let (resolver, store) = resolver(scripted, Policy::default());
+    let wanted = |name: &'static str| {
+        let resolver = Arc::clone(&resolver);
+        tokio::spawn(async move { resolver.resolve(&asks(&[name]), soon()).await.remove(0).is_ok() })
+    };
+    let tasks: Vec<_> = ["a", "b", "c", "d"].into_iter().map(wanted).collect();
+    for task in tasks {
+        assert!(task.await.unwrap());
+    }
+    assert_eq!(store.calls(), [vec!["a"], vec!["b", "c", "d"]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_asked_again_is_and_only_that() {
+    let store = Scripted::new(20).failing("flaky", &[Class::Unavailable, Class::Unavailable]).failing("bad", &[Class::Denied]);
+    let (resolver, store) = resolver(store, Policy::default());
+    let answers = resolver.resolve(&asks(&["a", "flaky", "bad"]), soon()).await;
+    assert_eq!(shown(&answers), ["A", "FLAKY", "AccessDenied"]);
+    assert_eq!(store.calls(), [vec!["a", "flaky", "bad"], vec!["flaky"], vec!["flaky"]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_store_is_left_alone_for_as_long_as_it_asked() {
+    let throttled = Class::Throttled { retry_after: Some(Duration::from_secs(3)) };
+    let (resolver, store) = resolver(Scripted::new(1).failing("a", &[throttled]), Policy::default());
+    let first = { let resolver = Arc::clone(&resolver); tokio::spawn(async move { resolver.resolve(&asks(&["a"]), soon()).await }) };
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let start = Instant::now();
+    assert_eq!(shown(&resolver.resolve(&asks(&["b"]), soon()).await), ["B"]);
+    assert!(start.elapsed() >= Duration::from_millis(2500), "b was asked after {:?}", start.elapsed());
+    assert_eq!(shown(&first.await.unwrap()), ["A"]);
+    assert_eq!(store.calls().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_outlasts_the_deadline_is_not_waited_for() {
+    let throttled = Class::Throttled { retry_after: Some(Duration::from_secs(60)) };
+    let (resolver, _) = resolver(Scripted::new(1).failing("a", &[throttled]), Policy::default());
+    let start = Instant::now();
+    assert_eq!(shown(&resolver.resolve(&asks(&["a"]), soon()).await), ["Throttled"]);
+    assert!(start.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_ends_a_wait_for_a_store_that_never_answers() {
+    let mut scripted = Scripted::new(1);
+    scripted.delay = Duration::from_secs(3600);
+    let (resolver, _) = resolver(scripted, Policy::default());
+    let start = Instant::now();
+    let answers = resolver.resolve(&asks(&["a"]), Instant::now() + Duration::from_secs(5)).await;
+    assert_eq!(shown(&answers), ["Unavailable"]);
+    assert_eq!(start.elapsed(), Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bucket_holds_calls_to_the_stores_rate() {
+    let mut scripted = Scripted::new(1);
+    scripted.limits = Limits { concurrency: 100, rate: 10.0, burst: 5 };
+    let (resolver, store) = resolver(scripted, Policy::default());
+    let names: Vec<String> = (0..25).map(|number| format!("k{number}")).collect();
+    let start = Instant::now();
+    let answers = resolver.resolve(&names.iter().map(|name| ask(name)).collect::<Vec<_>>(), soon()).await;
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(store.calls().len(), 25);
+    let took = start.elapsed();
+    assert!(took > Duration::from_millis(1950) && took < Duration::from_millis(2300), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cached_value_is_served_fresh_and_stale_only_while_the_store_is_away() {
+    let cache = CacheSettings { fresh: Duration::from_secs(10), stale: Duration::from_secs(100), capacity: 10 };
+    let policy = Policy { attempts: 1, cache: Some(cache), ..Policy::default() };
+    let (resolver, store) = resolver(Scripted::new(20), policy);
+    let read = |expected: &'static str| {
+        let resolver = Arc::clone(&resolver);
+        async move { assert_eq!(shown(&resolver.resolve(&asks(&["a"]), soon()).await), [expected]) }
+    };
+    let script = |classes: &[Class]| store.failures.lock().unwrap().insert("a".to_owned(), classes.to_vec());
+    read("A").await;
+    read("A").await;
+    assert_eq!(store.calls().len(), 1, "the second read was fresh");
+    tokio::time::advance(Duration::from_secs(11)).await;
+    script(&[Class::Unavailable]);
+    read("A").await;
+    assert_eq!(store.calls().len(), 2, "the stale value came after asking");
+    script(&[Class::Denied, Class::Unavailable]);
+    read("AccessDenied").await;
+    read("Unavailable").await;
+    read("A").await;
+    tokio::time::advance(Duration::from_secs(101)).await;
+    script(&[Class::Unavailable]);
+    read("Unavailable").await;
+}
+
+#[tokio::test]
+async fn a_plan_says_its_cost_without_reading() {
+    let (resolver, store) = resolver(Scripted::new(2), Policy::default());
+    let calls = resolver.cost(&asks(&["a", "b", "a", "c"])).unwrap();
+    assert_eq!(calls.iter().map(|call| call.keys.clone()).collect::<Vec<_>>(), [vec!["a", "b"], vec!["c"]]);
+    assert_eq!((calls[0].operation.as_str(), calls[0].identity.as_str()), ("Read", "nobody"));
+    assert!(store.calls().is_empty());
+}
