@@ -56,7 +56,12 @@ impl Prepared {
         let (directory, name) = target.split()?;
         let hidden = directory.join(hidden_name(name));
         check_medium(directory, medium)?;
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW).open(&hidden);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .custom_flags(nix::libc::O_NOFOLLOW)
+            .open(&hidden);
         let file = file.map_err(|error| io_failure("cannot create a file there", &error))?;
         // From here on the hidden file is removed on every way out.
         let prepared = Self { hidden, path: target.path.clone(), published: false };
@@ -86,13 +91,16 @@ fn fill(mut file: File, target: &Target, value: &SecretBytes) -> Result<(), Fail
     if let Some(owner) = target.owner {
         fchown(&file, Some(owner.user), owner.group).map_err(|error| io_failure("cannot change its owner", &error))?;
     }
-    file.set_permissions(Permissions::from_mode(target.mode)).map_err(|error| io_failure("cannot change its mode", &error))?;
+    file.set_permissions(Permissions::from_mode(target.mode))
+        .map_err(|error| io_failure("cannot change its mode", &error))?;
     file.sync_all().map_err(|error| io_failure("cannot be written", &error))
 }
 
 fn check_medium(directory: &Path, medium: Medium) -> Result<(), Failure> {
     let opened = File::open(directory).map_err(|error| io_failure("its directory cannot be opened", &error))?;
-    let kind = fstatfs(&opened).map_err(|error| io_failure("its file system cannot be told", &error.into()))?.filesystem_type();
+    let kind = fstatfs(&opened)
+        .map_err(|error| io_failure("its file system cannot be told", &error.into()))?
+        .filesystem_type();
     if medium == Medium::AnyDisk || kind == TMPFS_MAGIC || kind == RAMFS_MAGIC {
         return Ok(());
     }

@@ -42,10 +42,11 @@ impl FromStr for Target {
         // Paths may hold an '@'; only one that is followed by digits starts a mode.
         let marked = text.rsplit_once('@').filter(|(_, mode)| mode.starts_with(|first: char| first.is_ascii_digit()));
         let (path, mode) = marked.map_or((text, None), |(path, mode)| (path, Some(mode)));
-        let (mode, owner) = match mode.map(|mode| mode.split_once(',').map_or((mode, None), |(mode, owner)| (mode, Some(owner)))) {
-            Some((mode, owner)) => (parse_mode(mode)?, owner.map(parse_owner).transpose()?),
-            None => (DEFAULT_MODE, None),
-        };
+        let (mode, owner) =
+            match mode.map(|mode| mode.split_once(',').map_or((mode, None), |(mode, owner)| (mode, Some(owner)))) {
+                Some((mode, owner)) => (parse_mode(mode)?, owner.map(parse_owner).transpose()?),
+                None => (DEFAULT_MODE, None),
+            };
         let target = Self { path: PathBuf::from(path), mode, owner };
         target.split().map_err(|failure| failure.in_field(text))?;
         Ok(target)
@@ -59,7 +60,8 @@ fn parse_mode(text: &str) -> Result<u32, Failure> {
 
 fn parse_owner(text: &str) -> Result<Owner, Failure> {
     let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
-    let number = |text: &str| text.parse().map_err(|_| invalid(format!("\"{text}\" is not a numeric user or group id")));
+    let number =
+        |text: &str| text.parse().map_err(|_| invalid(format!("\"{text}\" is not a numeric user or group id")));
     Ok(Owner { user: number(user)?, group: group.map(number).transpose()? })
 }
 

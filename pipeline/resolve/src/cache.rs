@@ -40,7 +40,11 @@ impl Cache {
             Err(failure) if failure.class.can_retry() => {
                 let stale = self.younger_than(key, settings.stale, now);
                 if stale.is_some() {
-                    tracing::warn!(key = key.name, class = failure.class.reason(), "store is away; serving the value read before");
+                    tracing::warn!(
+                        key = key.name,
+                        class = failure.class.reason(),
+                        "store is away; serving the value read before"
+                    );
                 }
                 stale.ok_or(failure)
             }

@@ -231,7 +231,9 @@ impl Lane {
         if now + pause >= pending.deadline {
             return None;
         }
-        if matches!(failure.class, Class::Throttled { .. }) && state.closed_until.is_none_or(|until| until < now + pause) {
+        if matches!(failure.class, Class::Throttled { .. })
+            && state.closed_until.is_none_or(|until| until < now + pause)
+        {
             if state.closed_until.is_none_or(|until| until <= now) {
                 let waiting = state.pending.len();
                 tracing::warn!(store = self.provider.describe(), retry_in = ?pause, waiting, "store throttles; backing off");

@@ -102,7 +102,9 @@ impl Resolver {
         for (place, keys) in by_place(asks) {
             match self.lane(place) {
                 Ok(lane) => waiting.extend(lane.ask(keys, deadline)),
-                Err(failure) => waiting.extend(keys.into_iter().map(|(at, key)| lane::Waiting::failed(at, key, &failure))),
+                Err(failure) => {
+                    waiting.extend(keys.into_iter().map(|(at, key)| lane::Waiting::failed(at, key, &failure)))
+                }
             }
         }
         waiting.sort_by_key(lane::Waiting::place);

@@ -47,7 +47,10 @@ fn an_old_file_is_replaced_by_a_new_inode() {
 fn when_one_file_cannot_be_prepared_none_appears() {
     let directory = memory();
     let failure = deliver(
-        &[file(&directory.path().join("a"), 0o400, "canary"), file(&directory.path().join("missing/b"), 0o400, "canary")],
+        &[
+            file(&directory.path().join("a"), 0o400, "canary"),
+            file(&directory.path().join("missing/b"), 0o400, "canary"),
+        ],
         Medium::MemoryOnly,
     )
     .unwrap_err();

@@ -115,7 +115,10 @@ fn asks(names: &[&str]) -> Vec<Ask> {
 
 fn shown(answers: &[Answer]) -> Vec<String> {
     let text = |value: &RemoteValue| value.value.expose_text().unwrap_or_default().to_owned();
-    answers.iter().map(|answer| answer.as_ref().map_or_else(|failure| failure.class.reason().to_owned(), text)).collect()
+    answers
+        .iter()
+        .map(|answer| answer.as_ref().map_or_else(|failure| failure.class.reason().to_owned(), text))
+        .collect()
 }
 
 fn soon() -> Instant {
@@ -183,7 +186,8 @@ async fn what_queues_while_the_slots_are_taken_becomes_one_batch() {
 
 #[tokio::test(start_paused = true)]
 async fn what_may_be_asked_again_is_and_only_that() {
-    let store = Scripted::new(20).failing("flaky", &[Class::Unavailable, Class::Unavailable]).failing("bad", &[Class::Denied]);
+    let store =
+        Scripted::new(20).failing("flaky", &[Class::Unavailable, Class::Unavailable]).failing("bad", &[Class::Denied]);
     let (resolver, store) = resolver(store, Policy::default());
     let answers = resolver.resolve(&asks(&["a", "flaky", "bad"]), soon()).await;
     assert_eq!(shown(&answers), ["A", "FLAKY", "AccessDenied"]);
@@ -194,7 +198,10 @@ async fn what_may_be_asked_again_is_and_only_that() {
 async fn a_throttled_store_is_left_alone_for_as_long_as_it_asked() {
     let throttled = Class::Throttled { retry_after: Some(Duration::from_secs(3)) };
     let (resolver, store) = resolver(Scripted::new(1).failing("a", &[throttled]), Policy::default());
-    let first = { let resolver = Arc::clone(&resolver); tokio::spawn(async move { resolver.resolve(&asks(&["a"]), soon()).await }) };
+    let first = {
+        let resolver = Arc::clone(&resolver);
+        tokio::spawn(async move { resolver.resolve(&asks(&["a"]), soon()).await })
+    };
     tokio::time::sleep(Duration::from_millis(500)).await;
     let start = Instant::now();
     assert_eq!(shown(&resolver.resolve(&asks(&["b"]), soon()).await), ["B"]);

@@ -1,0 +1,38 @@
+use serde_json::Value;
+use strongroom_reference::{Decode, ProviderKind, Reference};
+use strongroom_secret::SecretBytes;
+use zeroize::Zeroizing;
+
+/// Whether a whole value read by `reference` becomes one variable for each member, if it is an object of plain values.
+///
+/// So do the stores whose secrets are by custom objects of keys: Secrets Manager (secrets-init, SI-10), Vault, the
+/// built-in store. Parameter Store's and Google's values never are (secrets-init expands neither).
+pub fn expands(reference: &Reference) -> bool {
+    let of_objects = matches!(
+        reference.provider,
+        ProviderKind::AwsSecretsManager | ProviderKind::Vault | ProviderKind::Strongroom | ProviderKind::Fake
+    );
+    of_objects && reference.property.is_none() && reference.decode == Decode::None
+}
+
+/// The members of a JSON object whose members are all strings, numbers or booleans; `None` for every other value, which
+/// then stays the text that was stored (SI-11, SI-12).
+pub(crate) fn members(reference: &Reference, value: &SecretBytes) -> Option<Vec<(String, SecretBytes)>> {
+    if !expands(reference) || value.expose().iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return None;
+    }
+    let Ok(Value::Object(object)) = serde_json::from_slice(value.expose()) else { return None };
+    let plain = |value: &Value| matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_));
+    let expandable = object.values().all(plain);
+    // Taken apart either way, so that no copy of a value is dropped without being wiped.
+    let members: Vec<_> = object.into_iter().map(|(name, value)| (name, text(value))).collect();
+    expandable.then_some(members)
+}
+
+/// A string as it is, anything else as its JSON text.
+fn text(value: Value) -> SecretBytes {
+    match value {
+        Value::String(text) => SecretBytes::from(text),
+        other => SecretBytes::new(Zeroizing::new(other.to_string()).as_bytes().to_vec()),
+    }
+}
