@@ -1,5 +1,7 @@
 //! Files on real file systems: /dev/shm is a tmpfs on every Linux; the build folder is a disk.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
