@@ -1,10 +1,26 @@
 //! Every syntax that names a secret, translated to one type: [`Reference`].
 //!
-//! The first step of the pipeline. Pure: parsing never asks the environment, a file or a store.
+//! The first step of the pipeline. Pure: parsing never asks the environment, a file or a store. What a person wrote
+//! is recognised by its [`Syntax`], translated by the module that bears that system's name, and shown again by
+//! `Display` as the one canonical URI: parsing what was shown gives an equal [`Reference`].
+//!
+//! A text that merely looks like a reference could be a secret, so a [`Failure`](strongroom_failure::Failure) of this
+//! crate never repeats it: it names the part that is wrong and the cure.
 
 #![forbid(unsafe_code)]
 
+mod bank_vaults;
+mod canonical;
+mod escape;
+mod secrets_init;
+mod suffix;
+mod syntax;
+
+use std::fmt;
+
 use strongroom_secret::{RemoteKey, Version};
+
+pub use syntax::{Syntax, detect, parse};
 
 /// The kind of store that a reference names (the PROVIDER of the canonical URI).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +49,51 @@ pub enum ProviderKind {
     Strongroom,
 }
 
+impl ProviderKind {
+    /// Every kind, in the order in which people are shown them.
+    pub const ALL: [Self; 11] = [
+        Self::AwsSecretsManager,
+        Self::AwsParameterStore,
+        Self::GoogleSecretManager,
+        Self::AzureKeyVault,
+        Self::Vault,
+        Self::Kubernetes,
+        Self::Webhook,
+        Self::File,
+        Self::Environment,
+        Self::Fake,
+        Self::Strongroom,
+    ];
+
+    /// The PROVIDER of the canonical URI.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AwsSecretsManager => "aws-sm",
+            Self::AwsParameterStore => "aws-ssm",
+            Self::GoogleSecretManager => "gcp-sm",
+            Self::AzureKeyVault => "azure-kv",
+            Self::Vault => "vault",
+            Self::Kubernetes => "kubernetes",
+            Self::Webhook => "webhook",
+            Self::File => "file",
+            Self::Environment => "env",
+            Self::Fake => "fake",
+            Self::Strongroom => "strongroom",
+        }
+    }
+
+    /// The kind that is called `name`, in exactly these letters.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl fmt::Display for ProviderKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
 /// How the stored bytes become the value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Decode {
@@ -47,6 +108,20 @@ pub enum Decode {
     Auto,
 }
 
+impl Decode {
+    const ALL: [Self; 4] = [Self::None, Self::Base64, Self::Base64Url, Self::Auto];
+
+    /// The value of `decode=` in the canonical URI.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Base64 => "base64",
+            Self::Base64Url => "base64url",
+            Self::Auto => "auto",
+        }
+    }
+}
+
 /// The language that a property is written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Language {
@@ -59,9 +134,24 @@ pub enum Language {
     Jmespath,
 }
 
+impl Language {
+    const ALL: [Self; 3] = [Self::Gjson, Self::Jsonpath, Self::Jmespath];
+
+    /// The value of `select=` in the canonical URI.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gjson => "gjson",
+            Self::Jsonpath => "jsonpath",
+            Self::Jmespath => "jmespath",
+        }
+    }
+}
+
 /// Where a value lives and how it is shaped: the canonical form that every syntax translates to.
 ///
-/// Written `sr://PROVIDER[@STORE]/KEY[?version=…&stage=…&decode=…&select=…&optional&default=…&region=…][#PROPERTY]`.
+/// Written `sr://PROVIDER[@STORE]/KEY[?version=…&stage=…&decode=…&select=…&optional&default=…&region=…][#PROPERTY]`,
+/// with `request=…` beside them where the store makes the value. `Display` writes it with its query sorted and
+/// defaults left out; [`parse`] of that text gives an equal reference, for every reference that a parser made.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reference {
     /// The kind of store.
