@@ -3,7 +3,6 @@ use std::fmt;
 
 use strongroom_failure::Failure;
 use strongroom_secret::SecretBytes;
-use zeroize::Zeroizing;
 
 use crate::invalid;
 
@@ -13,12 +12,12 @@ pub const LONGEST_ENTRY: usize = 128 * 1024 - 1;
 /// One entry of an environment as the kernel knows it: usually `NAME=value`, wiped on drop because the value may be a
 /// secret.
 #[derive(Clone)]
-pub struct Entry(Zeroizing<Vec<u8>>);
+pub struct Entry(SecretBytes);
 
 impl Entry {
     /// Takes an entry as it was found; it may lack a `=` and may be any bytes without NUL.
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self(SecretBytes::new(bytes))
     }
 
     /// `name=value` where an environment can hold it.
@@ -51,7 +50,12 @@ impl Entry {
 
     /// The whole entry, at the last step before the child gets it.
     pub fn expose(&self) -> &[u8] {
-        &self.0
+        self.0.expose()
+    }
+
+    /// The whole entry, for the program that is started with it.
+    pub fn into_secret(self) -> SecretBytes {
+        self.0
     }
 
     /// The name, where the entry has one that is text.
@@ -66,13 +70,14 @@ impl Entry {
     }
 
     fn split(&self) -> Option<(&[u8], &[u8])> {
-        let equals = self.0.iter().position(|&byte| byte == b'=')?;
-        Some((&self.0[..equals], &self.0[equals + 1..]))
+        let bytes = self.expose();
+        let equals = bytes.iter().position(|&byte| byte == b'=')?;
+        Some((&bytes[..equals], &bytes[equals + 1..]))
     }
 
     /// What tells entries apart: the name, or all of an entry without one.
     fn identity(&self) -> &[u8] {
-        self.split().map_or(&self.0, |(name, _)| name)
+        self.split().map_or(self.expose(), |(name, _)| name)
     }
 }
 
@@ -83,7 +88,7 @@ impl fmt::Debug for Entry {
 }
 
 /// Keeps the last entry of each name, in the place of the first.
-pub(crate) fn last_wins(entries: impl Iterator<Item = Entry>) -> Vec<Entry> {
+pub fn last_wins(entries: impl Iterator<Item = Entry>) -> Vec<Entry> {
     let mut kept: Vec<Entry> = Vec::new();
     let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
     for entry in entries {

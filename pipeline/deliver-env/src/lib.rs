@@ -16,7 +16,7 @@ use strongroom_failure::{Class, Failure};
 use strongroom_reference::{Reference, detect};
 use strongroom_secret::SecretBytes;
 
-pub use crate::entry::{Entry, LONGEST_ENTRY};
+pub use crate::entry::{Entry, LONGEST_ENTRY, last_wins};
 pub use crate::env_file::{LARGEST_ENV_FILE, parse_env_file};
 pub use crate::expand::expands;
 pub use crate::protected::is_protected;
@@ -99,7 +99,7 @@ pub fn deliver(
             },
         }
     }
-    let mut environment = Environment { entries: entry::last_wins(slots.into_iter().flatten()), warnings: Vec::new() };
+    let mut environment = Environment { entries: last_wins(slots.into_iter().flatten()), warnings: Vec::new() };
     failures.extend(add_members(&mut environment, members, allowed));
     if failures.is_empty() { Ok(environment) } else { Err(failures) }
 }
@@ -131,7 +131,7 @@ fn add_members(
             }
         }
     }
-    environment.entries.extend(entry::last_wins(added.into_iter()));
+    environment.entries.extend(last_wins(added.into_iter()));
     failures
 }
 
