@@ -1,12 +1,28 @@
 //! moto, an emulator of AWS: Secrets Manager, Parameter Store, STS, KMS, SQS.
 
-use anyhow::{Result, bail};
-use serde_json::Value as Json;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+
+use crate::part::{Part, free_port};
+use crate::{plain_http, python};
+
+/// How long the server may take: it needs two seconds on a quiet machine, most of it Python's imports.
+const READY_LIMIT: Duration = Duration::from_secs(90);
 
 /// A running moto server. It checks no signature: any access key will do, and the region is the one that was signed.
+/// Dropping it ends it.
 #[derive(Debug)]
 pub struct Moto {
     endpoint: String,
+    // Ends before the directory with its log goes.
+    part: Part,
+    _directory: TempDir,
 }
 
 /// A value for Secrets Manager.
@@ -44,7 +60,17 @@ impl Moto {
     /// # Errors
     /// When the Python environment cannot be prepared or the server does not get ready.
     pub fn start() -> Result<Self> {
-        bail!("not built yet")
+        let environment = python::prepare()?;
+        let directory = tempfile::tempdir()?;
+        let port = free_port()?;
+        let mut server = Command::new(environment.program("moto_server"));
+        server.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+        let mut part = Part::start("moto", &server, directory.path())?;
+        let host_port = format!("127.0.0.1:{port}");
+        part.wait_until(READY_LIMIT, || {
+            plain_http::send(&host_port, "GET", "/moto-api/", &[], b"").is_ok_and(|answer| answer.status == 200)
+        })?;
+        Ok(Self { endpoint: format!("http://{host_port}"), part, _directory: directory })
     }
 
     /// `http://127.0.0.1:PORT`, as in `AWS_ENDPOINT_URL`.
@@ -57,12 +83,21 @@ impl Moto {
         self.endpoint.trim_start_matches("http://")
     }
 
+    /// The process, for its id and its log.
+    pub fn part(&self) -> &Part {
+        &self.part
+    }
+
     /// Forgets everything that was stored, in every region.
     ///
     /// # Errors
     /// When moto does not answer.
     pub fn reset(&self) -> Result<()> {
-        bail!("not built yet")
+        let answer = plain_http::send(self.host_port(), "POST", "/moto-api/reset", &[], b"")?;
+        if answer.status != 200 {
+            bail!("moto answered {} to a reset", answer.status);
+        }
+        Ok(())
     }
 
     /// One call of a JSON service: `call("eu-west-1", "secretsmanager.DeleteSecret", json!({"SecretId": "a"}))`. The
@@ -70,45 +105,89 @@ impl Moto {
     ///
     /// # Errors
     /// When moto does not answer, or answers with an error; the error shows its body.
-    pub fn call(&self, _region: &str, _target: &str, _body: &Json) -> Result<Json> {
-        bail!("not built yet")
+    pub fn call(&self, region: &str, target: &str, body: &Json) -> Result<Json> {
+        // moto takes service and region from the scope of the signature and leaves the signature itself unchecked.
+        let service = match target.split_once('.') {
+            Some(("AmazonSSM", _)) => "ssm",
+            Some(("TrentService", _)) => "kms",
+            Some((service, _)) => service,
+            None => bail!("{target} is no value of X-Amz-Target"),
+        };
+        let scope = format!("test/20260101/{region}/{service}/aws4_request");
+        let authorization =
+            format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={}", "0".repeat(64));
+        let headers = [
+            ("Content-Type", "application/x-amz-json-1.1"),
+            ("X-Amz-Target", target),
+            ("X-Amz-Date", "20260101T000000Z"),
+            ("Authorization", &authorization),
+        ];
+        let answer = plain_http::send(self.host_port(), "POST", "/", &headers, body.to_string().as_bytes())?;
+        if answer.status != 200 {
+            bail!("{target}: moto answered {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
+        }
+        serde_json::from_slice(&answer.body).with_context(|| format!("{target}: moto did not answer with JSON"))
     }
 
     /// Creates a secret.
     ///
     /// # Errors
     /// As [`Moto::call`]; a name that exists is one.
-    pub fn put_secret(&self, _region: &str, _name: &str, _value: Value<'_>) -> Result<Stored> {
-        bail!("not built yet")
+    pub fn put_secret(&self, region: &str, name: &str, value: Value<'_>) -> Result<Stored> {
+        let request = with_value(json!({"Name": name}), value);
+        stored(&self.call(region, "secretsmanager.CreateSecret", &request)?)
     }
 
     /// Adds a version to a secret. With no `stages` it becomes `AWSCURRENT`, and the one before `AWSPREVIOUS`.
     ///
     /// # Errors
     /// As [`Moto::call`]; a name that does not exist is one.
-    pub fn put_secret_version(
-        &self,
-        _region: &str,
-        _name: &str,
-        _value: Value<'_>,
-        _stages: &[&str],
-    ) -> Result<Stored> {
-        bail!("not built yet")
+    pub fn put_secret_version(&self, region: &str, name: &str, value: Value<'_>, stages: &[&str]) -> Result<Stored> {
+        let mut request = with_value(json!({"SecretId": name}), value);
+        if !stages.is_empty() {
+            request["VersionStages"] = json!(stages);
+        }
+        stored(&self.call(region, "secretsmanager.PutSecretValue", &request)?)
     }
 
     /// Creates a parameter or gives it a new value; returns the version's number.
     ///
     /// # Errors
     /// As [`Moto::call`].
-    pub fn put_parameter(&self, _region: &str, _name: &str, _kind: Kind, _value: &str) -> Result<u64> {
-        bail!("not built yet")
+    pub fn put_parameter(&self, region: &str, name: &str, kind: Kind, value: &str) -> Result<u64> {
+        let kind = match kind {
+            Kind::String => "String",
+            Kind::SecureString => "SecureString",
+            Kind::StringList => "StringList",
+        };
+        let request = json!({"Name": name, "Type": kind, "Value": value, "Overwrite": true});
+        let answer = self.call(region, "AmazonSSM.PutParameter", &request)?;
+        answer["Version"].as_u64().context("moto names no version")
     }
 
     /// Puts labels on one version of a parameter, taking them from the version that has them.
     ///
     /// # Errors
     /// As [`Moto::call`].
-    pub fn label_parameter(&self, _region: &str, _name: &str, _version: u64, _labels: &[&str]) -> Result<()> {
-        bail!("not built yet")
+    pub fn label_parameter(&self, region: &str, name: &str, version: u64, labels: &[&str]) -> Result<()> {
+        let request = json!({"Name": name, "ParameterVersion": version, "Labels": labels});
+        let answer = self.call(region, "AmazonSSM.LabelParameterVersion", &request)?;
+        match answer["InvalidLabels"].as_array() {
+            Some(invalid) if !invalid.is_empty() => bail!("moto refuses the labels {invalid:?}"),
+            _ => Ok(()),
+        }
     }
+}
+
+fn with_value(mut request: Json, value: Value<'_>) -> Json {
+    match value {
+        Value::Text(text) => request["SecretString"] = json!(text),
+        Value::Binary(bytes) => request["SecretBinary"] = json!(STANDARD.encode(bytes)),
+    }
+    request
+}
+
+fn stored(answer: &Json) -> Result<Stored> {
+    let field = |name: &str| answer[name].as_str().map(str::to_owned).with_context(|| format!("moto names no {name}"));
+    Ok(Stored { arn: field("ARN")?, version: field("VersionId")? })
 }

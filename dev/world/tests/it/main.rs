@@ -1,0 +1,4 @@
+//! Each part, started and asked.
+
+mod moto;
+mod open_bao;
