@@ -1,2 +1,4 @@
 //! To be described.
+
+#![forbid(unsafe_code)]
 fn main() {}
