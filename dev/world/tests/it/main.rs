@@ -2,3 +2,5 @@
 
 mod moto;
 mod open_bao;
+mod proxy;
+mod switchboard;
