@@ -1,2 +1,18 @@
-//! To be described.
-fn main() {}
+//! The first process of a container: starts a command with its secrets and stays behind as its supervisor.
+//!
+//! One small program under two names: `strongroom-init` and, for those who replace an image, `secrets-init`.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use strongroom_process::Supervision;
+
+fn main() -> ExitCode {
+    // First of all: the supervisor that this program turns into touches nothing else of it.
+    if let Some(supervision) = Supervision::from_arguments() {
+        supervision.run();
+    }
+    let variables: Vec<_> = std::env::vars_os().collect();
+    strongroom_launch::init::main(std::env::args_os().collect(), &variables)
+}

@@ -1,2 +1,59 @@
-//! To be described.
-fn main() {}
+//! `strongroom`: every role and command as a subcommand of one program.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use strongroom_inspect::{Explain, Get, Select};
+use strongroom_launch::Run;
+use strongroom_read::{Audience, report};
+
+/// Secrets for Kubernetes, whole: start programs with their secrets, and look at where those come from
+#[derive(Parser)]
+#[command(
+    version,
+    arg_required_else_help = true,
+    after_help = "Start with: strongroom explain 'vault:secret/data/app#password'"
+)]
+struct Strongroom {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(Run),
+    Get(Get),
+    Explain(Explain),
+    Select(Select),
+    /// Print completions for a shell: `source <(strongroom completions bash)`
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    let variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let done = match Strongroom::parse().command {
+        Command::Run(run) => return run.run(&variables),
+        Command::Get(get) => get.run(&variables),
+        Command::Explain(explain) => explain.run(&variables),
+        Command::Select(select) => select.run(),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Strongroom::command(), "strongroom", &mut io::stdout());
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            report(Audience::Person, "", &[failure]);
+            ExitCode::FAILURE
+        }
+    }
+}

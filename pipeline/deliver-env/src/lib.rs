@@ -32,15 +32,19 @@ pub struct Wanted {
     pub reference: Reference,
 }
 
-/// Finds the references among `entries`, and the entries that look like one but are malformed.
+/// Finds the references among `entries`, and the entries that look like one but are malformed; variables named in
+/// `kept` are ordinary whatever they hold.
 ///
 /// # Errors
 /// One [`Class::Invalid`] failure for each malformed reference, with the variable as its field.
-pub fn find(entries: &[Entry]) -> Result<Vec<Wanted>, Vec<Failure>> {
+pub fn find(entries: &[Entry], kept: &[String]) -> Result<Vec<Wanted>, Vec<Failure>> {
     let mut wanted = Vec::new();
     let mut failures = Vec::new();
     for (place, entry) in entries.iter().enumerate() {
         let Some((name, value)) = entry.name_and_text() else { continue };
+        if kept.iter().any(|kept| kept == name) {
+            continue;
+        }
         match detect(value) {
             Some(Ok(reference)) => wanted.push(Wanted { place, name: name.to_owned(), reference }),
             Some(Err(failure)) => failures.push(failure.in_field(name)),

@@ -9,7 +9,7 @@ fn entries(texts: &[&str]) -> Vec<Entry> {
 
 /// Delivers `given`, whose references come to `values` in their order (`None`: absent).
 fn delivered(given: &[&str], values: &[Option<&[u8]>], allowed: &[&str]) -> Result<Environment, Vec<Failure>> {
-    let wanted = find(&entries(given)).unwrap();
+    let wanted = find(&entries(given), &[]).unwrap();
     assert_eq!(wanted.len(), values.len(), "references in {given:?}");
     let resolved = values
         .iter()
@@ -118,8 +118,16 @@ fn what_an_environment_cannot_hold_is_refused_and_files_are_named() {
 
 #[test]
 fn a_malformed_reference_names_its_variable() {
-    let failures = find(&entries(&["X=1", "BAD=sr://nowhere/x"])).unwrap_err();
+    let failures = find(&entries(&["X=1", "BAD=sr://nowhere/x"]), &[]).unwrap_err();
     assert!(failures[0].to_string().starts_with("BAD: "), "{}", failures[0]);
+}
+
+#[test]
+fn a_kept_variable_is_ordinary_whatever_it_holds() {
+    let given = entries(&["CIPHERTEXT=vault:v1:abc", SECRET]);
+    let wanted = find(&given, &["CIPHERTEXT".to_owned()]).unwrap();
+    assert_eq!(wanted.iter().map(|wanted| wanted.name.as_str()).collect::<Vec<_>>(), ["A"]);
+    assert!(find(&given, &[]).is_err());
 }
 
 #[test]
@@ -135,7 +143,7 @@ proptest! {
     #[test]
     fn what_is_not_a_reference_reaches_the_child_byte_for_byte(given in proptest::collection::vec(proptest::collection::vec(1u8.., 0..40), 0..20)) {
         let entries: Vec<Entry> = given.iter().cloned().map(Entry::from_bytes).collect();
-        if let Ok(wanted) = find(&entries) && wanted.is_empty() {
+        if let Ok(wanted) = find(&entries, &[]) && wanted.is_empty() {
             let environment = deliver(entries, Vec::new(), &[]).unwrap();
             for entry in &environment.entries {
                 prop_assert!(given.iter().any(|bytes| bytes == entry.expose()));

@@ -1,0 +1,95 @@
+use std::ffi::OsString;
+
+use clap::Args;
+use strongroom_failure::Failure;
+use strongroom_read::{Ambient, ReadOptions};
+use strongroom_reference::{Reference, Syntax};
+use strongroom_resolve::PlannedCall;
+use strongroom_secret::Version;
+
+use crate::print_value;
+
+const EXAMPLES: &str = "\
+Examples:
+  strongroom explain 'arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/db#password'
+  strongroom explain --config stores.yaml 'sr://vault@team-a/secret%2Fapp?optional#token'";
+
+/// Say how a reference is parsed, which identity would read it, and which calls that costs
+///
+/// Nothing is read and nobody is asked.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Explain {
+    #[command(flatten)]
+    read: ReadOptions,
+
+    /// The reference, in any syntax
+    #[arg(value_name = "REF")]
+    reference: String,
+}
+
+impl Explain {
+    /// Prints what is known of the reference without asking a store.
+    ///
+    /// # Errors
+    /// A text that is no reference, or a store that is unknown or wrongly configured.
+    pub fn run(self, variables: &[(OsString, OsString)]) -> Result<(), Failure> {
+        let ambient = Ambient::of(variables.iter().cloned());
+        let read = self.read.complete(&ambient)?;
+        read.install_logs();
+        let reference = strongroom_reference::parse(&self.reference)?;
+        let calls = read.reader(ambient, None)?.cost(std::slice::from_ref(&reference))?;
+        let mut rows = about_reference(&self.reference, &reference);
+        rows.extend(about_calls(&calls));
+        let lines: String = rows.iter().map(|(name, text)| format!("{name:<10} {text}\n")).collect();
+        print_value(lines.as_bytes())
+    }
+}
+
+type Row = (&'static str, String);
+
+fn about_reference(text: &str, reference: &Reference) -> Vec<Row> {
+    let version = match &reference.key.version {
+        None => "the current one".to_owned(),
+        Some(Version::Id(id)) => format!("{id} (exact)"),
+        Some(Version::Stage(stage)) => format!("{stage} (moves)"),
+    };
+    let mut rows = vec![
+        ("reference", reference.to_string()),
+        ("syntax", Syntax::of(text).map_or("unknown", Syntax::name).to_owned()),
+        ("provider", reference.provider.name().to_owned()),
+        (
+            "settings",
+            reference
+                .store
+                .clone()
+                .map_or("ambient".to_owned(), |store| format!("store \"{store}\" of the configuration")),
+        ),
+        ("key", reference.key.name.clone()),
+        ("version", version),
+    ];
+    if let Some(request) = &reference.key.request {
+        rows.push(("request", format!("writes {request} so that the store makes the value")));
+    }
+    match &reference.property {
+        Some(property) => rows.push(("property", format!("{property} ({})", reference.language.name()))),
+        None => rows.push(("property", "none: the whole value".to_owned())),
+    }
+    rows.push(("decode", reference.decode.name().to_owned()));
+    match (&reference.default, reference.optional) {
+        (Some(_), _) => rows.push(("absent", "the default in the reference".to_owned())),
+        (None, true) => rows.push(("absent", "left out".to_owned())),
+        (None, false) => rows.push(("absent", "an error".to_owned())),
+    }
+    rows
+}
+
+fn about_calls(calls: &[PlannedCall]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    if let Some(call) = calls.first() {
+        rows.push(("store", call.store.clone()));
+        rows.push(("identity", call.identity.clone()));
+    }
+    rows.extend(calls.iter().map(|call| ("call", call.operation.clone())));
+    rows
+}

@@ -1,0 +1,194 @@
+//! The engine: what is wanted, one read for all of it, and where each value goes.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use strongroom_deliver_env::{
+    Entry, Environment, LARGEST_ENV_FILE, Resolved, Wanted, deliver, find, last_wins, parse_env_file,
+};
+use strongroom_deliver_files::{Medium, Target};
+use strongroom_failure::{Class, Failure};
+use strongroom_read::Reader;
+use strongroom_reference::Reference;
+use strongroom_secret::SecretBytes;
+
+/// Flags that say what is delivered and how.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DeliverOptions {
+    /// Add a variable; VALUE is plain text or a reference. Wins over files and the environment. Repeatable
+    #[arg(long = "env", value_name = "NAME=VALUE", help_heading = "Delivery")]
+    pub env: Vec<String>,
+
+    /// Add the variables of a file of NAME=VALUE lines, whose values may be references. Repeatable
+    #[arg(long, value_name = "FILE", help_heading = "Delivery")]
+    pub env_file: Vec<PathBuf>,
+
+    /// Write a secret to a file, whole or not at all, before the command starts. Repeatable
+    #[arg(long = "file", value_name = "PATH[@MODE[,UID[:GID]]]=REF", help_heading = "Delivery")]
+    pub file: Vec<String>,
+
+    /// Let --file write to a disk; without it only to memory-backed file systems
+    #[arg(long, help_heading = "Delivery")]
+    pub allow_disk: bool,
+
+    /// Let a key of a secret set this variable although it changes how programs run (PATH, LD_PRELOAD ...). Repeatable
+    #[arg(long, value_name = "NAME", help_heading = "Delivery")]
+    pub allow_env: Vec<String>,
+
+    /// Leave this variable as it is although its value looks like a reference. Repeatable
+    #[arg(long, value_name = "NAME", help_heading = "Delivery")]
+    pub keep_env: Vec<String>,
+
+    /// Keep a variable from the command, or all that begin with PREFIX. Repeatable
+    #[arg(long, value_name = "NAME|PREFIX*", help_heading = "Delivery")]
+    pub drop_env: Vec<String>,
+
+    /// Print what would be read and from where, then end; reads nothing and shows no value
+    #[arg(long, help_heading = "Delivery")]
+    pub dry_run: bool,
+}
+
+/// Everything that is wanted before a program starts.
+pub(crate) struct Delivery {
+    /// The environment with references where secrets belong; each name once.
+    pub(crate) entries: Vec<Entry>,
+    /// The references among `entries`.
+    pub(crate) variables: Vec<Wanted>,
+    /// What looks like a reference and is none; nothing is read while there are such.
+    malformed: Vec<Failure>,
+    /// Files to write.
+    pub(crate) files: Vec<(Target, Reference)>,
+    allow_env: Vec<String>,
+    drop_env: Vec<String>,
+    medium: Medium,
+}
+
+impl Delivery {
+    /// Gathers what the flags and the process's own `variables` want; reads env files, but no secret.
+    ///
+    /// # Errors
+    /// A flag that cannot be understood or an env file that cannot be read.
+    pub(crate) fn gather(options: &DeliverOptions, variables: &[(OsString, OsString)]) -> Result<Self, Failure> {
+        let mut entries: Vec<Entry> = variables.iter().map(entry).collect();
+        for path in &options.env_file {
+            entries.extend(read_env_file(path).map_err(|failure| failure.in_field(path.display().to_string()))?);
+        }
+        for assignment in &options.env {
+            if assignment.split_once('=').is_none_or(|(name, _)| name.is_empty()) {
+                return Err(invalid("expected NAME=VALUE").in_field("--env"));
+            }
+            entries.push(Entry::from_bytes(assignment.clone().into_bytes()));
+        }
+        let entries = last_wins(entries.into_iter());
+        let files = options.file.iter().map(|text| parse_file(text)).collect::<Result<_, _>>()?;
+        let (variables, malformed) = find(&entries, &options.keep_env)
+            .map_or_else(|failures| (Vec::new(), failures), |found| (found, Vec::new()));
+        Ok(Self {
+            variables,
+            malformed,
+            entries,
+            files,
+            allow_env: options.allow_env.clone(),
+            drop_env: options.drop_env.clone(),
+            medium: if options.allow_disk { Medium::AnyDisk } else { Medium::MemoryOnly },
+        })
+    }
+
+    /// Whether nothing has to be read.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.variables.is_empty() && self.malformed.is_empty() && self.files.is_empty()
+    }
+
+    /// # Errors
+    /// Every malformed reference, with its variable.
+    pub(crate) fn check(&self) -> Result<(), Vec<Failure>> {
+        if self.malformed.is_empty() { Ok(()) } else { Err(self.malformed.clone()) }
+    }
+
+    /// Every reference, the variables' first.
+    pub(crate) fn references(&self) -> Vec<Reference> {
+        let variables = self.variables.iter().map(|wanted| wanted.reference.clone());
+        variables.chain(self.files.iter().map(|(_, reference)| reference.clone())).collect()
+    }
+
+    /// The environment as it was found, references and all: for owners who asked for that on failure.
+    pub(crate) fn undelivered(&self) -> Environment {
+        self.without_dropped(Environment { entries: self.entries.clone(), warnings: Vec::new() })
+    }
+
+    /// Reads everything in one go, writes the files and gives the child's environment.
+    ///
+    /// # Errors
+    /// Every variable and file that could not be served; nothing has been written then.
+    pub(crate) fn deliver(&self, reader: Option<&Reader>) -> Result<Environment, Vec<Failure>> {
+        self.check()?;
+        let mut answers = reader.map(|reader| reader.read(&self.references())).unwrap_or_default().into_iter();
+        let mut failures = Vec::new();
+        let mut take = |field: String| match answers.next().transpose() {
+            Ok(answer) => answer.flatten(),
+            Err(failure) => {
+                failures.push(failure.in_field(field));
+                None
+            }
+        };
+        let variables: Vec<_> =
+            self.variables.iter().map(|wanted| (wanted.clone(), take(wanted.name.clone()))).collect();
+        let files: Vec<_> =
+            self.files.iter().map(|(target, _)| (target, take(target.path.display().to_string()))).collect();
+        if !failures.is_empty() {
+            return Err(failures);
+        }
+        let resolved = |value: Option<SecretBytes>| value.map_or(Resolved::Absent, Resolved::Value);
+        let variables = variables.into_iter().map(|(wanted, value)| (wanted, resolved(value))).collect();
+        let environment = deliver(self.entries.clone(), variables, &self.allow_env)?;
+        // An optional file that does not exist is not written: like the variable, it is left out.
+        let files: Vec<_> = files.into_iter().filter_map(|(target, value)| Some((target.clone(), value?))).collect();
+        strongroom_deliver_files::deliver(&files, self.medium).map_err(|failure| vec![failure])?;
+        Ok(self.without_dropped(environment))
+    }
+
+    fn without_dropped(&self, mut environment: Environment) -> Environment {
+        let dropped = |name: &str| {
+            self.drop_env.iter().any(|pattern| match pattern.strip_suffix('*') {
+                Some(prefix) => name.starts_with(prefix),
+                None => name == pattern,
+            })
+        };
+        environment.entries.retain(|entry| !entry.name().is_some_and(dropped));
+        environment
+    }
+}
+
+fn entry((name, value): &(OsString, OsString)) -> Entry {
+    let mut bytes = name.clone().into_vec();
+    bytes.push(b'=');
+    bytes.extend_from_slice(&value.clone().into_vec());
+    Entry::from_bytes(bytes)
+}
+
+fn read_env_file(path: &Path) -> Result<Vec<Entry>, Failure> {
+    use std::io::Read;
+    let unreadable = |error: std::io::Error| invalid(format!("cannot be read: {error}"));
+    let mut bytes = Vec::new();
+    // One byte more than is allowed, so that the parser can tell a file that is too large.
+    std::fs::File::open(path)
+        .and_then(|file| file.take(LARGEST_ENV_FILE as u64 + 1).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
+    let bytes = SecretBytes::new(bytes);
+    parse_env_file(bytes.expose())
+}
+
+/// `PATH[@MODE[,UID[:GID]]]=REF`.
+fn parse_file(text: &str) -> Result<(Target, Reference), Failure> {
+    let (target, reference) = text.split_once('=').ok_or_else(|| invalid("expected PATH=REF").in_field("--file"))?;
+    let target: Target = target.parse().map_err(|failure: Failure| failure.in_field(format!("--file {target}")))?;
+    let reference = strongroom_reference::parse(reference)
+        .map_err(|failure| failure.in_field(format!("--file {}", target.path.display())))?;
+    Ok((target, reference))
+}
+
+fn invalid(words: impl Into<String>) -> Failure {
+    Failure::new(Class::Invalid, words)
+}

@@ -1,0 +1,162 @@
+//! `strongroom-init`: the first process of a container. Called `secrets-init` (a copy, a link), it also takes that
+//! program's unprefixed variables and words its errors as that program did.
+
+mod arguments;
+mod copy;
+mod version;
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
+
+use strongroom_deliver_env::{Entry, Environment};
+use strongroom_failure::Failure;
+use strongroom_process::{Command, LaunchError, Resolving, Stdin};
+use strongroom_read::{Ambient, Audience, report};
+
+use crate::delivery::Delivery;
+use crate::dry_run;
+use crate::init::arguments::{InitArguments, Request};
+
+/// The name that the program goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Applet {
+    /// `strongroom-init`.
+    StrongroomInit,
+    /// `secrets-init`.
+    SecretsInit,
+}
+
+impl Applet {
+    fn of(program: &OsStr) -> Self {
+        let name = program.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        if name == b"secrets-init" { Self::SecretsInit } else { Self::StrongroomInit }
+    }
+}
+
+/// What to do next, or a failure that has been reported already.
+type Step<T> = Result<T, ExitCode>;
+
+/// Runs the program with its `arguments` (its own name first) and `variables`; returns only where no child took its
+/// place: help, a copy, a dry run, a failure.
+pub fn main(arguments: Vec<OsString>, variables: &[(OsString, OsString)]) -> ExitCode {
+    let program = arguments.first().cloned().unwrap_or_default();
+    let applet = Applet::of(&program);
+    let ambient = Ambient::of(variables.iter().cloned());
+    match arguments::parse(applet, arguments, &ambient) {
+        Err(code) => code,
+        Ok(Request::Version) => version::print(),
+        Ok(Request::Copy { destinations }) => copy::run(&program, &destinations),
+        Ok(Request::Start(arguments)) => match start(applet, &arguments, variables, ambient) {
+            Ok(never) => never,
+            Err(code) => code,
+        },
+    }
+}
+
+fn start(
+    applet: Applet,
+    arguments: &InitArguments,
+    variables: &[(OsString, OsString)],
+    ambient: Ambient,
+) -> Step<ExitCode> {
+    arguments.read.install_logs();
+    let Some((program, rest)) = arguments.command.split_first() else {
+        tracing::warn!("no command specified");
+        return Ok(ExitCode::SUCCESS);
+    };
+    // Before any secret is in memory, and before any thread.
+    let mut resolving = Resolving::begin().map_err(cannot_start)?;
+    let Some(environment) = environment(applet, arguments, variables, ambient, &mut resolving)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    for warning in &environment.warnings {
+        tracing::warn!("{warning}");
+    }
+    let command = Command {
+        program: program.clone(),
+        arguments: rest.to_vec(),
+        environment: environment.entries.into_iter().map(Entry::into_secret).collect(),
+        stdin: if arguments.interactive() { Stdin::Inherit } else { Stdin::Null },
+    };
+    let error =
+        if arguments.exec { resolving.exec(&command) } else { resolving.launch(command, &arguments.supervision()) };
+    Err(did_not_run(&error))
+}
+
+/// The child's environment; `None` when a dry run has told what would be read.
+fn environment(
+    applet: Applet,
+    arguments: &InitArguments,
+    variables: &[(OsString, OsString)],
+    ambient: Ambient,
+    resolving: &mut Resolving,
+) -> Step<Option<Environment>> {
+    let failed = |what: &str, failure: Failure| {
+        report(Audience::Logs, what, &[failure]);
+        ExitCode::FAILURE
+    };
+    let delivery = Delivery::gather(&arguments.deliver, variables)
+        .map_err(|failure| failed("failed to resolve secrets", failure))?;
+    if let Err(failure) = arguments.check_provider() {
+        let code = failed("failed to initialize secrets provider", failure);
+        return if arguments.exit_early { Err(code) } else { Ok(Some(delivery.undelivered())) };
+    }
+    let delivered = if delivery.is_plain() && !arguments.deliver.dry_run {
+        delivery.deliver(None)
+    } else {
+        resolving.end_on_signals().map_err(cannot_start)?;
+        let reader = arguments.read.reader(ambient, arguments.google_project.clone());
+        let reader = reader.map_err(|failure| failed("failed to initialize secrets provider", failure))?;
+        if arguments.deliver.dry_run {
+            dry_run::print(&delivery, &reader).map_err(|failures| unresolved(applet, failures))?;
+            return Ok(None);
+        }
+        delivery.deliver(Some(&reader))
+    };
+    match delivered {
+        Ok(environment) => Ok(Some(environment)),
+        Err(failures) => {
+            let code = unresolved(applet, failures);
+            if arguments.exit_early {
+                tracing::error!("Exiting early unable to retrieve secrets");
+                return Err(code);
+            }
+            // As its owner asked: every variable as it was found (secrets-init 1.2, step 3).
+            Ok(Some(delivery.undelivered()))
+        }
+    }
+}
+
+/// Reports what could not be resolved; as `secrets-init`, with the words that people search its logs for.
+fn unresolved(applet: Applet, failures: Vec<Failure>) -> ExitCode {
+    let worded = |mut failure: Failure| {
+        let store = failure.subject.store.as_deref().unwrap_or_default();
+        let known =
+            SECRETS_INIT_WORDS.iter().find(|(name, _)| applet == Applet::SecretsInit && store.starts_with(name));
+        if let Some((_, words)) = known {
+            failure.words = format!("{words}: {}", failure.words);
+        }
+        failure
+    };
+    let failures: Vec<Failure> = failures.into_iter().map(worded).collect();
+    report(Audience::Logs, "failed to resolve secrets", &failures);
+    ExitCode::FAILURE
+}
+
+/// What secrets-init said when a store failed it (1.3, 1.4), by how a store's description begins.
+const SECRETS_INIT_WORDS: &[(&str, &str)] = &[
+    ("AWS Secrets Manager", "failed to get secret from AWS Secrets Manager"),
+    ("AWS Parameter Store", "failed to get secret from AWS Parameters Store"),
+    ("Google Secret Manager", "failed to get secret from Google Secret Manager"),
+];
+
+fn cannot_start(error: impl std::fmt::Display) -> ExitCode {
+    tracing::error!(error = error.to_string(), "failed to run");
+    ExitCode::FAILURE
+}
+
+fn did_not_run(error: &LaunchError) -> ExitCode {
+    tracing::error!(error = error.to_string(), "failed to run");
+    ExitCode::from(error.exit_code())
+}

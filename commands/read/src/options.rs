@@ -1,0 +1,88 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use strongroom_failure::{Class, Failure};
+use strongroom_stores::{Ambient, Configuration, Stores};
+use strongroom_telemetry::{LogFormat, LogLevel};
+
+use crate::duration::parse_duration;
+use crate::reader::Reader;
+
+/// How long a program waits for its secrets unless it is told: longer than the retries of one store take, shorter than
+/// what people take for a hang.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Flags that every command which reads secrets has.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ReadOptions {
+    /// YAML file with named stores (`sr://vault@NAME/…`) [env: STRONGROOM_CONFIG]
+    #[arg(long, value_name = "FILE", help_heading = "Reading")]
+    pub config: Option<PathBuf>,
+
+    /// How long to wait for all secrets together, as 30s or 500ms [env: STRONGROOM_DEADLINE] [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Reading")]
+    pub deadline: Option<Duration>,
+
+    /// text or json, on standard error [env: STRONGROOM_LOG_FORMAT] [default: text]
+    #[arg(long, value_name = "FORMAT", help_heading = "Logging")]
+    pub log_format: Option<LogFormat>,
+
+    /// error, warn, info or debug; values are never logged [env: STRONGROOM_LOG_LEVEL] [default: warn]
+    #[arg(long, value_name = "LEVEL", help_heading = "Logging")]
+    pub log_level: Option<LogLevel>,
+}
+
+impl ReadOptions {
+    /// Fills what no flag gave from the `STRONGROOM_*` variables, and starts logging.
+    ///
+    /// # Errors
+    /// A variable whose value is wrong, named.
+    pub fn complete(mut self, ambient: &Ambient) -> Result<Self, Failure> {
+        fn from<T>(
+            ambient: &Ambient,
+            name: &str,
+            parse: impl Fn(&str) -> Result<T, String>,
+        ) -> Result<Option<T>, Failure> {
+            let parsed = ambient.get(name).map(|text| parse(&text)).transpose();
+            parsed.map_err(|words| Failure::new(Class::Invalid, words).in_field(name))
+        }
+        self.config = self.config.or_else(|| ambient.get("STRONGROOM_CONFIG").map(PathBuf::from));
+        if self.deadline.is_none() {
+            self.deadline = from(ambient, "STRONGROOM_DEADLINE", parse_duration)?;
+        }
+        if self.log_format.is_none() {
+            self.log_format = from(ambient, "STRONGROOM_LOG_FORMAT", str::parse)?;
+        }
+        if self.log_level.is_none() {
+            self.log_level = from(ambient, "STRONGROOM_LOG_LEVEL", str::parse)?;
+        }
+        Ok(self)
+    }
+
+    /// Starts logging as asked. Costs nothing worth saving, but only a program that reads needs it.
+    pub fn install_logs(&self) {
+        strongroom_telemetry::install(self.log_format.unwrap_or_default(), self.log_level.unwrap_or_default());
+    }
+
+    /// The moment by which everything must be read, counted from now.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline.unwrap_or(DEFAULT_DEADLINE)
+    }
+
+    /// A reader of the configured and the ambient stores.
+    ///
+    /// # Errors
+    /// A configuration file that cannot be read or is wrong, named.
+    pub fn reader(&self, ambient: Ambient, google_project: Option<String>) -> Result<Reader, Failure> {
+        let configuration = self.config.as_ref().map(|path| {
+            let name = |failure: Failure| failure.in_field(path.display().to_string());
+            let text = std::fs::read_to_string(path);
+            let text = text.map_err(|error| name(Failure::new(Class::Invalid, format!("cannot be read: {error}"))))?;
+            Configuration::parse(&text).map_err(name)
+        });
+        let configuration = configuration.transpose()?.unwrap_or_default();
+        let stores = Stores::new(configuration, ambient).with_google_project(google_project);
+        Reader::new(stores, self.deadline())
+    }
+}
