@@ -1,0 +1,75 @@
+# Every chore is one word; `make` alone lists them. CI calls `make lint` and `make test`, nothing else.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO  := cargo
+TARGET := x86_64-unknown-linux-gnu
+# What tests run: static like what is shipped, lightly optimised.
+TEST   := $(CARGO) test --locked --profile world
+APPS   := strongroom strongroom-init
+PURE   := strongroom-secret strongroom-failure strongroom-reference strongroom-select strongroom-provider \
+          strongroom-telemetry strongroom-resolve strongroom-render strongroom-deliver-env strongroom-deliver-files xtask
+BUILD_FACTS = STRONGROOM_BUILD_DATE="$$(git log -1 --format=%cI 2>/dev/null)" \
+          STRONGROOM_BUILD_COMMIT="$$(git rev-parse --short HEAD 2>/dev/null)" \
+          STRONGROOM_BUILD_BRANCH="$$(git rev-parse --abbrev-ref HEAD 2>/dev/null)"
+
+.PHONY: help demo test test-fast test-node lint bench soak build images world world-up world-down docs fuzz
+
+help: ## List the chores
+	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  make \1\t\2/p' Makefile | expand -t 20
+
+demo: world ## Start a real process with secrets from two real stores, and say what to try next
+	@dev/demo/run.sh
+
+test: world ## Every test, against real parts (the first time this builds Kubernetes: about 10 minutes)
+	@[ "$$(id -u)" = 0 ] || echo "NOTE: not root, so the tests of PID namespaces and of the Kubernetes node are left out; run them with: sudo make test-node"
+	$(TEST) --workspace $(addprefix --exclude ,$(APPS))
+	$(TEST) -p strongroom-init
+	$(TEST) -p strongroom
+
+test-fast: ## The pure crates only: no parts, under a minute when warm
+	$(TEST) $(addprefix -p ,$(PURE))
+
+test-node: world ## The tests that need root: PID namespaces and the Kubernetes node
+	$(TEST) -p strongroom-process -p world
+	$(TEST) -p strongroom-init
+
+lint: ## Formatting, clippy, and the workspace's own rules
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --profile world --workspace --all-targets -- -D warnings
+	$(CARGO) xtask tidy
+
+bench: build ## Measure speed and size beside peers; prints a table and writes out/bench/
+	$(CARGO) run --locked --release -p bench
+
+soak: world ## Repeat the tests of faults and processes for SOAK_ROUNDS rounds (10)
+	for round in $$(seq "$${SOAK_ROUNDS:-10}"); do echo "soak: round $$round"; $(TEST) -p strongroom-process -p strongroom-aws -p strongroom-vault -p strongroom-google --test it; done
+
+build: ## The shipped static binaries: out/strongroom and out/strongroom-init
+	mkdir -p out
+	$(BUILD_FACTS) $(CARGO) build --locked --profile dist -p strongroom-init
+	cp "$${CARGO_TARGET_DIR:-target}/$(TARGET)/dist/strongroom-init" out/
+	$(BUILD_FACTS) $(CARGO) build --locked --profile release -p strongroom
+	cp "$${CARGO_TARGET_DIR:-target}/$(TARGET)/release/strongroom" out/
+	@ls -l out/strongroom out/strongroom-init
+
+images: build ## OCI archives of the binaries into out/images, without a container engine
+	$(CARGO) xtask images
+
+world: ## Build and install the real parts that tests use, once, into ~/.cache/strongroom
+	$(CARGO) build --locked --profile world -p world
+	"$${CARGO_TARGET_DIR:-target}/$(TARGET)/world/world" prepare
+
+world-up: world ## Start a world and print `export` lines: eval "$$(make -s world-up)"
+	@"$${CARGO_TARGET_DIR:-target}/$(TARGET)/world/world" up $(WORLD)
+
+world-down: ## End the world that world-up started
+	@"$${CARGO_TARGET_DIR:-target}/$(TARGET)/world/world" down
+
+docs: ## API documentation, and the pages that are made from the code
+	UPDATE_DOCS=1 $(TEST) -p strongroom-reference --test it
+	$(CARGO) doc --locked --workspace --no-deps
+
+fuzz: ## Fuzz every parser for FUZZ_SECONDS seconds each (60)
+	dev/fuzz/run.sh
