@@ -215,12 +215,18 @@ fn certificate_error(problem: &CertificateError, host: &str) -> Error {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "it is for another name".to_owned()
         }
+        // Two authorities of the same name, one of which is trusted.
+        CertificateError::BadSignature => {
+            "it is not signed by the authority that is trusted under that name".to_owned()
+        }
         CertificateError::Revoked => "it was revoked".to_owned(),
         other => other.to_string(),
     };
     let error = Error::new(Cause::Certificate, format!("the certificate of {host} is not accepted: {why}"));
     match problem {
-        CertificateError::UnknownIssuer => error.with_hint("give the certificate of the authority that signed it"),
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            error.with_hint("give the certificate of the authority that signed it")
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             error.with_hint("use the name in the certificate, or set the server name to expect")
         }
