@@ -1,0 +1,3 @@
+module strongroom.dev/world/pause
+
+go 1.26
