@@ -50,8 +50,12 @@ impl ForwardProxy {
             None => format!("http://{address}"),
         };
         let authorization = login.map(|login| format!("Basic {}", STANDARD.encode(login)));
-        let office =
-            Arc::new(Office { authorization, forwarder: Forwarder::new(), routes: Mutex::default(), log: Mutex::default() });
+        let office = Arc::new(Office {
+            authorization,
+            forwarder: Forwarder::new(),
+            routes: Mutex::default(),
+            log: Mutex::default(),
+        });
         background.spawn(accept(Arc::clone(&office), listener));
         Ok(Self { url, office, _background: background })
     }

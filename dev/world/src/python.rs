@@ -76,10 +76,10 @@ fn cached_environments() -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// The interpreter, its version and platform: wheels for one do not fit another.
+/// The interpreter, its version, processor and C library: wheels for one do not fit another.
 fn interpreter() -> Result<String> {
     let script = "import platform, sys; assert sys.version_info >= (3, 11), 'Python 3.11 or newer is needed'; \
-                  print(sys.executable, platform.python_version(), platform.platform())";
+                  print(sys.executable, platform.python_version(), platform.machine(), platform.libc_ver())";
     let output = Command::new("python3").args(["-c", script]).output().context("cannot start python3")?;
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stderr));

@@ -16,11 +16,11 @@ use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
-use rustls::ServerConfig;
 
 use crate::certificates::Authority;
 use crate::service::{Background, Body, Cause, Forwarder, collect, lock, serve_connection, whole};

@@ -47,7 +47,11 @@ fn receive(stream: &mut TcpStream) -> (String, Vec<u8>) {
 
 fn announced(head: &str) -> u64 {
     let lines = head.lines();
-    lines.filter_map(|line| line.strip_prefix("content-length: ")).map(|length| length.parse().unwrap()).next().unwrap_or(0)
+    lines
+        .filter_map(|line| line.strip_prefix("content-length: "))
+        .map(|length| length.parse().unwrap())
+        .next()
+        .unwrap_or(0)
 }
 
 fn ask(board: &Switchboard, path: &str) -> (String, Vec<u8>) {
