@@ -1,1 +1,36 @@
-//! To be described.
+//! Starts a process with its secrets and stays behind as a bare supervisor that holds none of them.
+//!
+//! The last step of delivery into an environment. In the order of a program's life:
+//!
+//! 1. [`Supervision::from_arguments`]: the first line of `main`. A process that was re-executed as supervisor
+//!    goes to [`Supervision::run`] and never further.
+//! 2. [`Resolving::begin`]: before any secret is in memory: no core dumps, no debugger of the same user, signals
+//!    held back. [`Resolving::end_on_signals`] makes a signal end the program while references are resolved.
+//! 3. [`Resolving::launch`]: forks the child with clean mask, dispositions, descriptors and limits, then replaces
+//!    this program with the bare supervisor: empty environment, the child's pid in its arguments, signals blocked
+//!    in between so that none is lost. Or [`Resolving::exec`]: no supervisor at all.
+//!
+//! The only crate with `unsafe`: all of it is in `system`, one system call or one step of the child per block.
+//! Linux only. No asynchronous runtime, no threads but the one that waits for signals during step 2.
+
+#![deny(unsafe_code)]
+
+mod arguments;
+mod command;
+mod descendants;
+mod launch;
+mod options;
+mod resolving;
+mod signals;
+mod supervise;
+mod system;
+mod terminal;
+
+pub use arguments::Supervision;
+pub use command::{Command, Stdin};
+pub use launch::LaunchError;
+pub use options::{ExitRemap, Forward, Group, InvalidExitRemap, Options};
+pub use resolving::{Resolving, SetupError};
+
+/// A signal by name, as `SIGTERM`: parse with `"SIGTERM".parse()`.
+pub use nix::sys::signal::Signal;
