@@ -1,1 +1,25 @@
-//! To be described.
+//! HashiCorp Vault and OpenBao as a store: KV version 1 and 2, and whatever else answers a read or a write with data.
+//!
+//! One read for each path, however many properties of it are wanted: the value is the JSON object at that path, as
+//! the server wrote it. In the order of one read: [`Settings`] say which server and how to log in, the session keeps
+//! one token (one login however many reads wait for it, renewed on use, replaced once when it is refused), the mounts
+//! say which version of KV a path belongs to, the path becomes the API's, the answer becomes bytes and a version.
+//!
+//! Never retries, except the one read after a fresh login; never shows a token, a value or a body.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod api;
+mod credential;
+mod environment;
+mod login;
+mod mounts;
+mod path;
+mod session;
+mod settings;
+mod vault;
+
+pub use crate::credential::Credential;
+pub use crate::settings::{AppRole, Auth, HeaderText, Jwt, KvVersion, Settings, Token};
+pub use crate::vault::Vault;

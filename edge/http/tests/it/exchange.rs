@@ -108,7 +108,7 @@ async fn nothing_waits_longer_than_its_limit() {
 async fn connections_are_kept_and_used_in_parallel() {
     let server = server();
     server.add(Fault::answer(200, &[], "x"));
-    server.add(Fault::delay(Duration::from_millis(100)));
+    server.add(Fault::delay(Duration::from_millis(500)));
     let client = client(Settings::default());
     for _ in 0..2 {
         let requests: Vec<_> = (0..32)

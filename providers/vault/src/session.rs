@@ -1,0 +1,313 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::Deserialize;
+use strongroom_failure::{Class, Failure};
+use strongroom_http::{Method, StatusCode, json_body};
+use strongroom_provider::SecretBytes;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use crate::Auth;
+use crate::api::{Api, Ask, denied_by_policy, failure_of};
+use crate::login::{Grant, log_in};
+
+/// A token younger than this is looked up before it is thrown away after a 403: a key that is denied for good, asked
+/// again and again, costs at most one login in this time.
+const YOUNG: Duration = Duration::from_secs(60);
+
+/// How long a look-up's "this token lives" holds: a batch of denied keys looks up once.
+const LOOK_UP_HOLDS: Duration = Duration::from_secs(10);
+
+/// A given token's lifetime is asked after this long: programs that only start another one never ask.
+const LEARN_AFTER: Duration = Duration::from_secs(60);
+
+/// The one token of an identity: got on first use, by one login however many wait for it, renewed when it is used in
+/// the last third of its life, replaced once when the server refuses it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    auth: Auth,
+    state: Mutex<State>,
+    /// Held by whoever renews: the others use the token as it is meanwhile.
+    renewing: Mutex<()>,
+    /// Logins that failed so far: who waited through one shares its failure and does not try again.
+    failed: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    token: Option<Arc<Token>>,
+    /// The last failed login.
+    failure: Option<Failure>,
+    /// Which token was looked up and found alive, and when.
+    alive: Option<(u64, Instant)>,
+    /// What a wrapping token held.
+    unwrapped: Option<SecretBytes>,
+    logins: u64,
+}
+
+/// A token as one login gave it.
+#[derive(Debug)]
+pub(crate) struct Token {
+    pub(crate) value: SecretBytes,
+    /// Which login it came from; a renewal keeps it.
+    login: u64,
+    /// When that login was.
+    born: Instant,
+    /// Since when `lifetime` counts.
+    since: Instant,
+    /// How long it lasts; unknown for a given token, or endless.
+    lifetime: Option<Duration>,
+    /// The lifetime that the login gave, before any renewal.
+    first_lifetime: Option<Duration>,
+    renewable: bool,
+    /// Whether `lifetime` is what the server said.
+    is_known: bool,
+}
+
+/// What to do with a token before it is used.
+#[derive(Debug, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    /// Ask how long it lasts.
+    Learn,
+    Renew,
+    LogIn,
+}
+
+impl Session {
+    pub(crate) fn new(auth: Auth) -> Self {
+        Self { auth, state: Mutex::default(), renewing: Mutex::default(), failed: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
+    /// A token to use now.
+    pub(crate) async fn token(&self, api: &Api) -> Result<Arc<Token>, Failure> {
+        let failed_before = self.failed.load(Ordering::SeqCst);
+        let (token, due) = {
+            let mut state = self.state.lock().await;
+            let due =
+                state.token.as_ref().map_or(Due::LogIn, |token| token.due(Instant::now(), self.auth.can_log_in()));
+            if due == Due::LogIn {
+                return self.log_in(api, &mut state, failed_before).await;
+            }
+            let Some(token) = state.token.clone() else { return self.log_in(api, &mut state, failed_before).await };
+            (token, due)
+        };
+        match (due, self.renewing.try_lock()) {
+            (Due::Learn, Ok(_turn)) => self.learn(api, token).await,
+            (Due::Renew, Ok(_turn)) => self.renew(api, token).await,
+            _ => Ok(token),
+        }
+    }
+
+    /// After a 403: the token to try once more with, or nothing where `refused` is good and the denial stands.
+    pub(crate) async fn after_refusal(&self, api: &Api, refused: &Token) -> Result<Option<Arc<Token>>, Failure> {
+        let failed_before = self.failed.load(Ordering::SeqCst);
+        let mut state = self.state.lock().await;
+        if let Some(newer) = state.token.as_ref().filter(|token| token.login != refused.login) {
+            return Ok(Some(Arc::clone(newer)));
+        }
+        let is_young = refused.born.elapsed() < YOUNG;
+        if (is_young || !self.auth.can_log_in()) && self.is_alive(api, &mut state, refused).await? {
+            return Ok(None);
+        }
+        if self.auth.can_log_in() {
+            return self.log_in(api, &mut state, failed_before).await.map(Some);
+        }
+        self.reread(api, &mut state, refused, failed_before).await.map(Some)
+    }
+
+    /// A given token that the server no longer knows: its file may hold a newer one.
+    async fn reread(
+        &self,
+        api: &Api,
+        state: &mut State,
+        refused: &Token,
+        failed_before: u64,
+    ) -> Result<Arc<Token>, Failure> {
+        let token = self.log_in(api, state, failed_before).await?;
+        if token.value.expose() == refused.value.expose() {
+            state.token = None;
+            let words =
+                format!("the {} is refused: it has expired, was revoked or is none of this server's", self.auth);
+            return Err(Failure::new(Class::Unauthenticated, words).with_hint("get a new token"));
+        }
+        Ok(token)
+    }
+
+    async fn log_in(&self, api: &Api, state: &mut State, failed_before: u64) -> Result<Arc<Token>, Failure> {
+        let was_shared = self.failed.load(Ordering::SeqCst) != failed_before;
+        if let Some(failure) = state.failure.as_ref().filter(|_| was_shared) {
+            return Err(failure.clone());
+        }
+        // The token that is being replaced stays until there is another: it may still do for other keys.
+        let asked = Instant::now();
+        match log_in(api, &self.auth, &mut state.unwrapped).await {
+            Ok(grant) => {
+                state.logins += 1;
+                let token = Arc::new(Token::granted(grant, state.logins, asked, self.auth.can_log_in()));
+                debug!(identity = %self.auth, lifetime = ?token.lifetime, "logged in to Vault");
+                state.token = Some(Arc::clone(&token));
+                state.failure = None;
+                Ok(token)
+            }
+            Err(failure) => {
+                self.failed.fetch_add(1, Ordering::SeqCst);
+                state.failure = Some(failure.clone());
+                Err(failure)
+            }
+        }
+    }
+
+    async fn renew(&self, api: &Api, token: Arc<Token>) -> Result<Arc<Token>, Failure> {
+        let body = json_body(&serde_json::json!({}))?;
+        let get = Ask::get("vault:renew-self", "auth/token/renew-self", &token.value);
+        let asked = Instant::now();
+        let renewed = match api.send(Ask { method: Method::POST, body, ..get }).await {
+            Ok(response) if response.status.is_success() => {
+                #[derive(Deserialize)]
+                struct Renewed {
+                    auth: Grant,
+                }
+                response.json::<Renewed>().map(|renewed| renewed.auth).map_err(Failure::from)
+            }
+            Ok(response) => Err(failure_of(&response, &[&token.value])),
+            Err(failure) => Err(failure),
+        };
+        match renewed {
+            Ok(grant) => self.replace(api, &token, token.renewed(&grant, asked)).await,
+            // The token still works; where it does not, the read is refused and a login follows.
+            Err(failure) => {
+                warn!(identity = %self.auth, reason = failure.class.reason(), "Vault does not renew the token: {failure}");
+                self.replace(api, &token, Token { renewable: false, ..token.copied() }).await
+            }
+        }
+    }
+
+    async fn learn(&self, api: &Api, token: Arc<Token>) -> Result<Arc<Token>, Failure> {
+        #[derive(Deserialize)]
+        struct LookedUp {
+            data: Grant,
+        }
+        let asked = Instant::now();
+        let response = api.send(Ask::get("vault:lookup-self", "auth/token/lookup-self", &token.value)).await;
+        let learned = match response.ok().filter(|response| response.status.is_success()) {
+            Some(response) => {
+                let LookedUp { data } = response.json()?;
+                Token { first_lifetime: lifetime(&data), ..token.renewed(&data, asked) }
+            }
+            // It may not look itself up: then nobody renews it.
+            None => Token { is_known: true, ..token.copied() },
+        };
+        self.replace(api, &token, learned).await
+    }
+
+    /// Puts `newer` in the place of `token`, unless a login was faster. A token that nears the end of what renewals
+    /// can give is replaced by a new one where that can be had.
+    async fn replace(&self, api: &Api, token: &Token, newer: Token) -> Result<Arc<Token>, Failure> {
+        let failed_before = self.failed.load(Ordering::SeqCst);
+        let mut state = self.state.lock().await;
+        if let Some(current) = state.token.as_ref().filter(|current| current.login != token.login) {
+            return Ok(Arc::clone(current));
+        }
+        if self.auth.can_log_in() && newer.nears_its_end() {
+            return self.log_in(api, &mut state, failed_before).await;
+        }
+        let newer = Arc::new(newer);
+        state.token = Some(Arc::clone(&newer));
+        Ok(newer)
+    }
+
+    /// Whether the server knows the token. Where it cannot say, the token is taken to live: the denial stands.
+    async fn is_alive(&self, api: &Api, state: &mut State, token: &Token) -> Result<bool, Failure> {
+        let holds = |&(login, at): &(u64, Instant)| login == token.login && at.elapsed() < LOOK_UP_HOLDS;
+        if state.alive.as_ref().is_some_and(holds) {
+            return Ok(true);
+        }
+        let response = api.send(Ask::get("vault:lookup-self", "auth/token/lookup-self", &token.value)).await?;
+        let is_alive = response.status != StatusCode::FORBIDDEN || denied_by_policy(&response);
+        state.alive = is_alive.then(|| (token.login, Instant::now()));
+        Ok(is_alive)
+    }
+}
+
+impl Token {
+    fn granted(grant: Grant, login: u64, asked: Instant, is_known: bool) -> Self {
+        let lifetime = lifetime(&grant);
+        let Grant { client_token: value, renewable, .. } = grant;
+        Self { value, login, born: asked, since: asked, lifetime, first_lifetime: lifetime, renewable, is_known }
+    }
+
+    fn renewed(&self, grant: &Grant, asked: Instant) -> Self {
+        let (lifetime, renewable) = (lifetime(grant), grant.renewable);
+        Self { since: asked, lifetime, renewable, is_known: true, ..self.copied() }
+    }
+
+    fn copied(&self) -> Self {
+        Self { value: self.value.clone(), ..*self }
+    }
+
+    fn due(&self, now: Instant, can_log_in: bool) -> Due {
+        let age = now.saturating_duration_since(self.since);
+        match self.lifetime {
+            None if !self.is_known && age >= LEARN_AFTER => Due::Learn,
+            None => Due::Nothing,
+            // It must still live when the request that carries it arrives.
+            Some(lifetime) if can_log_in && age >= lifetime - (lifetime / 10).min(Duration::from_secs(5)) => Due::LogIn,
+            Some(lifetime) if self.renewable && age >= lifetime * 2 / 3 && age < lifetime => Due::Renew,
+            Some(_) => Due::Nothing,
+        }
+    }
+
+    /// Whether a renewal gave less than half of what the login gave: its largest lifetime is near.
+    fn nears_its_end(&self) -> bool {
+        matches!((self.lifetime, self.first_lifetime), (Some(now), Some(first)) if now < first / 2)
+    }
+}
+
+fn lifetime(grant: &Grant) -> Option<Duration> {
+    (grant.lease_duration > 0).then(|| Duration::from_secs(grant.lease_duration))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(seconds: u64, renewable: bool, is_known: bool) -> Token {
+        let grant = Grant { client_token: SecretBytes::from("canary".to_owned()), lease_duration: seconds, renewable };
+        Token::granted(grant, 1, Instant::now(), is_known)
+    }
+
+    #[tokio::test]
+    async fn tokens_are_renewed_in_the_last_third_and_replaced_at_the_end() {
+        let check = |token: Token, after: f64, can_log_in: bool, expected: Due| {
+            let now = token.since + Duration::from_secs_f64(after);
+            assert_eq!(token.due(now, can_log_in), expected, "{after} s of {:?}", token.lifetime);
+        };
+        check(token(60, true, true), 39.9, true, Due::Nothing);
+        check(token(60, true, true), 40.0, true, Due::Renew);
+        check(token(60, true, true), 55.0, true, Due::LogIn);
+        check(token(60, true, true), 55.0, false, Due::Renew);
+        check(token(60, true, true), 61.0, false, Due::Nothing);
+        check(token(60, false, true), 54.0, true, Due::Nothing);
+        check(token(10, false, true), 9.0, true, Due::LogIn);
+        check(token(0, false, true), 1e6, true, Due::Nothing);
+        check(token(0, false, false), 59.0, false, Due::Nothing);
+        check(token(0, false, false), 60.0, false, Due::Learn);
+    }
+
+    #[tokio::test]
+    async fn a_renewal_that_gives_little_ends_a_tokens_life() {
+        let grant = |lease_duration| Grant { client_token: SecretBytes::default(), lease_duration, renewable: true };
+        let first = token(60, true, true);
+        assert!(!first.renewed(&grant(60), Instant::now()).nears_its_end());
+        assert!(first.renewed(&grant(29), Instant::now()).nears_its_end());
+        assert!(!format!("{first:?}").contains("canary"));
+    }
+}
