@@ -1,11 +1,24 @@
 //! Real parts for tests and for people: a Kubernetes control plane, a node, OpenBao, an AWS emulator, a stand-in for
 //! Google Secret Manager, and a fault switchboard to put between them and a program. Not shipped.
 
+pub mod binaries;
+pub mod cache;
 pub mod certificates;
+pub mod command_line;
+mod control_group;
+pub mod control_plane;
+mod debian;
+mod gate;
 pub mod google;
+pub mod image;
 pub mod moto;
+pub mod node;
 pub mod open_bao;
 pub mod part;
+mod pki;
+mod plain_http;
+mod probe;
 pub mod proxy;
 pub mod python;
+mod service;
 pub mod switchboard;

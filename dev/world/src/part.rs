@@ -33,6 +33,11 @@ impl Part {
         Ok(Self { name: name.to_owned(), child, log })
     }
 
+    /// The part's name, also its log's.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
