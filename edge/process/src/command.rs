@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, OsStr, OsString, c_char};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 use std::ptr;
 
 use strongroom_secret::SecretBytes;
@@ -102,6 +103,11 @@ impl Image {
     /// The path of one candidate, for messages.
     pub(crate) fn candidate(&self, place: usize) -> Option<OsString> {
         self.candidates.get(place).map(|path| OsString::from_vec(path.as_bytes().to_vec()))
+    }
+
+    /// The first candidate that is a file which can be seen.
+    pub(crate) fn existing_candidate(&self) -> Option<OsString> {
+        (0..self.candidates.len()).filter_map(|place| self.candidate(place)).find(|path| Path::new(path).is_file())
     }
 
     /// The addresses to execute the candidate at `place`, which must exist, with. Allocates nothing.

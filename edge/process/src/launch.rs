@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -18,6 +20,11 @@ use crate::resolving::Resolving;
 use crate::signals::SignalSet;
 use crate::system::{self, ChildFailure, ChildSetup};
 use crate::terminal;
+
+const NOWHERE_IN_PATH: &str = "not found in any absolute directory of PATH";
+
+const TOO_LARGE: &str = "the arguments and the environment together, or one of them, are larger than Linux takes \
+                         (128 KiB each)";
 
 /// How far descriptors are looked for where the kernel cannot do it in one call: a limit of a million would take long.
 const HIGHEST_DESCRIPTOR: u64 = 65_536;
@@ -205,37 +212,37 @@ fn no_child(errno: Errno) -> LaunchError {
 }
 
 fn explain(failure: ChildFailure, program: &OsStr, image: &Image) -> LaunchError {
-    let program = program.to_owned();
     let (errno, place) = match failure {
         ChildFailure::Setup(errno) => return no_child(errno),
         ChildFailure::Execute(errno, place) => (errno, place),
     };
+    let program = program.to_owned();
     let path = image.candidate(place).unwrap_or_default();
-    let is_there = std::path::Path::new(&path).is_file();
+    let was_looked_for = !program.as_bytes().contains(&b'/');
     match errno {
-        Errno::ENOENT if is_there => LaunchError::NotFound { program, reason: missing_loader(&path) },
-        Errno::ENOENT | Errno::ENOTDIR => {
-            let reason = if program.is_empty() {
-                "the name is empty".to_owned()
-            } else if program.as_encoded_bytes().contains(&b'/') {
-                errno.desc().to_owned()
-            } else {
-                "not found in any absolute directory of PATH".to_owned()
-            };
+        Errno::ENOENT if Path::new(&path).is_file() => {
+            let reason = format!("{} exists, but the interpreter or loader that it names does not", path.display());
             LaunchError::NotFound { program, reason }
         }
-        Errno::E2BIG => {
-            let reason = "the arguments and the environment together, or one of them, are larger than Linux takes \
-                          (128 KiB each)";
-            LaunchError::NotExecutable { program, reason: reason.to_owned() }
+        // A directory of PATH that we may not search says the same as a file that we may not execute.
+        Errno::EACCES if was_looked_for => match image.existing_candidate() {
+            Some(path) => refused(program, &path, errno),
+            None => LaunchError::NotFound { program, reason: NOWHERE_IN_PATH.to_owned() },
+        },
+        _ if program.is_empty() => LaunchError::NotFound { program, reason: "the name is empty".to_owned() },
+        errno if is_not_found(errno) && was_looked_for => {
+            LaunchError::NotFound { program, reason: NOWHERE_IN_PATH.to_owned() }
         }
-        errno => {
-            let reason = format!("{}: {}", path.to_string_lossy(), errno.desc());
-            LaunchError::NotExecutable { program, reason }
-        }
+        errno if is_not_found(errno) => LaunchError::NotFound { program, reason: errno.desc().to_owned() },
+        Errno::E2BIG => LaunchError::NotExecutable { program, reason: TOO_LARGE.to_owned() },
+        errno => refused(program, &path, errno),
     }
 }
 
-fn missing_loader(path: &OsStr) -> String {
-    format!("{} exists, but the interpreter or loader that it names does not", path.to_string_lossy())
+fn is_not_found(errno: Errno) -> bool {
+    matches!(errno, Errno::ENOENT | Errno::ENOTDIR)
+}
+
+fn refused(program: OsString, path: &OsStr, errno: Errno) -> LaunchError {
+    LaunchError::NotExecutable { program, reason: format!("{}: {}", path.display(), errno.desc()) }
 }

@@ -76,9 +76,10 @@ fn what_stays_behind_holds_no_secret() {
         let mut running = Running::of(place, command);
         assert_eq!(running.line(), "up");
         let supervisor = running.supervisor();
-        let read = |file: &str| std::fs::read(format!("/proc/{supervisor}/{file}")).expect("reads");
-        until("the supervisor has taken over", || read("environ").is_empty().then_some(()));
-        let arguments = String::from_utf8(read("cmdline")).expect("text");
+        // Protected, and not readable for an ordinary user, until it is the supervisor.
+        let read = |file: &str| std::fs::read(format!("/proc/{supervisor}/{file}")).ok();
+        until("the supervisor has taken over", || read("environ")?.is_empty().then_some(()));
+        let arguments = String::from_utf8(read("cmdline").expect("reads")).expect("text");
         assert!(arguments.contains("\0--strongroom-supervisor=1\0child="), "{arguments:?}");
         assert!(!arguments.contains("canary"), "{arguments:?}");
         until("it has its name back", || (status_of(supervisor, "Name")? == "process-probe").then_some(()));

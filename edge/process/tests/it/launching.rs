@@ -49,6 +49,24 @@ fn a_refused_file_early_in_path_does_not_hide_a_good_one_later() {
 }
 
 #[test]
+fn a_directory_of_path_that_cannot_be_searched_makes_a_missing_program_no_refused_one() {
+    let closed = directory_with("other", "", 0o644);
+    std::fs::set_permissions(closed.path(), PermissionsExt::from_mode(0o000)).expect("a mode");
+    let path = format!("PATH={}:/usr/bin", closed.path().display());
+    let mut command = std::process::Command::new("setpriv");
+    command.args(["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]);
+    if nix::unistd::geteuid().is_root() {
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    } else {
+        command = std::process::Command::new("env");
+    }
+    command.arg(crate::support::probe()).args(["launch", "--clear-env", "--env", &path, "--", "no-such-program"]);
+    let (code, _, errors) = told(command.output().expect("runs"));
+    assert_eq!(code, 127, "{errors}");
+    assert!(errors.ends_with("no-such-program: not found in any absolute directory of PATH\n"), "{errors}");
+}
+
+#[test]
 fn a_program_is_looked_for_in_the_new_environment_and_never_in_the_working_directory() {
     let directory = directory_with("tool", "#!/bin/sh\necho found\n", 0o755);
     let run = |path: &str| {

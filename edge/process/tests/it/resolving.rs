@@ -58,6 +58,20 @@ fn a_signal_at_any_moment_around_the_start_is_never_lost() {
 }
 
 #[test]
+fn a_signal_around_executing_is_not_lost_either() {
+    use std::os::unix::process::ExitStatusExt;
+    for round in 0..40_u64 {
+        let mut command = Place::Outside.command(&["--resolve", "3", "--exec"], &["sleep", "307"]);
+        let mut process = command.stderr(std::process::Stdio::null()).spawn().expect("starts");
+        std::thread::sleep(Duration::from_micros(2000 + round * 100));
+        crate::support::send(i32::try_from(process.id()).expect("a number"), libc::SIGTERM);
+        let status = crate::support::until("it ends", || process.try_wait().expect("waits"));
+        // By itself while resolving, or killed as the program that it has become.
+        assert!(status.code() == Some(143) || status.signal() == Some(libc::SIGTERM), "round {round}: {status}");
+    }
+}
+
+#[test]
 fn job_control_stops_the_resolving_and_continues_it() {
     let mut running = Running::start(Place::Outside, &["--resolve", "500"], &["echo", "started"]);
     assert_eq!(running.error_line(), "resolving");
