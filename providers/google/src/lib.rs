@@ -1,1 +1,200 @@
-//! To be described.
+//! Google Secret Manager: concurrent reads of secret versions, as the identity that Google's own tools would use.
+//!
+//! One read is one GET (`projects/P/secrets/S/versions/V:access`) over the one client stack of `edge/http`; tokens come
+//! from Application Default Credentials ([`Settings`]). Never retries by itself, except that a token which the store
+//! refuses is replaced once. Keys name secrets: `projects/P/secrets/S`,
+//! `projects/P/locations/L/secrets/S`, or `S` alone in the project of the settings, else of the metadata server.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod credentials;
+mod grants;
+mod metadata;
+mod name;
+mod settings;
+mod shared;
+mod signature;
+mod tokens;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream;
+use strongroom_failure::{Class, Failure};
+use strongroom_http::{Client, HeaderName, HeaderValue, Request, Response, StatusCode, header, secret_header};
+use strongroom_provider::{
+    Answer, Call, Limits, Meter, Outcome, Provider, RemoteKey, RemoteValue, SecretBytes, one_by_one,
+};
+
+pub use crate::settings::{Credentials, ProxySettings, Settings, Timeouts};
+
+use crate::credentials::Source;
+use crate::metadata::Metadata;
+use crate::name::{SecretName, is_domain};
+use crate::shared::Shared;
+use crate::tokens::{Token, Tokens};
+
+/// What is called, and what must be allowed.
+const OPERATION: &str = "secretmanager.versions.access";
+
+/// Reads under way at once: as many as the client keeps connections for.
+const CONCURRENCY: usize = 32;
+
+/// The largest answer that is read, in bytes: a payload of 64 KiB, the store's largest, is 87,384 bytes in base64.
+const BODY_LIMIT: usize = 128 * 1024;
+
+/// Google Secret Manager, opened for one identity.
+pub struct SecretManager {
+    settings: Settings,
+    client: Client,
+    metadata: Metadata,
+    tokens: Tokens,
+    project: Shared<String>,
+    quota_project: Option<HeaderValue>,
+    universe: String,
+    meter: Arc<Meter>,
+}
+
+impl SecretManager {
+    /// Opens the store: reads the credentials' file, asks nothing of the network.
+    ///
+    /// # Errors
+    /// Where a setting or the credentials cannot be used; the field says which.
+    pub fn open(settings: Settings, meter: Arc<Meter>) -> Result<Self, Failure> {
+        settings.validate()?;
+        let client = Client::new(settings.client(BODY_LIMIT)?)?;
+        let metadata = Metadata::new(settings.metadata_host())?;
+        let found = Source::find(&settings)?;
+        let universe = settings.universe_domain.clone().or(found.universe_domain);
+        let universe = universe.unwrap_or_else(|| "googleapis.com".to_owned());
+        if !is_domain(&universe) {
+            return Err(Failure::new(Class::Invalid, "this is not a domain").in_field("universeDomain"));
+        }
+        let quota_project = settings.quota_project.clone().or(found.quota_project);
+        let quota_project = quota_project.map(HeaderValue::try_from).transpose().map_err(|_| {
+            Failure::new(Class::Invalid, "the project has characters that no project has").in_field("quotaProject")
+        })?;
+        let tokens = Tokens::new(found.source, client.clone(), metadata.clone(), Arc::clone(&meter));
+        Ok(Self { settings, client, metadata, tokens, project: Shared::default(), quota_project, universe, meter })
+    }
+
+    async fn answer(&self, key: &RemoteKey) -> Answer {
+        let read = self.access(key).await;
+        read.map_err(|failure| failure.on_key(&key.name).from_store(self.describe()))
+    }
+
+    async fn access(&self, key: &RemoteKey) -> Answer {
+        let name = SecretName::parse(key, self.settings.location.as_deref())?;
+        let project = match &name.project {
+            Some(project) => project.clone(),
+            None => self.ambient_project(&name.secret).await?,
+        };
+        let address = format!("{}/v1/{}:access", self.endpoint(&name), name.resource(&project));
+        let token = self.tokens.current().await?;
+        let response = self.ask(&address, &token).await?;
+        if response.status != StatusCode::UNAUTHORIZED {
+            return self.understand(&response, &token);
+        }
+        tracing::debug!("Google refuses the access token; asking for another");
+        let token = self.tokens.instead_of(&token).await?;
+        let response = self.ask(&address, &token).await?;
+        self.understand(&response, &token)
+    }
+
+    async fn ask(&self, address: &str, token: &Token) -> Result<Response, Failure> {
+        let mut request = Request::get(address)
+            .body(SecretBytes::default())
+            .map_err(|_| Failure::new(Class::Invalid, "the endpoint is not an address").in_field("endpoint"))?;
+        request.headers_mut().insert(header::AUTHORIZATION, secret_header("Bearer ", &token.secret)?);
+        if let Some(project) = &self.quota_project {
+            request.headers_mut().insert(HeaderName::from_static("x-goog-user-project"), project.clone());
+        }
+        let result = self.client.send(request).await;
+        let answered = matches!(&result, Ok(response) if is_answer(response.status));
+        self.meter.record(OPERATION, if answered { Outcome::Answered } else { Outcome::Failed });
+        Ok(result?)
+    }
+
+    fn understand(&self, response: &Response, token: &Token) -> Answer {
+        if response.status.is_success() {
+            let (value, version) = answer::payload(response.body.expose())?;
+            return Ok(RemoteValue { value, version });
+        }
+        let failure = answer::refusal(response, &[&token.secret]);
+        Err(match failure.class {
+            Class::Denied => failure.with_hint(format!(
+                "grant roles/secretmanager.secretAccessor on the secret to {}, or make the reference optional",
+                self.identity()
+            )),
+            Class::Unauthenticated => failure.with_hint(format!("look at the credentials: {}", self.identity())),
+            _ => failure,
+        })
+    }
+
+    /// The project of a key that names none: the metadata server's, asked when it is first needed.
+    async fn ambient_project(&self, secret: &str) -> Result<String, Failure> {
+        if let Some(project) = &self.settings.project {
+            return Ok(project.clone());
+        }
+        let found = self.project.get(|_| true, self.metadata.project()).await;
+        found.map_err(|failure| {
+            // The words are those that people who come from secrets-init look for.
+            let words = format!("failed to get secret \"{secret}\" from Google Secret Manager (unknown project)");
+            Failure::new(failure.class, words).with_hint(format!(
+                "name the project in the reference or in GOOGLE_CLOUD_PROJECT; {} does not tell it: {}",
+                self.settings.metadata_host(),
+                failure.words
+            ))
+        })
+    }
+
+    /// Where a secret is asked for: regional secrets are served in their region only.
+    fn endpoint(&self, name: &SecretName) -> String {
+        let universe = &self.universe;
+        match (&self.settings.endpoint, &name.location) {
+            (Some(endpoint), _) => endpoint.trim_end_matches('/').to_owned(),
+            (None, Some(location)) => format!("https://secretmanager.{location}.rep.{universe}"),
+            (None, None) => format!("https://secretmanager.{universe}"),
+        }
+    }
+}
+
+/// Whether the store did its work, though the key may be missing or forbidden.
+fn is_answer(status: StatusCode) -> bool {
+    status.is_success() || matches!(status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
+}
+
+#[async_trait]
+impl Provider for SecretManager {
+    fn describe(&self) -> String {
+        let Settings { project, location, .. } = &self.settings;
+        match (project, location) {
+            (None, None) => "Google Secret Manager".to_owned(),
+            (Some(project), None) => format!("Google Secret Manager (project {project})"),
+            (None, Some(location)) => format!("Google Secret Manager ({location})"),
+            (Some(project), Some(location)) => format!("Google Secret Manager (project {project}, {location})"),
+        }
+    }
+
+    fn identity(&self) -> String {
+        self.tokens.identity()
+    }
+
+    /// Google allows a project 90,000 accesses a minute, shared by everything in it: one store takes at most half.
+    fn limits(&self) -> Limits {
+        Limits { concurrency: CONCURRENCY, rate: 750.0, burst: 750 }
+    }
+
+    fn plan(&self, keys: &[RemoteKey]) -> Vec<Call> {
+        one_by_one(keys, |_| OPERATION.to_owned())
+    }
+
+    async fn read(&self, keys: &[RemoteKey]) -> Vec<Answer> {
+        // Boxed: the state of one read is large, and many are kept.
+        let reads =
+            keys.iter().map(|key| -> futures_util::future::BoxFuture<'_, Answer> { Box::pin(self.answer(key)) });
+        stream::iter(reads.collect::<Vec<_>>()).buffered(CONCURRENCY).collect().await
+    }
+}
