@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -25,6 +26,10 @@ const NOWHERE_IN_PATH: &str = "not found in any absolute directory of PATH";
 
 const TOO_LARGE: &str = "the arguments and the environment together, or one of them, are larger than Linux takes \
                          (128 KiB each)";
+
+/// How long the child goes first: the time from executing a program to its first instruction, with room. Turning into
+/// the supervisor at the same time would compete with it for processor and memory locks.
+const HEAD_START: Duration = Duration::from_millis(2);
 
 /// How far descriptors are looked for where the kernel cannot do it in one call: a limit of a million would take long.
 const HIGHEST_DESCRIPTOR: u64 = 65_536;
@@ -192,6 +197,8 @@ fn close_each_on_exec() -> Result<(), Errno> {
 }
 
 fn become_supervisor(supervision: Supervision) -> ! {
+    // Ended by the end of a short child; the supervisor asks for that itself, so that taking the signal loses nothing.
+    system::wait(SignalSet::of_child(), Some(HEAD_START));
     let paths = std::iter::once(OsString::from("/proc/self/exe")).chain(system::executed_path()).collect();
     let reason = match Image::without_environment(paths, &supervision.to_arguments()) {
         Err(error) => error.to_string(),

@@ -49,6 +49,11 @@ impl SignalSet {
         Self::ALL.without(&FAULTS)
     }
 
+    /// The one that tells of a child's end or stop.
+    pub(crate) fn of_child() -> Self {
+        Self(bit(libc::SIGCHLD))
+    }
+
     /// Whether the set has `signal`.
     pub(crate) fn contains(self, signal: c_int) -> bool {
         (1..=LAST_SIGNAL).contains(&signal) && self.0 & bit(signal) != 0
