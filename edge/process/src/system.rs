@@ -20,6 +20,9 @@ use crate::signals::{LAST_SIGNAL, SignalSet};
 /// The bytes of a signal set in the kernel's interface.
 const SET_BYTES: usize = size_of::<SignalSet>();
 
+/// The smallest page; where pages are larger, giving back an odd range fails without harm.
+const PAGE_BYTES: u64 = 4096;
+
 /// Room for the child's few calls before it becomes another program.
 const CHILD_STACK_BYTES: usize = 64 * 1024;
 
@@ -186,25 +189,39 @@ pub(crate) fn executed_path() -> Option<OsString> {
     }
 }
 
+/// The most read-only segments that a linker makes of one program is far below this.
+const SEGMENT_LIMIT: usize = 8;
+
+/// Start and length of the program's read-only segments; unused places have no length.
+type Segments = [(u64, u64); SEGMENT_LIMIT];
+
 /// Gives back the memory of the program's own read-only pages; they come back from the file's cache when touched.
+///
+/// What runs from here to the next sleep comes back at once, with its neighbours: so the segments are looked up
+/// before the first one is given back, and the call itself is the one that all others here use.
 pub(crate) fn forget_program_pages() {
-    // SAFETY: the callback has the type that the C library calls, and needs no data.
-    unsafe { libc::dl_iterate_phdr(Some(forget_segments), ptr::null_mut()) };
+    let mut segments: Segments = [(0, 0); SEGMENT_LIMIT];
+    // SAFETY: the callback has the type that the C library calls, and is given the address of the list that it fills.
+    unsafe { libc::dl_iterate_phdr(Some(note_read_only_segments), (&raw mut segments).cast()) };
+    for (start, length) in segments {
+        // SAFETY: the range is a file mapping that was never writable (text relocations are not linked), so that its
+        // pages equal the file's and the next touch reads the same bytes again; or it is empty.
+        unsafe { libc::syscall(libc::SYS_madvise, start, length, libc::MADV_DONTNEED) };
+    }
 }
 
-/// Drops the pages of the first object's read-only segments and stops the iteration there: the program itself.
-extern "C" fn forget_segments(object: *mut libc::dl_phdr_info, _size: usize, _data: *mut c_void) -> c_int {
-    // SAFETY: the C library gives a valid object whose program headers stay mapped.
-    let (base, headers) =
-        unsafe { ((*object).dlpi_addr, std::slice::from_raw_parts((*object).dlpi_phdr, (*object).dlpi_phnum.into())) };
-    let page = 4096;
+/// Notes the first object's read-only segments and stops the iteration there: that object is the program itself.
+extern "C" fn note_read_only_segments(object: *mut libc::dl_phdr_info, _size: usize, noted: *mut c_void) -> c_int {
+    // SAFETY: the C library gives a valid object whose program headers stay mapped, and the address that
+    // `forget_program_pages` gave it, whose list nobody else uses meanwhile.
+    let (base, headers, noted) = unsafe {
+        let headers = std::slice::from_raw_parts((*object).dlpi_phdr, (*object).dlpi_phnum.into());
+        ((*object).dlpi_addr, headers, &mut *noted.cast::<Segments>())
+    };
     let read_only = |header: &&libc::Elf64_Phdr| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0;
-    for header in headers.iter().filter(read_only) {
-        let start = (base + header.p_vaddr) / page * page;
-        let end = base + header.p_vaddr + header.p_memsz;
-        // SAFETY: the range is a file mapping that was never writable (text relocations are not linked), so that its
-        // pages equal the file's and the next touch reads the same bytes again.
-        unsafe { libc::madvise(start as *mut c_void, (end - start) as usize, libc::MADV_DONTNEED) };
+    for (place, header) in noted.iter_mut().zip(headers.iter().filter(read_only)) {
+        let start = (base + header.p_vaddr) / PAGE_BYTES * PAGE_BYTES;
+        *place = (start, base + header.p_vaddr + header.p_memsz - start);
     }
     1
 }
