@@ -1,1 +1,32 @@
-//! To be described.
+//! AWS Secrets Manager and Systems Manager Parameter Store, read in batches through the official SDK.
+//!
+//! A [`Session`] is one identity: settings, credentials, roles and one HTTP client, all made when first needed. It
+//! opens [`SecretsManager`] and [`ParameterStore`] for any region; both implement
+//! [`Provider`](strongroom_provider::Provider).
+//!
+//! - Credentials are loaded once at a time, kept until shortly before they expire and shared by every call. A token
+//!   that AWS refuses is dropped and loaded afresh once; apart from that nothing is retried here.
+//! - A batch never lets one bad key spoil the others: where AWS refuses a whole call because of one key, or because
+//!   batch calls are not allowed, the keys are asked one by one, together, and what was learnt is remembered for ten
+//!   minutes per identity.
+//! - Nothing is read from the environment except where the settings leave something to it (`AWS_*`, proxies,
+//!   `SSL_CERT_FILE`), and no network is touched before the first read.
+
+#![forbid(unsafe_code)]
+
+mod ambient;
+mod credentials;
+mod failure;
+mod kept;
+mod memory;
+mod parameter_store;
+mod secrets_manager;
+mod session;
+mod settings;
+mod sts;
+mod transport;
+
+pub use crate::parameter_store::ParameterStore;
+pub use crate::secrets_manager::SecretsManager;
+pub use crate::session::Session;
+pub use crate::settings::{AccessKey, Endpoints, ProxySettings, Role, Settings, Timeouts, WebIdentity};

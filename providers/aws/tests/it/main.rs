@@ -1,0 +1,11 @@
+//! Both stores against a real emulator, with faults made between them and the provider.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod ambient;
+mod common;
+mod faults;
+mod identities;
+mod parameter_store;
+mod secrets_manager;
+mod ways;
