@@ -370,6 +370,8 @@ fn start_controller_manager(folder: &Path, program: &Path, inside: &Cluster) -> 
     command.arg(format!("--kubeconfig={}", inside.kubeconfig.display()));
     command.arg(format!("--service-account-private-key-file={}", pki("sa.key")));
     command.arg(format!("--root-ca-file={}", pki("ca.crt")));
+    // It makes this folder, by default below /usr.
+    command.arg(format!("--flex-volume-plugin-dir={}", folder.join("volume-plugins").display()));
     // No leader to elect, no metrics to serve, hence no port.
     command.args(["--use-service-account-credentials", "--leader-elect=false", "--secure-port=0"]);
     let mut part = Part::start("kube-controller-manager", &command, folder)?;
