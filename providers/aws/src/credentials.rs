@@ -12,7 +12,7 @@ use strongroom_failure::{Class, Failure, outside_words};
 use tokio::sync::OnceCell;
 
 use crate::ambient;
-use crate::failure::{Refusal, deepest, from_code, is_refused_token};
+use crate::failure::{Refusal, deepest, find, from_code, is_refused_token};
 use crate::kept::Kept;
 use crate::session::Surroundings;
 use crate::settings::{AccessKey, Role, WebIdentity};
@@ -126,7 +126,7 @@ impl Identity {
         match sts::assume(&self.around, role, &credentials).await {
             Err(refusal) if is_refused_token(&refusal.code) => {
                 if !Box::pin(lower.renewed(&credentials, generation)).await {
-                    return Err(refusal);
+                    return Err(refusal.of_identity(&lower.describe()));
                 }
                 let (credentials, _) = Box::pin(lower.ready()).await?;
                 sts::assume(&self.around, role, &credentials).await
@@ -138,7 +138,10 @@ impl Identity {
     async fn load_ambient(&self, chain: &OnceCell<SharedCredentialsProvider>) -> Result<Credentials, Failure> {
         let provider = chain.get_or_init(|| self.ambient_provider()).await;
         let loaded = Box::pin(provider.provide_credentials()).await;
-        loaded.map_err(|error| chain_failure(&error, self.around.settings.profile.as_deref()))
+        loaded.map_err(|error| match error {
+            CredentialsError::CredentialsNotLoaded(_) => not_found(self.around.settings.profile.as_deref()),
+            error => Refusal::from(chain_failure(&error)).of_identity(&self.describe()).failure,
+        })
     }
 
     async fn ambient_provider(&self) -> SharedCredentialsProvider {
@@ -205,12 +208,11 @@ fn from_settings(key: &AccessKey) -> Credentials {
 }
 
 /// What the SDK's chain reports, in our classes and words.
-fn chain_failure(error: &CredentialsError, profile: Option<&str>) -> Failure {
+fn chain_failure(error: &CredentialsError) -> Failure {
     if let Some(failure) = sts_failure(error) {
         return failure;
     }
     match error {
-        CredentialsError::CredentialsNotLoaded(_) => not_found(profile),
         CredentialsError::ProviderTimedOut(_) => Failure::new(Class::Unavailable, "no credentials in time"),
         _ if find::<ConnectorError>(error).is_some() => {
             Failure::new(Class::Unavailable, format!("who gives the credentials cannot be reached: {}", deepest(error)))
@@ -250,10 +252,6 @@ fn sts_failure(error: &CredentialsError) -> Option<Failure> {
 fn reason(error: &CredentialsError) -> String {
     let reason = deepest(error);
     reason.split_once("Stderr").map_or(reason.as_str(), |(before, _)| before.trim_end()).to_owned()
-}
-
-fn find<'a, T: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a T> {
-    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
 }
 
 #[cfg(test)]

@@ -32,6 +32,14 @@ impl Refusal {
         )
     }
 
+    /// Says whose credentials were refused, where that is the reason.
+    pub(crate) fn of_identity(mut self, identity: &str) -> Self {
+        if self.failure.class == Class::Unauthenticated {
+            self.failure.words = format!("{} ({identity})", self.failure.words);
+        }
+        self
+    }
+
     /// Whether AWS denies the call itself. Credentials that cannot be had are no answer to the call.
     pub(crate) fn is_denied(&self) -> bool {
         self.failure.class == Class::Denied && !self.code.is_empty()
@@ -54,6 +62,10 @@ pub(crate) fn refusal<E>(error: &SdkError<E, HttpResponse>, known: &[&SecretByte
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
+    // Credentials that could not be had come back as they went in.
+    if let Some(failure) = find::<Failure>(error) {
+        return failure.clone().into();
+    }
     match error {
         SdkError::ServiceError(answer) => from_answer(answer.err(), answer.raw(), known),
         SdkError::TimeoutError(_) => unavailable("no answer in time").into(),
@@ -276,6 +288,11 @@ pub(crate) fn deepest(error: &(dyn Error + 'static)) -> String {
             None => return outside_words(&deepest.to_string(), &[]),
         }
     }
+}
+
+/// The first error of type `T` among `error` and what caused it.
+pub(crate) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
 }
 
 #[cfg(test)]

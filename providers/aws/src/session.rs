@@ -144,17 +144,17 @@ impl Session {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let identity = &self.0.identity;
-        let (credentials, generation) = identity.ready().await.map_err(|failure| self.name_identity(failure.into()))?;
+        let (credentials, generation) = identity.ready().await?;
         let refused = match self.call_once(operation, &credentials, &ask).await {
             Err(refusal) if is_refused_token(&refusal.code) => refusal,
             outcome => return outcome,
         };
         if !identity.renewed(&credentials, generation).await {
-            return Err(self.name_identity(refused));
+            return Err(refused.of_identity(&self.identity()));
         }
         tracing::info!(operation, code = refused.code, "AWS refused the credentials; asking again with fresh ones");
         let (credentials, _) = identity.ready().await?;
-        self.call_once(operation, &credentials, &ask).await.map_err(|refusal| self.name_identity(refusal))
+        self.call_once(operation, &credentials, &ask).await.map_err(|refusal| refusal.of_identity(&self.identity()))
     }
 
     async fn call_once<T, E, F>(
@@ -171,13 +171,6 @@ impl Session {
         let outcome = Box::pin(ask()).await;
         self.meter().record(operation, if outcome.is_ok() { Outcome::Answered } else { Outcome::Failed });
         outcome.map_err(|error| refusal(&error, &sts::secrets_of(credentials).each()))
-    }
-
-    fn name_identity(&self, mut refusal: Refusal) -> Refusal {
-        if refusal.failure.class == Class::Unauthenticated {
-            refusal.failure.words = format!("{} ({})", refusal.failure.words, self.identity());
-        }
-        refusal
     }
 }
 

@@ -199,7 +199,11 @@ fn proxies_and_authorities_are_found_in_variables() {
 #[test]
 fn without_credentials_it_is_said_what_was_tried() {
     let variables = [("AWS_REGION", REGION), ("AWS_EC2_METADATA_DISABLED", "true")];
-    run(&variables).assert_failed(&["Unauthenticated", "no AWS credentials were found", "AWS_WEB_IDENTITY_TOKEN_FILE"]);
+    run(&variables).assert_failed(&[
+        "Unauthenticated",
+        "no AWS credentials were found hint",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+    ]);
 }
 
 #[test]

@@ -106,6 +106,21 @@ async fn an_expired_token_is_renewed_once() {
 }
 
 #[tokio::test]
+async fn a_key_that_sts_refuses_is_named() {
+    let line = Line::with(|settings| settings.roles = vec![role("app")]);
+    let body = "<ErrorResponse><Error><Code>InvalidClientTokenId</Code><Message>bad</Message></Error></ErrorResponse>";
+    line.switchboard.add(Fault::answer(403, &[("Content-Type", "text/xml")], body));
+    let answers = line.session.secrets_manager(None).read(&keys("sts-refuses", 2)).await;
+    assert_eq!(class(&answers[1]), Class::Unauthenticated);
+    assert_eq!(
+        failure(&answers[1]).words,
+        "cannot assume arn:aws:iam::123456789012:role/app: InvalidClientTokenId: bad (access key AKIATEST from the \
+         settings)"
+    );
+    assert_eq!(line.switchboard.counts().requests, 1);
+}
+
+#[tokio::test]
 async fn calls_in_parallel_renew_a_refused_token_together() {
     let line = Line::with(|settings| settings.roles = vec![role("herd")]);
     let keys = keys("herd", 100);
