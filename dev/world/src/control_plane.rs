@@ -279,6 +279,9 @@ pub(crate) fn start_parts(folder: &Path, placement: &Placement, options: &Option
     Ok(Started { parts, cluster, inside })
 }
 
+/// Addresses of Services.
+pub(crate) const SERVICE_NETWORK: &str = "10.96.0.0/16";
+
 /// The names in the API server's certificate; 10.96.0.1 is the Service `kubernetes`.
 fn server_names(placement: &Placement) -> Vec<String> {
     let usual = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "127.0.0.1", "10.96.0.1"];
@@ -351,7 +354,7 @@ fn start_api_server(
     command.arg(format!("--service-account-signing-key-file={}", pki("sa.key")));
     command.arg(format!("--service-account-issuer=https://{}", placement.public));
     command.arg(format!("--api-audiences=https://kubernetes.default.svc,https://{}", placement.public));
-    command.args(["--service-cluster-ip-range=10.96.0.0/16", "--authorization-mode=Node,RBAC"]);
+    command.arg(format!("--service-cluster-ip-range={SERVICE_NETWORK}")).arg("--authorization-mode=Node,RBAC");
     command.args(["--enable-admission-plugins=NodeRestriction", "--allow-privileged=true"]);
     command.args(["--kubelet-preferred-address-types=InternalIP"]).args(&options.api_server_flags);
     let mut api_server = Part::start("kube-apiserver", &command, folder)?;

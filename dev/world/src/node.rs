@@ -269,7 +269,13 @@ pub fn import_image_into(folder: &Path, archive: &Path) -> Result<()> {
 
 fn import_image(programs: &Path, folder: &Path, archive: &Path) -> Result<()> {
     let mut command = Command::new(programs.join("ctr"));
-    command.arg("--address").arg(folder.join(CONTAINERD)).args(["--namespace", "k8s.io", "images", "import", "--local"]);
+    command.arg("--address").arg(folder.join(CONTAINERD)).args([
+        "--namespace",
+        "k8s.io",
+        "images",
+        "import",
+        "--local",
+    ]);
     command.args(["--snapshotter", "native"]).arg(archive);
     let output = command.output().context("cannot start ctr")?;
     if !output.status.success() {

@@ -13,7 +13,7 @@ use nix::sys::wait::wait;
 use super::{ADDRESS, API_SERVER, CONTAINERD, NAME, ORDER, Order, READY};
 use crate::binaries::{self, NodeBinaries};
 use crate::cache;
-use crate::control_plane::{self, Cluster, Placement, write_kubeconfig};
+use crate::control_plane::{self, Cluster, Placement, SERVICE_NETWORK, write_kubeconfig};
 use crate::image::Image;
 use crate::part::Part;
 use crate::{control_group, gate, plain_http};
@@ -100,6 +100,8 @@ fn make_network() -> Result<()> {
     ip(&["link", "add", BRIDGE, "type", "bridge"])?;
     ip(&["address", "add", &address, "dev", BRIDGE])?;
     ip(&["link", "set", BRIDGE, "up"])?;
+    // Addresses of Services are translated only after a route was found: the API server calls webhooks by them.
+    ip(&["route", "add", SERVICE_NETWORK, "dev", BRIDGE])?;
     for setting in ["ip_forward", "conf/all/route_localnet"] {
         let path = Path::new("/proc/sys/net/ipv4").join(setting);
         let file = std::fs::OpenOptions::new().write(true).open(&path);
@@ -146,10 +148,11 @@ fn start(folder: &Path, order: &Order) -> Result<Vec<Part>> {
 fn start_containerd(folder: &Path, programs: &NodeBinaries) -> Result<Part> {
     let at = |name: &str| folder.join(name).display().to_string();
     let network = made(&folder.join("network"))?;
+    // Hairpin: what a pod sends to a Service may come back to the pod itself.
     let plugins = serde_json::json!({
         "cniVersion": "1.0.0",
         "name": "world",
-        "plugins": [{"type": "bridge", "bridge": BRIDGE, "isGateway": true, "ipMasq": false, "ipam": {
+        "plugins": [{"type": "bridge", "bridge": BRIDGE, "isGateway": true, "ipMasq": false, "hairpinMode": true, "ipam": {
             "type": "host-local",
             "dataDir": at("network-addresses"),
             "ranges": [[{"subnet": POD_NETWORK}]],

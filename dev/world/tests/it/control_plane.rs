@@ -48,7 +48,8 @@ fn controllers_make_service_accounts_and_pods() {
     let control_plane = ControlPlane::start(&Options { controllers: true, ..Options::default() }).unwrap();
     control_plane.kubectl(&["create", "deployment", "app", "--image=none"]).unwrap();
     control_plane.kubectl(&["wait", "--for=create", "pod", "-l", "app=app", "--timeout=60s"]).unwrap();
-    let account = control_plane.kubectl(&["get", "pods", "-o", "jsonpath={.items[0].spec.serviceAccountName}"]).unwrap();
+    let account =
+        control_plane.kubectl(&["get", "pods", "-o", "jsonpath={.items[0].spec.serviceAccountName}"]).unwrap();
     assert_eq!(account, "default");
 }
 
