@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -41,12 +42,15 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
 /// # Errors
 /// What `build` answers, or that the disk refuses.
 pub fn build_once(kind: &str, name: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-    let directory = directory()?.join(kind);
+    build_once_in(&directory()?.join(kind), name, build)
+}
+
+fn build_once_in(directory: &Path, name: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let finished = directory.join(name);
     if finished.is_dir() {
         return Ok(finished);
     }
-    make_directory(&directory)?;
+    make_directory(directory)?;
     let _lock = lock(&directory.join(format!(".{name}.lock")), name)?;
     if finished.is_dir() {
         return Ok(finished);
@@ -124,7 +128,7 @@ impl RunFolder {
 impl Drop for RunFolder {
     fn drop(&mut self) {
         // What cannot be removed now is removed by the next start.
-        let _ = remove_world(&self.path);
+        let _ = remove_world(&self.path, Duration::from_secs(20));
     }
 }
 
@@ -145,15 +149,15 @@ fn sweep(all: &Path) -> Result<()> {
     for entry in std::fs::read_dir(all)? {
         let path = entry?.path();
         if path.is_dir() && !has_owner(&path) {
-            let _ = remove_world(&path);
+            let _ = remove_world(&path, Duration::from_secs(2));
         }
     }
     Ok(())
 }
 
 /// Removes a world's folder and its control groups, the groups first: their name is the folder's.
-fn remove_world(folder: &Path) -> Result<()> {
-    crate::control_group::remove(&folder.file_name().unwrap_or_default().to_string_lossy())?;
+fn remove_world(folder: &Path, burial: Duration) -> Result<()> {
+    crate::control_group::remove(&folder.file_name().unwrap_or_default().to_string_lossy(), burial)?;
     remove_if_there(folder)
 }
 
@@ -188,7 +192,38 @@ fn remove_if_there(path: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::*;
+
+    #[test]
+    fn of_many_who_ask_at_once_one_builds_and_all_get_it_whole() {
+        let cache = tempfile::tempdir().unwrap();
+        let builds = AtomicU32::new(0);
+        let ask = || {
+            let folder = build_once_in(cache.path(), "thing", |folder| {
+                builds.fetch_add(1, Ordering::Relaxed);
+                write(&folder.join("first"), b"1")?;
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                write(&folder.join("last"), b"2")
+            });
+            assert!(folder.unwrap().join("last").is_file());
+        };
+        std::thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(ask))));
+        assert_eq!(builds.into_inner(), 1);
+    }
+
+    #[test]
+    fn a_build_that_fails_leaves_nothing_and_is_tried_again() {
+        let cache = tempfile::tempdir().unwrap();
+        let fails = |folder: &Path| {
+            write(&folder.join("half"), b"1")?;
+            bail!("no luck")
+        };
+        assert_eq!(build_once_in(cache.path(), "thing", fails).unwrap_err().to_string(), "no luck");
+        let folder = build_once_in(cache.path(), "thing", |_| Ok(())).unwrap();
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
+    }
 
     #[test]
     fn a_key_changes_with_each_input_and_with_where_one_ends() {

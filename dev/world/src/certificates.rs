@@ -8,12 +8,13 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, Extend
 use rcgen::{KeyUsagePurpose, PKCS_ECDSA_P256_SHA256};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
-use tempfile::TempDir;
+
+use crate::cache::RunFolder;
 
 /// A private certificate authority with a key of its own; what it issued is valid for as long as the test runs.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    directory: TempDir,
+    directory: RunFolder,
     file: PathBuf,
 }
 
@@ -29,7 +30,7 @@ impl Authority {
         params.key_usages =
             vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)?;
-        let directory = tempfile::tempdir().context("cannot make a directory for the authority's certificate")?;
+        let directory = RunFolder::new().context("cannot make a directory for the authority's certificate")?;
         let file = directory.path().join("authority.pem");
         write(&file, issuer.pem().as_bytes())?;
         Ok(Self { issuer, directory, file })

@@ -7,9 +7,6 @@ use anyhow::{Context, Result, bail};
 
 const HIERARCHIES: &str = "/sys/fs/cgroup";
 
-/// How long the kernel may take to bury the processes of a world that was killed.
-const BURIAL: Duration = Duration::from_secs(20);
-
 /// The root's name, below every hierarchy.
 pub(crate) fn name(world: &str) -> String {
     format!("strongroom-world-{world}")
@@ -39,16 +36,17 @@ fn inherit_cpus(hierarchy: &Path, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the kernel has buried the world's processes, and removes its groups. A world without groups is fine.
-pub(crate) fn remove(world: &str) -> Result<()> {
+/// Removes the world's groups as soon as the kernel has buried its processes, which may take as long as `burial`. A
+/// world without groups is fine.
+pub(crate) fn remove(world: &str, burial: Duration) -> Result<()> {
     let start = Instant::now();
     loop {
         let roots = hierarchies()?.into_iter().map(|hierarchy| hierarchy.join(name(world)));
         let left: Vec<_> = roots.filter(|root| root.exists() && remove_tree(root).is_err()).collect();
         match left.first() {
             None => return Ok(()),
-            Some(root) if start.elapsed() > BURIAL => {
-                bail!("the control group {} still has processes after {BURIAL:?}", root.display());
+            Some(root) if start.elapsed() > burial => {
+                bail!("the control group {} still has processes after {burial:?}", root.display());
             }
             Some(_) => std::thread::sleep(Duration::from_millis(20)),
         }

@@ -217,3 +217,78 @@ fn finish(copied: std::io::Result<u64>, passed_on: std::io::Result<()>, tcp: &Tc
         let _ = unix.shutdown(Shutdown::Both);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    /// Both ends in one network: what is tested is the way through, which is the same.
+    fn gate() -> (tempfile::TempDir, Gate) {
+        let folder = tempfile::tempdir().unwrap();
+        serve_inside(folder.path()).unwrap();
+        let gate = Gate::new(folder.path()).unwrap();
+        (folder, gate)
+    }
+
+    /// A server that answers, once its peer has said everything, with all of it, and its port.
+    fn echo() -> u16 {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut said = Vec::new();
+                stream.read_to_end(&mut said).unwrap();
+                stream.write_all(&said).unwrap();
+            }
+        });
+        port
+    }
+
+    fn say(address: SocketAddr, words: &[u8]) -> std::io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.write_all(words)?;
+        stream.shutdown(Shutdown::Write)?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(answer)
+    }
+
+    #[test]
+    fn words_pass_both_borders_whole_and_in_order() {
+        let (_folder, gate) = gate();
+        let words: Vec<u8> = (0..3_000_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let forwarded = listener.local_addr().unwrap();
+        gate.forward(listener, (Ipv4Addr::LOCALHOST, echo()).into()).unwrap();
+        assert!(say(forwarded, &words).unwrap() == words);
+        let exposed = gate.expose(echo(), Ipv4Addr::LOCALHOST).unwrap();
+        assert!(say((Ipv4Addr::LOCALHOST, exposed).into(), &words).unwrap() == words);
+    }
+
+    #[test]
+    fn the_inside_reaches_no_port_that_was_not_opened() {
+        let (folder, gate) = gate();
+        let (open, closed) = (echo(), echo());
+        gate.expose(open, Ipv4Addr::LOCALHOST).unwrap();
+        let from_inside = |port: u16| ask(&folder.path().join(OUTSIDE), &port.to_string()).unwrap().1;
+        assert_eq!(from_inside(open), "ok");
+        assert_eq!(from_inside(closed), "the port is not open");
+    }
+
+    #[test]
+    fn a_dropped_gate_listens_no_longer() {
+        let (_folder, gate) = gate();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let forwarded = listener.local_addr().unwrap();
+        gate.forward(listener, (Ipv4Addr::LOCALHOST, echo()).into()).unwrap();
+        assert_eq!(say(forwarded, b"here").unwrap(), b"here");
+        drop(gate);
+        let start = std::time::Instant::now();
+        while TcpStream::connect(forwarded).is_ok() {
+            assert!(start.elapsed() < PATIENCE, "it still listens");
+        }
+    }
+}

@@ -19,9 +19,9 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use rustls::ServerConfig;
 use serde_json::{Value as Json, json};
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 
+use crate::cache::RunFolder;
 use crate::certificates::Authority;
 use crate::service::{Background, Body, collect, lock, serve_connection};
 use answer::{Refusal, api, json_body, text};
@@ -51,7 +51,7 @@ pub struct GoogleStandIn {
     metadata_host: String,
     desk: Arc<Desk>,
     files: CredentialFiles,
-    directory: TempDir,
+    directory: RunFolder,
     _background: Background,
 }
 
@@ -84,7 +84,7 @@ impl GoogleStandIn {
         background.spawn(accept(Arc::clone(&desk), secure, Some(authority.server_config(&NAMES)?), Face::Services));
         background.spawn(accept(Arc::clone(&desk), plain, None, Face::Services));
         background.spawn(accept(Arc::clone(&desk), metadata, None, Face::Metadata));
-        let directory = tempfile::tempdir().context("cannot make a directory for credentials")?;
+        let directory = RunFolder::new().context("cannot make a directory for credentials")?;
         let endpoint = format!("https://{secure_address}");
         let files = write_credentials(&desk.identities, &endpoint, directory.path())?;
         Ok(Self {

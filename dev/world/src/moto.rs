@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value as Json, json};
-use tempfile::TempDir;
 
+use crate::cache::RunFolder;
 use crate::part::{Part, free_port};
 use crate::{plain_http, python};
 
@@ -22,7 +22,7 @@ pub struct Moto {
     endpoint: String,
     // Ends before the directory with its log goes.
     part: Part,
-    _directory: TempDir,
+    _directory: RunFolder,
 }
 
 /// A value for Secrets Manager.
@@ -61,7 +61,7 @@ impl Moto {
     /// When the Python environment cannot be prepared or the server does not get ready.
     pub fn start() -> Result<Self> {
         let environment = python::prepare()?;
-        let directory = tempfile::tempdir()?;
+        let directory = RunFolder::new()?;
         let port = free_port()?;
         let mut server = Command::new(environment.program("moto_server"));
         server.args(["-H", "127.0.0.1", "-p", &port.to_string()]);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use aws_lc_rs::rand;
-use tempfile::TempDir;
 
+use crate::cache::RunFolder;
 use crate::part::{Part, free_port};
 use crate::plain_http;
 use crate::python::{self, Environment};
@@ -24,7 +24,7 @@ pub struct OpenBao {
     environment: Environment,
     // Ends before the directory with its log goes.
     part: Part,
-    directory: TempDir,
+    directory: RunFolder,
 }
 
 impl OpenBao {
@@ -34,7 +34,7 @@ impl OpenBao {
     /// When the Python environment cannot be prepared or the server does not get ready.
     pub fn start() -> Result<Self> {
         let environment = python::prepare()?;
-        let directory = tempfile::tempdir()?;
+        let directory = RunFolder::new()?;
         let host_port = format!("127.0.0.1:{}", free_port()?);
         let root_token = new_token()?;
         let mut server = Command::new(environment.program("bao"));

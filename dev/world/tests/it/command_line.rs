@@ -58,7 +58,8 @@ impl Running {
         assert!(processes::naming(&folder).len() >= 2);
         kill(self.process(), Signal::SIGKILL).unwrap();
         processes::wait_until("every part is dead", || processes::naming(&folder).is_empty());
-        assert!(!said(&world(&["list"])).contains(&self.name));
+        // The holder itself may be the last to be buried.
+        processes::wait_until("it is listed no longer", || !said(&world(&["list"])).contains(&self.name));
         // Any next start sweeps up what the dead could not.
         drop(RunFolder::new().unwrap());
         assert!(!folder.exists());
