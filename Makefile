@@ -14,12 +14,12 @@ BUILD_FACTS = STRONGROOM_BUILD_DATE="$$(git log -1 --format=%cI 2>/dev/null)" \
           STRONGROOM_BUILD_COMMIT="$$(git rev-parse --short HEAD 2>/dev/null)" \
           STRONGROOM_BUILD_BRANCH="$$(git rev-parse --abbrev-ref HEAD 2>/dev/null)"
 
-.PHONY: help demo test test-fast test-node lint bench soak build images world world-up world-down docs fuzz
+.PHONY: help demo world-program test test-fast test-node lint bench soak build images world world-up world-down docs fuzz
 
 help: ## List the chores
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  make \1\t\2/p' Makefile | expand -t 20
 
-demo: world ## Start a real process with secrets from two real stores, and say what to try next
+demo: world-program ## Start a real process with secrets from two real stores, and say what to try next
 	@dev/demo/run.sh
 
 test: world ## Every test, against real parts (the first time this builds Kubernetes: about 10 minutes)
@@ -57,11 +57,13 @@ build: ## The shipped static binaries: out/strongroom and out/strongroom-init
 images: build ## OCI archives of the binaries into out/images, without a container engine
 	$(CARGO) xtask images
 
-world: ## Build and install the real parts that tests use, once, into ~/.cache/strongroom
-	$(CARGO) build --locked --profile world -p world
+world: world-program ## Build and install the real parts that tests use, once, into ~/.cache/strongroom
 	"$${CARGO_TARGET_DIR:-target}/$(TARGET)/world/world" prepare
 
-world-up: world ## Start a world and print `export` lines: eval "$$(make -s world-up)"
+world-program:
+	$(CARGO) build --locked --profile world -p world
+
+world-up: world-program ## Start a world and print `export` lines: eval "$$(make -s world-up)"
 	@"$${CARGO_TARGET_DIR:-target}/$(TARGET)/world/world" up $(WORLD)
 
 world-down: ## End the world that world-up started
@@ -72,4 +74,4 @@ docs: ## API documentation, and the pages that are made from the code
 	$(CARGO) doc --locked --workspace --no-deps
 
 fuzz: ## Fuzz every parser for FUZZ_SECONDS seconds each (60)
-	dev/fuzz/run.sh
+	for target in reference gjson queries environment; do dev/fuzz/run.sh "$$target" "$${FUZZ_SECONDS:-60}"; done

@@ -7,33 +7,32 @@ world="$target/world"
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 show() { printf '$ %s\n' "$*"; }
 
-say "Building strongroom (once)"
-cargo build --quiet --locked --profile world -p strongroom
+say "Building strongroom (the first time takes some minutes)"
+cargo build --locked --profile world -p strongroom
 strongroom="$target/strongroom"
 
 say "Starting two stores: OpenBao, and AWS as moto plays it"
-trap '"$world" down --name demo >/dev/null 2>&1 || true' EXIT
-exports="$("$world" up --name demo --no-kubernetes)"
+folder="$(mktemp -d)"
+trap '"$world" down --name demo >/dev/null 2>&1 || true; rm -r "$folder"' EXIT
+exports="$("$world" up --name demo --stores-only --examples)"
 eval "$exports"
-export AWS_REGION=eu-west-1
-"$world" seed --name demo >/dev/null
 
 say "A file of variables that holds references, and no secret"
-cat > "$WORLD_DIRECTORY/demo.env" <<'ENV'
+cat > "$folder/demo.env" <<'ENV'
 DB_USER=app
 DB_PASSWORD=sr://aws-sm/prod%2Fdb#password
 LICENSE=sr://aws-ssm/%2Fapp%2Flicense
 API_TOKEN=vault:secret/data/app#token
 ENV
-cat "$WORLD_DIRECTORY/demo.env"
+cat "$folder/demo.env"
 
 say "What would be read, by whom, in how many calls"
 show "strongroom run --env-file demo.env --dry-run -- true"
-"$strongroom" run --env-file "$WORLD_DIRECTORY/demo.env" --dry-run -- true
+"$strongroom" run --env-file "$folder/demo.env" --dry-run -- true
 
 say "A process that starts with its secrets"
 show "strongroom run --env-file demo.env -- sh -c '…'"
-"$strongroom" run --env-file "$WORLD_DIRECTORY/demo.env" -- sh -c '
+"$strongroom" run --env-file "$folder/demo.env" -- sh -c '
   for name in DB_USER DB_PASSWORD LICENSE API_TOKEN; do
     eval "value=\$$name"; printf "  %-12s %s characters, begins with %.3s…\n" "$name" "${#value}" "$value"
   done'
@@ -44,9 +43,10 @@ show "strongroom run --env 'OOPS=vault:secret/data/app#tokne' -- echo never prin
 
 say "What to try next"
 cat <<NEXT
-  make world-up                                    the same stores for your shell, with a Kubernetes control plane
+  eval "\$(make -s world-up WORLD=--examples)"       the same stores for your shell, and a Kubernetes API server
   $strongroom explain 'vault:secret/data/app#token'
   $strongroom get 'sr://aws-sm/prod%2Fdb#password'
+  make world-down
   $strongroom --help
   docs/references.md                               every way to write a reference
 NEXT

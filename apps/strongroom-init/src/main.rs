@@ -13,6 +13,6 @@ fn main() -> ExitCode {
     if let Some(supervision) = Supervision::from_arguments() {
         supervision.run();
     }
-    let variables: Vec<_> = std::env::vars_os().collect();
-    strongroom_launch::init::main(std::env::args_os().collect(), &variables)
+    strongroom_telemetry::hide_panic_messages();
+    strongroom_launch::init::main(std::env::args_os().collect(), &strongroom_process::environment())
 }

@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
@@ -38,7 +37,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    strongroom_telemetry::hide_panic_messages();
+    let variables = strongroom_process::environment();
     let done = match Strongroom::parse().command {
         Command::Run(run) => return run.run(&variables),
         Command::Get(get) => get.run(&variables),

@@ -33,8 +33,8 @@ impl Explain {
     ///
     /// # Errors
     /// A text that is no reference, or a store that is unknown or wrongly configured.
-    pub fn run(self, variables: &[(OsString, OsString)]) -> Result<(), Failure> {
-        let ambient = Ambient::of(variables.iter().cloned());
+    pub fn run(self, variables: &[OsString]) -> Result<(), Failure> {
+        let ambient = Ambient::of(variables);
         let read = self.read.complete(&ambient)?;
         read.install_logs();
         let reference = strongroom_reference::parse(&self.reference)?;

@@ -2,6 +2,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 use strongroom_failure::{Class, Failure};
+use strongroom_process::{Resolving, SetupError};
 use strongroom_read::{Ambient, ReadOptions};
 
 use crate::print_value;
@@ -31,11 +32,14 @@ impl Get {
     ///
     /// # Errors
     /// What kept it from being read, for people.
-    pub fn run(self, variables: &[(OsString, OsString)]) -> Result<(), Failure> {
-        let ambient = Ambient::of(variables.iter().cloned());
+    pub fn run(self, variables: &[OsString]) -> Result<(), Failure> {
+        let ambient = Ambient::of(variables);
         let read = self.read.complete(&ambient)?;
         read.install_logs();
         let reference = strongroom_reference::parse(&self.reference)?;
+        // No core dump and no debugger while the value is in memory; signals end the program as ever.
+        let setup = |error: SetupError| Failure::new(Class::Unavailable, error.to_string());
+        Resolving::begin().map_err(setup)?.end_on_signals().map_err(setup)?;
         let answer = read.reader(ambient, None)?.read(std::slice::from_ref(&reference)).pop().transpose()?.flatten();
         let absent = || Failure::new(Class::NotFound, "does not exist, and is optional").on_key(&reference.key.name);
         print_value(answer.ok_or_else(absent)?.expose())

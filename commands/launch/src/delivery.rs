@@ -70,7 +70,8 @@ impl Delivery {
     ///
     /// # Errors
     /// A flag that cannot be understood or an env file that cannot be read.
-    pub(crate) fn gather(options: &DeliverOptions, variables: &[(OsString, OsString)]) -> Result<Self, Failure> {
+    pub(crate) fn gather(options: &DeliverOptions, variables: &[OsString]) -> Result<Self, Failure> {
+        let entry = |entry: &OsString| Entry::from_bytes(entry.clone().into_vec());
         let mut entries: Vec<Entry> = variables.iter().map(entry).collect();
         for path in &options.env_file {
             entries.extend(read_env_file(path).map_err(|failure| failure.in_field(path.display().to_string()))?);
@@ -159,13 +160,6 @@ impl Delivery {
         environment.entries.retain(|entry| !entry.name().is_some_and(dropped));
         environment
     }
-}
-
-fn entry((name, value): &(OsString, OsString)) -> Entry {
-    let mut bytes = name.clone().into_vec();
-    bytes.push(b'=');
-    bytes.extend_from_slice(&value.clone().into_vec());
-    Entry::from_bytes(bytes)
 }
 
 fn read_env_file(path: &Path) -> Result<Vec<Entry>, Failure> {

@@ -39,10 +39,10 @@ type Step<T> = Result<T, ExitCode>;
 
 /// Runs the program with its `arguments` (its own name first) and `variables`; returns only where no child took its
 /// place: help, a copy, a dry run, a failure.
-pub fn main(arguments: Vec<OsString>, variables: &[(OsString, OsString)]) -> ExitCode {
+pub fn main(arguments: Vec<OsString>, variables: &[OsString]) -> ExitCode {
     let program = arguments.first().cloned().unwrap_or_default();
     let applet = Applet::of(&program);
-    let ambient = Ambient::of(variables.iter().cloned());
+    let ambient = Ambient::of(variables);
     match arguments::parse(applet, arguments, &ambient) {
         Err(code) => code,
         Ok(Request::Version) => version::print(),
@@ -54,12 +54,7 @@ pub fn main(arguments: Vec<OsString>, variables: &[(OsString, OsString)]) -> Exi
     }
 }
 
-fn start(
-    applet: Applet,
-    arguments: &InitArguments,
-    variables: &[(OsString, OsString)],
-    ambient: Ambient,
-) -> Step<ExitCode> {
+fn start(applet: Applet, arguments: &InitArguments, variables: &[OsString], ambient: Ambient) -> Step<ExitCode> {
     arguments.read.install_logs();
     let Some((program, rest)) = arguments.command.split_first() else {
         tracing::warn!("no command specified");
@@ -88,7 +83,7 @@ fn start(
 fn environment(
     applet: Applet,
     arguments: &InitArguments,
-    variables: &[(OsString, OsString)],
+    variables: &[OsString],
     ambient: Ambient,
     resolving: &mut Resolving,
 ) -> Step<Option<Environment>> {

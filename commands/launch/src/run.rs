@@ -40,7 +40,7 @@ pub struct Run {
 
 impl Run {
     /// Becomes the command; returns only where that failed, or after a dry run.
-    pub fn run(self, variables: &[(OsString, OsString)]) -> ExitCode {
+    pub fn run(self, variables: &[OsString]) -> ExitCode {
         match self.start(variables) {
             Ok(()) => ExitCode::SUCCESS,
             Err((failures, code)) => {
@@ -50,10 +50,10 @@ impl Run {
         }
     }
 
-    fn start(self, variables: &[(OsString, OsString)]) -> Result<(), (Vec<Failure>, u8)> {
+    fn start(self, variables: &[OsString]) -> Result<(), (Vec<Failure>, u8)> {
         let one = |failure: Failure| (vec![failure], 1);
         let many = |failures: Vec<Failure>| (failures, 1);
-        let ambient = Ambient::of(variables.iter().cloned());
+        let ambient = Ambient::of(variables);
         let read = self.read.complete(&ambient).map_err(one)?;
         read.install_logs();
         let mut resolving = Resolving::begin().map_err(|error| one(did_not_start(&error)))?;

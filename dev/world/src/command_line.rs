@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::cache::{self, RunFolder};
 use crate::control_plane::{self, ControlPlane};
 use crate::google::GoogleStandIn;
-use crate::moto::Moto;
+use crate::moto::{self, Moto};
 use crate::node::{self, Node};
 use crate::open_bao::OpenBao;
 use crate::part::Part;
@@ -73,6 +73,12 @@ struct Up {
     /// Also run a node with kubelet, containerd and cluster DNS, controllers included (as root)
     #[arg(long)]
     node: bool,
+    /// No Kubernetes at all, only the stores: nothing has to be built
+    #[arg(long, conflicts_with_all = ["controllers", "node"])]
+    stores_only: bool,
+    /// Store a few example secrets in AWS and OpenBao
+    #[arg(long)]
+    examples: bool,
     #[command(flatten)]
     world: Named,
 }
@@ -125,6 +131,9 @@ struct Record {
 
 const RECORD: &str = "world.json";
 
+/// Where AWS is in a world.
+const REGION: &str = "eu-west-1";
+
 /// Runs the command that the program was called with.
 ///
 /// # Errors
@@ -160,7 +169,9 @@ fn prepare_for(up: &Up) -> Result<()> {
     if up.node && !nix::unistd::geteuid().is_root() {
         bail!("{}", node::StartError::NeedsRoot);
     }
-    binaries::control_plane()?;
+    if !up.stores_only {
+        binaries::control_plane()?;
+    }
     if up.controllers || up.node {
         binaries::controller_manager()?;
     }
@@ -181,6 +192,7 @@ fn start(up: &Up) -> Result<()> {
     let mut command = Command::new("setsid");
     command.arg(std::env::current_exe()?).args(["serve", "--name", &up.world.name]);
     command.args(up.controllers.then_some("--controllers")).args(up.node.then_some("--node"));
+    command.args(up.stores_only.then_some("--stores-only")).args(up.examples.then_some("--examples"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(std::fs::File::create(&words)?);
     let mut child = command.spawn().context("cannot start the world's process")?;
     let mut answer = String::new();
@@ -300,7 +312,7 @@ fn close_output() -> Result<()> {
 
 /// The parts of one world, held by `serve`.
 struct World {
-    kubernetes: Kubernetes,
+    kubernetes: Option<Kubernetes>,
     open_bao: OpenBao,
     moto: Moto,
     google: GoogleStandIn,
@@ -313,13 +325,29 @@ enum Kubernetes {
 
 impl World {
     fn start(up: &Up) -> Result<Self> {
-        let kubernetes = if up.node {
-            Kubernetes::Node(Box::new(Node::start(&node::Options::default())?))
+        let kubernetes = if up.stores_only {
+            None
+        } else if up.node {
+            Some(Kubernetes::Node(Box::new(Node::start(&node::Options::default())?)))
         } else {
             let options = control_plane::Options { controllers: up.controllers, ..Default::default() };
-            Kubernetes::ControlPlane(Box::new(ControlPlane::start(&options)?))
+            Some(Kubernetes::ControlPlane(Box::new(ControlPlane::start(&options)?)))
         };
-        Ok(Self { kubernetes, open_bao: OpenBao::start()?, moto: Moto::start()?, google: GoogleStandIn::start()? })
+        let world =
+            Self { kubernetes, open_bao: OpenBao::start()?, moto: Moto::start()?, google: GoogleStandIn::start()? };
+        if up.examples {
+            world.store_examples()?;
+        }
+        Ok(world)
+    }
+
+    /// What the demo and the README's commands read.
+    fn store_examples(&self) -> Result<()> {
+        let database = moto::Value::Text(r#"{"username":"app","password":"correct-horse-battery-staple"}"#);
+        self.moto.put_secret(REGION, "prod/db", database)?;
+        self.moto.put_parameter(REGION, "/app/license", moto::Kind::SecureString, "LIC-2026-0042")?;
+        self.open_bao.command(&["kv", "put", "secret/app", "token=tok-5f2e9c", "user=app"])?;
+        Ok(())
     }
 
     fn record(&self, folder: &RunFolder, up: &Up) -> Result<Record> {
@@ -328,8 +356,8 @@ impl World {
             process: i32::try_from(std::process::id())?,
             folder: folder.path().to_owned(),
             node: match &self.kubernetes {
-                Kubernetes::ControlPlane(_) => None,
-                Kubernetes::Node(node) => Some(node.folder().to_owned()),
+                Some(Kubernetes::Node(node)) => Some(node.folder().to_owned()),
+                Some(Kubernetes::ControlPlane(_)) | None => None,
             },
             variables: self.variables(),
             logs: self.logs()?,
@@ -337,12 +365,12 @@ impl World {
     }
 
     fn variables(&self) -> BTreeMap<String, String> {
-        let kubeconfig = match &self.kubernetes {
+        let kubeconfig = self.kubernetes.as_ref().map(|kubernetes| match kubernetes {
             Kubernetes::ControlPlane(control_plane) => control_plane.kubeconfig(),
             Kubernetes::Node(node) => node.kubeconfig(),
-        };
+        });
+        let kubeconfig = kubeconfig.map(|path| ("KUBECONFIG", path.display().to_string()));
         let variables = [
-            ("KUBECONFIG", kubeconfig.display().to_string()),
             ("VAULT_ADDR", self.open_bao.address().to_owned()),
             ("VAULT_TOKEN", self.open_bao.root_token().to_owned()),
             ("BAO_ADDR", self.open_bao.address().to_owned()),
@@ -351,22 +379,23 @@ impl World {
             // moto checks no signature, but no client sends an unsigned request.
             ("AWS_ACCESS_KEY_ID", "test".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
-            ("AWS_REGION", "eu-west-1".to_owned()),
-            ("AWS_DEFAULT_REGION", "eu-west-1".to_owned()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_DEFAULT_REGION", REGION.to_owned()),
             ("WORLD_GOOGLE_ENDPOINT", self.google.endpoint().to_owned()),
             ("WORLD_GOOGLE_CA_FILE", self.google.certificate_file().display().to_string()),
             ("GCE_METADATA_HOST", self.google.metadata_host().to_owned()),
             ("GOOGLE_CLOUD_PROJECT", self.google.project().to_owned()),
         ];
-        variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        variables.into_iter().chain(kubeconfig).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     fn logs(&self) -> Result<BTreeMap<String, PathBuf>> {
         let of = |part: &Part| (part.name().to_owned(), part.log().to_owned());
         let mut logs = BTreeMap::from([self.open_bao.part(), self.moto.part()].map(of));
         match &self.kubernetes {
-            Kubernetes::ControlPlane(control_plane) => logs.extend(control_plane.parts().iter().map(of)),
-            Kubernetes::Node(node) => logs.extend(logs_in(node.folder())?),
+            Some(Kubernetes::ControlPlane(control_plane)) => logs.extend(control_plane.parts().iter().map(of)),
+            Some(Kubernetes::Node(node)) => logs.extend(logs_in(node.folder())?),
+            None => {}
         }
         Ok(logs)
     }

@@ -1,5 +1,7 @@
 //! The program `world`: real parts for people, and the first process of a node world.
 
+#![forbid(unsafe_code)]
+
 use std::io::Write as _;
 use std::process::ExitCode;
 

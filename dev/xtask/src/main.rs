@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod images;
 mod metadata;
 mod tidy;
 
@@ -20,10 +21,13 @@ struct Xtask {
 enum Chore {
     /// Check what the compiler does not: the arrows between rooms, bans, licences, texts
     Tidy,
+    /// Write OCI archives of the shipped binaries to out/images
+    Images,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Xtask::parse().chore {
         Chore::Tidy => tidy::run(),
+        Chore::Images => images::run().map(|()| ExitCode::SUCCESS),
     }
 }

@@ -32,5 +32,11 @@ pub use launch::LaunchError;
 pub use options::{ExitRemap, Forward, Group, InvalidExitRemap, Options};
 pub use resolving::{Resolving, SetupError};
 
+/// The environment that this program was started with, entry by entry: also those without `=`, which
+/// [`std::env::vars_os`] leaves out.
+pub fn environment() -> Vec<std::ffi::OsString> {
+    system::environment()
+}
+
 /// A signal by name, as `SIGTERM`: parse with `"SIGTERM".parse()`.
 pub use nix::sys::signal::Signal;

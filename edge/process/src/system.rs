@@ -55,6 +55,26 @@ impl Received {
     }
 }
 
+unsafe extern "C" {
+    /// The C library's list of this process's variables (environ(7)).
+    static environ: *const *const c_char;
+}
+
+/// This process's environment, entry by entry and as it is.
+pub(crate) fn environment() -> Vec<OsString> {
+    let mut entries = Vec::new();
+    // SAFETY: `environ` is null or a list of strings that ends with a null pointer, and nothing in this project
+    // changes the environment of a running process (clippy.toml bans it), so list and strings stay as they are.
+    unsafe {
+        let mut entry = environ;
+        while !entry.is_null() && !(*entry).is_null() {
+            entries.push(OsString::from_vec(CStr::from_ptr(*entry).to_bytes().to_vec()));
+            entry = entry.add(1);
+        }
+    }
+    entries
+}
+
 /// What happened to a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod logfmt;
+mod panics;
 
 use std::io;
 use std::str::FromStr;
@@ -16,6 +17,8 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
+
+pub use crate::panics::hide_panic_messages;
 
 /// How a log line is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,10 +8,10 @@ impl Stores {
     pub(crate) fn google(&self, place: &Place, settings: Option<&StoreSettings>) -> Result<SecretManager, Failure> {
         let lookup = |name: &str| self.ambient.get(name);
         let settings = match settings {
-            None => Settings { project: self.google_project.clone(), ..Settings::default() }.completed(&lookup)?,
+            None => Settings { project: self.google_project.clone(), ..Settings::default() },
             Some(StoreSettings::Google(settings)) => settings.as_ref().clone(),
             Some(other) => return Err(mismatch(place, other)),
         };
-        SecretManager::open(settings, self.meter())
+        SecretManager::open(settings.completed(&lookup)?, self.meter())
     }
 }

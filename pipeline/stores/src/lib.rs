@@ -14,6 +14,7 @@ mod google;
 mod vault;
 
 use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
 use strongroom_failure::{Class, Failure};
@@ -28,9 +29,15 @@ pub use crate::configuration::{Configuration, Store, StoreSettings};
 pub struct Ambient(Arc<Vec<(OsString, OsString)>>);
 
 impl Ambient {
-    /// The variables that a program was started with.
-    pub fn of(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        Self(Arc::new(variables.into_iter().collect()))
+    /// The `NAME=value` entries that a program was started with.
+    pub fn of(entries: &[OsString]) -> Self {
+        let split = |entry: &OsString| {
+            let bytes = entry.as_bytes();
+            let equals = bytes.iter().position(|&byte| byte == b'=')?;
+            let part = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+            Some((part(&bytes[..equals]), part(&bytes[equals + 1..])))
+        };
+        Self(Arc::new(entries.iter().filter_map(split).collect()))
     }
 
     /// The last value of `name`, where it is text and not empty.

@@ -32,6 +32,15 @@ impl Settings {
         settings.timeout_seconds = variables.timeout()?.map(|timeout| timeout.as_secs().max(1));
         Ok(settings)
     }
+
+    /// These settings with the proxies that the environment names, for a store that a settings file describes.
+    ///
+    /// # Errors
+    /// A variable that holds no proxy's address; it is named, its value is not shown.
+    pub fn with_ambient_proxy(mut self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+        self.proxy = Variables(lookup).proxy()?;
+        Ok(self)
+    }
 }
 
 /// The environment as both families of names see it.

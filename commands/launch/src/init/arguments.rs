@@ -193,10 +193,7 @@ pub(super) fn parse(applet: Applet, arguments: Vec<OsString>, ambient: &Ambient)
 
 /// Flags as Go programs take them, with one dash or two and up to the first word that is none, in the form that clap
 /// takes: two dashes, and `--` before the command. Also whether the caller put that `--` there.
-fn with_two_dashes(
-    command: &clap::Command,
-    arguments: Vec<OsString>,
-) -> Result<(Vec<OsString>, bool), clap::Error> {
+fn with_two_dashes(command: &clap::Command, arguments: Vec<OsString>) -> Result<(Vec<OsString>, bool), clap::Error> {
     let mut words = arguments.into_iter().peekable();
     let mut prepared: Vec<OsString> = words.next().into_iter().collect();
     let is_flag = |word: &OsString| word.as_encoded_bytes().starts_with(b"-") && word != "-" && word != "--";
@@ -248,9 +245,10 @@ mod tests {
     use super::*;
 
     fn parsed(applet: Applet, words: &[&str], variables: &[(&str, &str)]) -> InitArguments {
-        let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let variables: Vec<_> =
+            variables.iter().map(|(name, value)| OsString::from(format!("{name}={value}"))).collect();
         let arguments = std::iter::once("init").chain(words.iter().copied()).map(OsString::from).collect();
-        match parse(applet, arguments, &Ambient::of(variables)) {
+        match parse(applet, arguments, &Ambient::of(&variables)) {
             Ok(Request::Start(arguments)) => *arguments,
             other => panic!("{words:?}: {other:?}"),
         }

@@ -41,11 +41,18 @@ pub(crate) fn check(metadata: &Metadata) -> Result<Vec<String>> {
     for package in metadata.packages.iter().filter(is_compiled) {
         findings.extend(license(package, &deny.licenses.allow));
         findings.extend(source(package));
-        findings.extend(deny.bans.deny.iter().find(|ban| ban.name == package.name).and_then(|ban| banned(metadata, package, ban)));
+        findings.extend(
+            deny.bans.deny.iter().find(|ban| ban.name == package.name).and_then(|ban| banned(metadata, package, ban)),
+        );
     }
     for (package, folder) in metadata.members() {
         let wild = package.dependencies.iter().filter(|dependency| dependency.path.is_none() && dependency.req == "*");
-        findings.extend(wild.map(|dependency| format!("{folder} takes any version of {}: name one in the root's [workspace.dependencies]", dependency.name)));
+        findings.extend(wild.map(|dependency| {
+            format!(
+                "{folder} takes any version of {}: name one in the root's [workspace.dependencies]",
+                dependency.name
+            )
+        }));
     }
     Ok(findings)
 }
@@ -53,7 +60,10 @@ pub(crate) fn check(metadata: &Metadata) -> Result<Vec<String>> {
 fn license(package: &Package, allowed: &[String]) -> Option<String> {
     let expression = package.license.as_deref().unwrap_or_default();
     (!is_accepted(expression, allowed)).then(|| {
-        format!("{} {} has the licence \"{expression}\": read it, then add it to deny.toml or do without", package.name, package.version)
+        format!(
+            "{} {} has the licence \"{expression}\": read it, then add it to deny.toml or do without",
+            package.name, package.version
+        )
     })
 }
 
@@ -96,10 +106,19 @@ fn source(package: &Package) -> Option<String> {
 }
 
 fn banned(metadata: &Metadata, package: &Package, ban: &Ban) -> Option<String> {
-    let users = metadata.resolve.nodes.iter().filter(|node| node.deps.iter().any(|dependency| dependency.pkg == package.id));
+    let users =
+        metadata.resolve.nodes.iter().filter(|node| node.deps.iter().any(|dependency| dependency.pkg == package.id));
     let names: Vec<&str> = users.filter_map(|node| metadata.package(&node.id)).map(|user| user.name.as_str()).collect();
-    let wrong: Vec<&str> = names.into_iter().filter(|name| !ban.wrappers.iter().any(|wrapper| wrapper == name)).collect();
-    (!wrong.is_empty()).then(|| format!("{} is banned ({}) and used by {}: switch off the feature that asks for it", ban.name, ban.reason, wrong.join(", ")))
+    let wrong: Vec<&str> =
+        names.into_iter().filter(|name| !ban.wrappers.iter().any(|wrapper| wrapper == name)).collect();
+    (!wrong.is_empty()).then(|| {
+        format!(
+            "{} is banned ({}) and used by {}: switch off the feature that asks for it",
+            ban.name,
+            ban.reason,
+            wrong.join(", ")
+        )
+    })
 }
 
 #[cfg(test)]

@@ -39,7 +39,18 @@ const ORDER: &[&str] = &[
 /// Libraries that only some of our crates may name, and who: (names, allowed folders, what to do instead).
 const KEPT: &[(&[&str], &[&str], &str)] = &[
     (
-        &["aws-lc-rs", "ring", "sha2", "hmac", "aes-gcm", "chacha20poly1305", "p256", "ed25519-dalek", "argon2", "bcrypt"],
+        &[
+            "aws-lc-rs",
+            "ring",
+            "sha2",
+            "hmac",
+            "aes-gcm",
+            "chacha20poly1305",
+            "p256",
+            "ed25519-dalek",
+            "argon2",
+            "bcrypt",
+        ],
         &["core/crypto", "edge/http", "dev/"],
         "core/crypto is the one place that names crypto libraries (edge/http sets up TLS)",
     ),
@@ -48,17 +59,14 @@ const KEPT: &[(&[&str], &[&str], &str)] = &[
         &["edge/kube", "providers/kubernetes", "pipeline/reconcile", "services/", "commands/", "dev/"],
         "talk to a cluster through edge/kube",
     ),
-    (
-        &["hyper", "hyper-util", "reqwest"],
-        &["edge/http", "dev/"],
-        "edge/http is the one HTTP client and server",
-    ),
+    (&["hyper", "hyper-util", "reqwest"], &["edge/http", "dev/"], "edge/http is the one HTTP client and server"),
     (&["libc"], &["edge/process"], "edge/process is the one place for what the standard library and nix lack"),
 ];
 
 /// Findings about who names whom.
 pub(crate) fn check(metadata: &Metadata) -> Vec<String> {
-    let folders: HashMap<&str, String> = metadata.members().map(|(package, folder)| (package.name.as_str(), folder)).collect();
+    let folders: HashMap<&str, String> =
+        metadata.members().map(|(package, folder)| (package.name.as_str(), folder)).collect();
     let mut findings = Vec::new();
     for (package, folder) in metadata.members() {
         if !folder.starts_with("dev/") && rank(&folder).is_none() {
@@ -75,7 +83,10 @@ pub(crate) fn check(metadata: &Metadata) -> Vec<String> {
 
 fn wrong_arrow(folder: &str, used: &str, dependency: &Dependency) -> Option<String> {
     let for_tests = dependency.kind.as_deref() == Some("dev");
-    if folder.starts_with("dev/") || (for_tests && used.starts_with("dev/")) || rank(used) < rank(folder) && !used.starts_with("dev/") {
+    if folder.starts_with("dev/")
+        || (for_tests && used.starts_with("dev/"))
+        || rank(used) < rank(folder) && !used.starts_with("dev/")
+    {
         return None;
     }
     Some(format!(

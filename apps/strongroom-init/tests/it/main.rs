@@ -1,0 +1,10 @@
+//! `strongroom-init` and `secrets-init` as their users meet them: real programs, real stores, a real PID namespace.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod canary;
+mod delivery;
+mod node;
+mod program;
+mod secrets_init;
+mod stores;
