@@ -272,3 +272,33 @@ impl ServerCertVerifier for TrustAnyone {
         self.0.supported_schemes()
     }
 }
+
+/// Whether every certificate of `pem` can be an authority, and there is one; for adapters that hand PEM to others.
+///
+/// # Errors
+/// What is wrong, in words that follow the file's name.
+pub fn check_authorities(pem: &[u8]) -> Result<(), &'static str> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|_| "this is not a PEM file")?;
+        roots.add(certificate).map_err(|_| "one of its certificates cannot be read")?;
+    }
+    if roots.is_empty() { Err("there is no certificate in it") } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities_are_checked_before_the_connector_sees_them() {
+        let check = |pem: &str, expected| assert_eq!(check_authorities(pem.as_bytes()), expected);
+        check("", Err("there is no certificate in it"));
+        check("no certificate at all", Err("there is no certificate in it"));
+        check("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", Err("this is not a PEM file"));
+        check(
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            Err("one of its certificates cannot be read"),
+        );
+    }
+}

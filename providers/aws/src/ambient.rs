@@ -6,9 +6,6 @@ use std::path::{Path, PathBuf};
 use aws_config::meta::region::ProvideRegion as _;
 use aws_config::profile::ProfileFileRegionProvider;
 use futures_util::FutureExt as _;
-use rustls::RootCertStore;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 use strongroom_failure::{Class, Failure};
 use strongroom_http::Proxy;
 
@@ -69,18 +66,9 @@ pub(crate) fn trust(file: Option<&Path>) -> Result<Trust, Failure> {
     let invalid = |words: String| Failure::new(Class::Invalid, words).in_field(field);
     let pem =
         content(&file, LARGEST_BUNDLE).map_err(|error| invalid(format!("cannot read {}: {error}", file.display())))?;
-    check_authorities(&pem).map_err(|words| invalid(format!("{}: {words}", file.display())))?;
+    // The SDK's connector panics on what is none.
+    strongroom_http::check_authorities(&pem).map_err(|words| invalid(format!("{}: {words}", file.display())))?;
     Ok(Trust::Only(pem))
-}
-
-/// Whether every certificate of `pem` can be an authority, and there is one: the SDK's connector panics otherwise.
-fn check_authorities(pem: &[u8]) -> Result<(), &'static str> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|_| "this is not a PEM file")?;
-        roots.add(certificate).map_err(|_| "one of its certificates cannot be read")?;
-    }
-    if roots.is_empty() { Err("there is no certificate in it") } else { Ok(()) }
 }
 
 /// Whether this machine has any authorities; an image that holds one program only has none.
@@ -128,21 +116,4 @@ fn credentials_file() -> Option<PathBuf> {
     variable("AWS_SHARED_CREDENTIALS_FILE")
         .map(PathBuf::from)
         .or_else(|| variable("HOME").map(|home| Path::new(&home).join(".aws/credentials")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn authorities_are_checked_before_the_connector_sees_them() {
-        let check = |pem: &str, expected| assert_eq!(check_authorities(pem.as_bytes()), expected);
-        check("", Err("there is no certificate in it"));
-        check("no certificate at all", Err("there is no certificate in it"));
-        check("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", Err("this is not a PEM file"));
-        check(
-            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-            Err("one of its certificates cannot be read"),
-        );
-    }
 }

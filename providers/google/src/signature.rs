@@ -1,15 +1,10 @@
 //! Signed claims that a service account's key vouches for (RFC 7523).
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rustls::SignatureScheme;
-use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::sign::SigningKey;
+use strongroom_crypto::RsaSigningKey;
 use strongroom_secret::SecretBytes;
 
 /// How long Google accepts a claim; it takes no longer ones.
@@ -18,16 +13,13 @@ const VALIDITY: Duration = Duration::from_secs(3600);
 /// A service account's RSA key.
 pub(crate) struct Key {
     id: String,
-    key: Arc<dyn SigningKey>,
+    key: RsaSigningKey,
 }
 
 impl Key {
     /// Reads PEM (PKCS#8 as Google writes it, or PKCS#1); `None` where it is no RSA key.
     pub(crate) fn from_pem(id: &str, pem: &SecretBytes) -> Option<Self> {
-        let key = PrivateKeyDer::from_pem_slice(pem.expose()).ok()?;
-        let key = any_supported_type(&key).ok()?;
-        key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256])?;
-        Some(Self { id: id.to_owned(), key })
+        Some(Self { id: id.to_owned(), key: RsaSigningKey::from_pem(pem)? })
     }
 
     /// A claim from `issuer` to `audience` for `scope`, made at `now`. `None` where signing fails.
@@ -38,8 +30,7 @@ impl Key {
         let claims = serde_json::json!({"iss": issuer, "scope": scope, "aud": audience, "iat": from, "exp": until});
         let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let signed = format!("{}.{}", encode(header.to_string().as_bytes()), encode(claims.to_string().as_bytes()));
-        let signer = self.key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256])?;
-        let signature = signer.sign(signed.as_bytes()).ok()?;
+        let signature = self.key.sign(signed.as_bytes())?;
         Some(SecretBytes::from(format!("{signed}.{}", encode(&signature))))
     }
 }

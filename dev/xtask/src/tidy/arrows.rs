@@ -14,6 +14,7 @@ const ORDER: &[&str] = &[
     "core/failure",
     "core/reference",
     "core/select",
+    "core/crypto",
     "edge/http",
     "edge/process",
     "edge/telemetry",
