@@ -38,6 +38,7 @@ test-node: world ## The tests that need root: PID namespaces and the Kubernetes 
 lint: ## Formatting, clippy, and the workspace's own rules
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --profile world --workspace --all-targets -- -D warnings
+	for features in "" aws google vault; do $(CARGO) clippy --quiet --locked --profile world -p strongroom-init --no-default-features --features "$$features" -- -D warnings; done
 	$(CARGO) xtask tidy
 
 bench: build ## Measure speed and size beside peers; prints a table and writes out/bench/

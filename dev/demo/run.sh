@@ -34,7 +34,7 @@ say "A process that starts with its secrets"
 show "strongroom run --env-file demo.env -- sh -c '…'"
 "$strongroom" run --env-file "$folder/demo.env" -- sh -c '
   for name in DB_USER DB_PASSWORD LICENSE API_TOKEN; do
-    eval "value=\$$name"; printf "  %-12s %s characters, begins with %.3s…\n" "$name" "${#value}" "$value"
+    eval "value=\$$name"; printf "  %-12s a value of %s characters\n" "$name" "${#value}"
   done'
 
 say "And one that does not start, because a key does not exist"
@@ -43,7 +43,7 @@ show "strongroom run --env 'OOPS=vault:secret/data/app#tokne' -- echo never prin
 
 say "What to try next"
 cat <<NEXT
-  eval "\$(make -s world-up WORLD=--examples)"       the same stores for your shell, and a Kubernetes API server
+  eval "\$(make -s world-up WORLD='--stores-only --examples')"   the same stores for your shell
   $strongroom explain 'vault:secret/data/app#token'
   $strongroom get 'sr://aws-sm/prod%2Fdb#password'
   make world-down

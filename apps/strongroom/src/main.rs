@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -45,7 +45,10 @@ fn main() -> ExitCode {
         Command::Explain(explain) => explain.run(&variables),
         Command::Select(select) => select.run(),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Strongroom::command(), "strongroom", &mut io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Strongroom::command(), "strongroom", &mut script);
+            // A reader that has gone away has read enough.
+            let _ = io::stdout().write_all(&script);
             Ok(())
         }
     };

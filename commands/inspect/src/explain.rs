@@ -38,15 +38,19 @@ impl Explain {
         let read = self.read.complete(&ambient)?;
         read.install_logs();
         let reference = strongroom_reference::parse(&self.reference)?;
+        // How it is parsed is known even where its store is not.
+        print_rows(&about_reference(&self.reference, &reference))?;
         let calls = read.reader(ambient, None)?.cost(std::slice::from_ref(&reference))?;
-        let mut rows = about_reference(&self.reference, &reference);
-        rows.extend(about_calls(&calls));
-        let lines: String = rows.iter().map(|(name, text)| format!("{name:<10} {text}\n")).collect();
-        print_value(lines.as_bytes())
+        print_rows(&about_calls(&calls))
     }
 }
 
 type Row = (&'static str, String);
+
+fn print_rows(rows: &[Row]) -> Result<(), Failure> {
+    let lines: String = rows.iter().map(|(name, text)| format!("{name:<10} {text}\n")).collect();
+    print_value(lines.as_bytes())
+}
 
 fn about_reference(text: &str, reference: &Reference) -> Vec<Row> {
     let version = match &reference.key.version {

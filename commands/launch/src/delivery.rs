@@ -122,17 +122,18 @@ impl Delivery {
     /// Reads everything in one go, writes the files and gives the child's environment.
     ///
     /// # Errors
-    /// Every variable and file that could not be served; nothing has been written then.
+    /// Every variable and file that could not be served; no file has been written then, unless a file could not be moved
+    /// to its place.
     pub(crate) fn deliver(&self, reader: Option<&Reader>) -> Result<Environment, Vec<Failure>> {
         self.check()?;
         let mut answers = reader.map(|reader| reader.read(&self.references())).unwrap_or_default().into_iter();
         let mut failures = Vec::new();
-        let mut take = |field: String| match answers.next().transpose() {
-            Ok(answer) => answer.flatten(),
-            Err(failure) => {
+        let mut take = |field: String| {
+            let unread = || Err(Failure::new(Class::Unavailable, "was not read"));
+            answers.next().unwrap_or_else(unread).unwrap_or_else(|failure| {
                 failures.push(failure.in_field(field));
                 None
-            }
+            })
         };
         let variables: Vec<_> =
             self.variables.iter().map(|wanted| (wanted.clone(), take(wanted.name.clone()))).collect();

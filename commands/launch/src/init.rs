@@ -91,11 +91,19 @@ fn environment(
         report(Audience::Logs, what, &[failure]);
         ExitCode::FAILURE
     };
+    if !arguments.deliver.env_file.is_empty() {
+        // Reading one may take for ever: a pipe, a terminal.
+        resolving.end_on_signals().map_err(cannot_start)?;
+    }
     let delivery = Delivery::gather(&arguments.deliver, variables)
         .map_err(|failure| failed("failed to resolve secrets", failure))?;
     if let Err(failure) = arguments.check_provider() {
         let code = failed("failed to initialize secrets provider", failure);
-        return if arguments.exit_early { Err(code) } else { Ok(Some(delivery.undelivered())) };
+        return if arguments.exit_early || arguments.deliver.dry_run {
+            Err(code)
+        } else {
+            Ok(Some(delivery.undelivered()))
+        };
     }
     let delivered = if delivery.is_plain() && !arguments.deliver.dry_run {
         delivery.deliver(None)

@@ -34,7 +34,7 @@ pub struct Run {
     deliver: DeliverOptions,
 
     /// The command and its arguments
-    #[arg(value_name = "CMD ARG…", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "CMD ARG…", required = true, trailing_var_arg = true)]
     command: Vec<OsString>,
 }
 
@@ -57,8 +57,8 @@ impl Run {
         let read = self.read.complete(&ambient).map_err(one)?;
         read.install_logs();
         let mut resolving = Resolving::begin().map_err(|error| one(did_not_start(&error)))?;
-        let delivery = Delivery::gather(&self.deliver, variables).map_err(one)?;
         resolving.end_on_signals().map_err(|error| one(did_not_start(&error)))?;
+        let delivery = Delivery::gather(&self.deliver, variables).map_err(one)?;
         let reader = read.reader(ambient, None).map_err(one)?;
         if self.deliver.dry_run {
             return dry_run::print(&delivery, &reader).map_err(many);

@@ -1,5 +1,8 @@
 use std::time::Duration;
 
+/// Longer than anything here may take; a clock that adds it never overflows.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// Reads a span of time: `30s`, `500ms`, `2m`, `1h`, or a plain number of seconds.
 ///
 /// # Errors
@@ -15,7 +18,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         _ => f64::NAN,
     };
     let parsed = number.parse::<f64>().ok().and_then(|number| Duration::try_from_secs_f64(number * seconds).ok());
-    parsed.ok_or_else(|| format!("\"{text}\" is not a span of time: write 30s, 500ms or 2m"))
+    let fitting = parsed.filter(|span| *span <= LONGEST);
+    fitting.ok_or_else(|| format!("\"{text}\" is not a span of time up to 24h: write 30s, 500ms or 2m"))
 }
 
 #[cfg(test)]
@@ -34,7 +38,7 @@ mod tests {
         check("2m", Some(120_000));
         check("1h", Some(3_600_000));
         check("0", Some(0));
-        for wrong in ["", "s", "-1s", "1d", "1 s", "1e400s", "1.2.3s"] {
+        for wrong in ["", "s", "-1s", "1d", "1 s", "1e400s", "1.2.3s", "25h", "99999999999999h"] {
             check(wrong, None);
         }
     }

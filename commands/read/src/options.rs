@@ -34,7 +34,7 @@ pub struct ReadOptions {
 }
 
 impl ReadOptions {
-    /// Fills what no flag gave from the `STRONGROOM_*` variables, and starts logging.
+    /// Fills what no flag gave from the `STRONGROOM_*` variables.
     ///
     /// # Errors
     /// A variable whose value is wrong, named.
@@ -65,7 +65,7 @@ impl ReadOptions {
         strongroom_telemetry::install(self.log_format.unwrap_or_default(), self.log_level.unwrap_or_default());
     }
 
-    /// The moment by which everything must be read, counted from now.
+    /// How long everything together may take.
     pub(crate) fn deadline(&self) -> Duration {
         self.deadline.unwrap_or(DEFAULT_DEADLINE)
     }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_failure::{Class, Failure};
+use strongroom_provider::Meter;
 use strongroom_reference::Reference;
 use strongroom_resolve::{Ask, PlannedCall, Policy, Resolver};
 use strongroom_secret::SecretBytes;
@@ -13,7 +14,9 @@ use tokio::time::Instant;
 /// once. Its runtime lives on the calling thread and ends with it.
 pub struct Reader {
     resolver: Resolver,
-    runtime: Runtime,
+    meter: Arc<Meter>,
+    /// Taken when the reader ends.
+    runtime: Option<Runtime>,
     deadline: Duration,
 }
 
@@ -21,14 +24,24 @@ impl Reader {
     pub(crate) fn new(stores: Stores, deadline: Duration) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Class::Unavailable, format!("cannot start: {error}")))?;
-        Ok(Self { resolver: Resolver::new(Arc::new(stores), Policy::default()), runtime, deadline })
+        let meter = stores.meter();
+        Ok(Self {
+            resolver: Resolver::new(Arc::new(stores), Policy::default()),
+            meter,
+            runtime: Some(runtime),
+            deadline,
+        })
     }
 
     /// Reads all `references`, each with its own answer in its place; `None` where an optional one does not exist.
     pub fn read(&self, references: &[Reference]) -> Vec<Result<Option<SecretBytes>, Failure>> {
         let asks: Vec<Ask> = references.iter().map(Ask::from).collect();
         let deadline = Instant::now() + self.deadline;
-        let answers = self.runtime.block_on(self.resolver.resolve(&asks, deadline));
+        let resolved = self.runtime.as_ref().map(|runtime| runtime.block_on(self.resolver.resolve(&asks, deadline)));
+        let answers = resolved.unwrap_or_default();
+        for (operation, outcome, calls) in self.meter.counts() {
+            tracing::info!(operation, ?outcome, calls, "asked a store");
+        }
         references.iter().zip(answers).map(|(reference, answer)| strongroom_render::render(reference, answer)).collect()
     }
 
@@ -38,7 +51,16 @@ impl Reader {
     /// A store that is unknown or wrongly configured.
     pub fn cost(&self, references: &[Reference]) -> Result<Vec<PlannedCall>, Failure> {
         let asks: Vec<Ask> = references.iter().map(Ask::from).collect();
-        let _in_runtime = self.runtime.enter();
+        let _in_runtime = self.runtime.as_ref().map(Runtime::enter);
         self.resolver.cost(&asks)
+    }
+}
+
+impl Drop for Reader {
+    /// Does not wait for a name look-up or a file that hangs: its time is over, and the deadline was a promise.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }

@@ -136,11 +136,13 @@ impl std::error::Error for Failure {}
 /// `known` are the values that could appear in it: tokens that were sent, values that were read.
 pub fn outside_words(words: &str, known: &[&SecretBytes]) -> String {
     let mut masked = words.to_owned();
-    for value in known {
-        // Shorter values would mask ordinary letters; they are not credible secrets.
-        if let Some(text) = value.expose_text().filter(|text| text.len() >= 4) {
-            masked = masked.replace(text, "[redacted]");
-        }
+    // Shorter values would mask ordinary letters; they are not credible secrets.
+    let known = known.iter().filter_map(|value| value.expose_text()).filter(|text| text.len() >= 4);
+    let mut known: Vec<&str> = known.collect();
+    // The longest first: one that begins like another must not leave the other's end behind.
+    known.sort_unstable_by_key(|text| std::cmp::Reverse(text.len()));
+    for text in known {
+        masked = masked.replace(text, "[redacted]");
     }
     let clean = masked.split_whitespace().collect::<Vec<_>>().join(" ").replace(char::is_control, "\u{fffd}");
     match clean.char_indices().nth(OUTSIDE_WORDS_LIMIT - 1) {
@@ -169,6 +171,8 @@ mod tests {
     fn outside_words_are_masked_and_bounded() {
         let token = SecretBytes::from("s.canary".to_owned());
         assert_eq!(outside_words("bad token s.canary\r\nagain", &[&token]), "bad token [redacted] again");
+        let beginning = SecretBytes::from("s.can".to_owned());
+        assert_eq!(outside_words("s.canary s.can", &[&beginning, &token]), "[redacted] [redacted]");
         let long = outside_words(&"é".repeat(1000), &[]);
         assert_eq!(long.chars().count(), OUTSIDE_WORDS_LIMIT);
         assert_eq!(outside_words(&"x".repeat(256), &[]).chars().count(), 256);

@@ -209,7 +209,9 @@ fn start(up: &Up) -> Result<()> {
 /// The lines that point a shell at the parts.
 fn exports(record: &Record) -> String {
     let line = |(name, value): (&String, &String)| format!("export {name}={}\n", quoted(value));
-    record.variables.iter().map(line).collect()
+    let exports: String = record.variables.iter().map(line).collect();
+    // Exported, it would keep every other program of the shell from the machine's own authorities.
+    exports + "# for Google references: SSL_CERT_FILE=$WORLD_GOOGLE_CA_FILE strongroom get gcp:secretmanager:NAME\n"
 }
 
 /// One word of a shell, whatever is in it.
@@ -347,6 +349,7 @@ impl World {
         self.moto.put_secret(REGION, "prod/db", database)?;
         self.moto.put_parameter(REGION, "/app/license", moto::Kind::SecureString, "LIC-2026-0042")?;
         self.open_bao.command(&["kv", "put", "secret/app", "token=tok-5f2e9c", "user=app"])?;
+        self.google.put(self.google.project(), "app", b"from google");
         Ok(())
     }
 
@@ -381,6 +384,8 @@ impl World {
             ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
             ("AWS_REGION", REGION.to_owned()),
             ("AWS_DEFAULT_REGION", REGION.to_owned()),
+            ("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", self.google.endpoint().to_owned()),
+            ("GOOGLE_APPLICATION_CREDENTIALS", self.google.service_account_file().display().to_string()),
             ("WORLD_GOOGLE_ENDPOINT", self.google.endpoint().to_owned()),
             ("WORLD_GOOGLE_CA_FILE", self.google.certificate_file().display().to_string()),
             ("GCE_METADATA_HOST", self.google.metadata_host().to_owned()),

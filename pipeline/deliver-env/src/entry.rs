@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -63,10 +64,15 @@ impl Entry {
         std::str::from_utf8(self.split()?.0).ok()
     }
 
-    /// Name and value, where both are text.
-    pub(crate) fn name_and_text(&self) -> Option<(&str, &str)> {
+    /// Whether the whole entry is UTF-8.
+    pub(crate) fn is_text(&self) -> bool {
+        self.0.expose_text().is_some()
+    }
+
+    /// Name and value as text, with replacement characters for what is none.
+    pub(crate) fn lossy(&self) -> Option<(String, Cow<'_, str>)> {
         let (name, value) = self.split()?;
-        Some((std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?))
+        Some((String::from_utf8_lossy(name).into_owned(), String::from_utf8_lossy(value)))
     }
 
     fn split(&self) -> Option<(&[u8], &[u8])> {

@@ -30,7 +30,8 @@ pub fn parse_env_file(bytes: &[u8]) -> Result<Vec<Entry>, Failure> {
         }
         let number = lines.number;
         let at_line = |words: &str| invalid(format!("line {number}: {words}"));
-        let assignment = line.strip_prefix("export ").unwrap_or(line);
+        let exported = line.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));
+        let assignment = exported.map_or(line, str::trim_start);
         let (name, value) = assignment.split_once('=').ok_or_else(|| at_line("expected NAME=VALUE"))?;
         let name = name.trim_end();
         if name.is_empty() || name.contains(|character: char| character.is_whitespace() || character.is_control()) {

@@ -1,7 +1,6 @@
 use serde_json::Value;
 use strongroom_reference::{Decode, ProviderKind, Reference};
 use strongroom_secret::SecretBytes;
-use zeroize::Zeroizing;
 
 /// Whether a whole value read by `reference` becomes one variable for each member, if it is an object of plain values.
 ///
@@ -23,8 +22,9 @@ pub(crate) fn members(reference: &Reference, value: &SecretBytes) -> Option<Vec<
     }
     let Ok(Value::Object(object)) = serde_json::from_slice(value.expose()) else { return None };
     let plain = |value: &Value| matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_));
-    let expandable = object.values().all(plain);
-    // Taken apart either way, so that no copy of a value is dropped without being wiped.
+    // An empty object would make its variable vanish without a word.
+    let expandable = !object.is_empty() && object.values().all(plain);
+    // Taken apart either way, so that no string is dropped without being wiped.
     let members: Vec<_> = object.into_iter().map(|(name, value)| (name, text(value))).collect();
     expandable.then_some(members)
 }
@@ -33,6 +33,6 @@ pub(crate) fn members(reference: &Reference, value: &SecretBytes) -> Option<Vec<
 fn text(value: Value) -> SecretBytes {
     match value {
         Value::String(text) => SecretBytes::from(text),
-        other => SecretBytes::new(Zeroizing::new(other.to_string()).as_bytes().to_vec()),
+        other => SecretBytes::from(other.to_string()),
     }
 }

@@ -41,14 +41,15 @@ pub fn find(entries: &[Entry], kept: &[String]) -> Result<Vec<Wanted>, Vec<Failu
     let mut wanted = Vec::new();
     let mut failures = Vec::new();
     for (place, entry) in entries.iter().enumerate() {
-        let Some((name, value)) = entry.name_and_text() else { continue };
-        if kept.iter().any(|kept| kept == name) {
+        let Some((name, value)) = entry.lossy() else { continue };
+        if kept.contains(&name) {
             continue;
         }
-        match detect(value) {
-            Some(Ok(reference)) => wanted.push(Wanted { place, name: name.to_owned(), reference }),
-            Some(Err(failure)) => failures.push(failure.in_field(name)),
-            None => {}
+        match (entry.is_text(), detect(&value)) {
+            (_, None) => {}
+            (false, Some(_)) => failures.push(invalid("looks like a reference and is not UTF-8").in_field(name)),
+            (true, Some(Ok(reference))) => wanted.push(Wanted { place, name, reference }),
+            (true, Some(Err(failure))) => failures.push(failure.in_field(name)),
         }
     }
     if failures.is_empty() { Ok(wanted) } else { Err(failures) }
@@ -66,7 +67,7 @@ pub enum Resolved {
 /// The child's environment, and what its owner should know about it.
 #[derive(Debug, Default)]
 pub struct Environment {
-    /// `NAME=value` entries, each name once; entries without `=` come first.
+    /// `NAME=value` entries, each name once and in the order of its first; entries without `=` keep their place.
     pub entries: Vec<Entry>,
     /// Variables that a secret's keys asked for and did not get, in words without values.
     pub warnings: Vec<String>,

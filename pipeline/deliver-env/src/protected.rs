@@ -4,6 +4,8 @@ const PROTECTED: &[&str] = &[
     // the shell and the search path
     "PATH",
     "IFS",
+    "BASH_LOADABLES_PATH",
+    "ZDOTDIR",
     "ENV",
     "BASH_ENV",
     "SHELLOPTS",
@@ -66,12 +68,23 @@ const PROTECTED: &[&str] = &[
     "RUBYOPT",
     "RUBYSHELL",
     "SSL_CERT_DIR",
+    "SSLKEYLOGFILE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "OPENSSL_ENGINES",
+    "PYTHONWARNINGS",
+    "BUNDLE_GEMFILE",
     "SSL_CERT_FILE",
     "TCLLIBPATH",
     // programs that run other programs
     "BROWSER",
     "EDITOR",
     "GIT_ASKPASS",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_SEQUENCE_EDITOR",
+    "GIT_TEMPLATE_DIR",
+    "KUBECONFIG",
     "GIT_CONFIG_GLOBAL",
     "GIT_CONFIG_SYSTEM",
     "GIT_EDITOR",
@@ -99,8 +112,20 @@ const PROTECTED: &[&str] = &[
 ];
 
 /// Beginnings of names of the same kind: the dynamic linker's, exported bash functions.
-const PROTECTED_PREFIXES: &[&str] =
-    &["LD_", "DYLD_", "BASH_FUNC_", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_", "npm_config_", "MALLOC_", "COR_"];
+const PROTECTED_PREFIXES: &[&str] = &[
+    "LD_",
+    "DYLD_",
+    "BASH_FUNC_",
+    "GIT_CONFIG_KEY_",
+    "GIT_CONFIG_VALUE_",
+    "npm_config_",
+    "MALLOC_",
+    "COR_",
+    "CORECLR_",
+    "DOTNET_",
+    "LUA_",
+    "NPM_CONFIG_",
+];
 
 /// Whether a secret's key may set `name` only when its owner allows it by name.
 pub fn is_protected(name: &str) -> bool {

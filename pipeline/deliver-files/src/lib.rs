@@ -55,7 +55,6 @@ impl Prepared {
     fn write(target: &Target, value: &SecretBytes, medium: Medium) -> Result<Self, Failure> {
         let (directory, name) = target.split()?;
         let hidden = directory.join(hidden_name(name));
-        check_medium(directory, medium)?;
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -65,6 +64,7 @@ impl Prepared {
         let file = file.map_err(|error| io_failure("cannot create a file there", &error))?;
         // From here on the hidden file is removed on every way out.
         let prepared = Self { hidden, path: target.path.clone(), published: false };
+        check_medium(&file, directory, medium)?;
         fill(file, target, value)?;
         Ok(prepared)
     }
@@ -86,22 +86,22 @@ impl Drop for Prepared {
 }
 
 fn fill(mut file: File, target: &Target, value: &SecretBytes) -> Result<(), Failure> {
-    file.write_all(value.expose()).map_err(|error| io_failure("cannot be written", &error))?;
-    // Owner before mode: a change of owner clears set-id bits, and nobody else may read in between.
+    // Mode and owner first: nothing is in it yet that anybody could read too early, and who may only give files away
+    // could not change the mode afterwards.
+    file.set_permissions(Permissions::from_mode(target.mode))
+        .map_err(|error| io_failure("cannot change its mode", &error))?;
     if let Some(owner) = target.owner {
         fchown(&file, Some(owner.user), owner.group).map_err(|error| io_failure("cannot change its owner", &error))?;
     }
-    file.set_permissions(Permissions::from_mode(target.mode))
-        .map_err(|error| io_failure("cannot change its mode", &error))?;
-    file.sync_all().map_err(|error| io_failure("cannot be written", &error))
+    file.write_all(value.expose())
+        .and_then(|()| file.sync_all())
+        .map_err(|error| io_failure("cannot be written", &error))
 }
 
-fn check_medium(directory: &Path, medium: Medium) -> Result<(), Failure> {
-    let opened = File::open(directory).map_err(|error| io_failure("its directory cannot be opened", &error))?;
-    let kind = fstatfs(&opened)
-        .map_err(|error| io_failure("its file system cannot be told", &error.into()))?
-        .filesystem_type();
-    if medium == Medium::AnyDisk || kind == TMPFS_MAGIC || kind == RAMFS_MAGIC {
+/// Asks the empty file itself where it lies: its directory may not be readable, and could be another by now.
+fn check_medium(file: &File, directory: &Path, medium: Medium) -> Result<(), Failure> {
+    let kind = fstatfs(file).map_err(|error| io_failure("its file system cannot be told", &error.into()))?;
+    if medium == Medium::AnyDisk || [TMPFS_MAGIC, RAMFS_MAGIC].contains(&kind.filesystem_type()) {
         return Ok(());
     }
     Err(Failure::new(Class::Invalid, format!("{} is not a memory-backed file system", directory.display()))

@@ -40,3 +40,53 @@ fn shape(reference: &Reference, value: SecretBytes) -> Result<SecretBytes, Failu
 fn on_key(failure: Failure, reference: &Reference) -> Failure {
     if failure.subject.key.is_some() { failure } else { failure.on_key(&reference.key.name) }
 }
+
+#[cfg(test)]
+mod tests {
+    use strongroom_provider::RemoteValue;
+
+    use super::*;
+
+    const DOCUMENT: &str = r#"{"plain":"some text","encoded":"aGVsbG8=","empty":null}"#;
+
+    /// What `text` comes to when its store answers `answer`; a failure is shown by its class.
+    fn rendered(text: &str, answer: Result<&str, Class>) -> Result<Option<String>, &'static str> {
+        let reference = strongroom_reference::parse(text).map_err(|_| "no reference")?;
+        let read = |value: &str| RemoteValue { value: SecretBytes::from(value.to_owned()), version: None };
+        let answer = answer.map(read).map_err(|class| Failure::new(class, "scripted"));
+        let text = |value: SecretBytes| value.expose_text().unwrap_or_default().to_owned();
+        render(&reference, answer).map(|value| value.map(text)).map_err(|failure| failure.class.reason())
+    }
+
+    #[test]
+    fn a_property_is_selected_then_decoded() {
+        let check = |text: &str, expected: Result<&str, &'static str>| {
+            assert_eq!(rendered(text, Ok(DOCUMENT)), expected.map(|value| Some(value.to_owned())), "{text}");
+        };
+        check("sr://aws-sm/a", Ok(DOCUMENT));
+        check("sr://aws-sm/a#plain", Ok("some text"));
+        check("sr://aws-sm/a?decode=base64#encoded", Ok("hello"));
+        check("sr://aws-sm/a?decode=auto#plain", Ok("some text"));
+        check("sr://aws-sm/a?select=jsonpath#%24.plain", Ok("some text"));
+        check("sr://aws-sm/a#missing", Err("NotFound"));
+        check("sr://aws-sm/a?decode=base64#plain", Err("Invalid"));
+    }
+
+    #[test]
+    fn only_what_does_not_exist_meets_its_default() {
+        let check = |text: &str, answer: Result<&str, Class>, expected: Result<Option<&str>, &'static str>| {
+            let expected = expected.map(|value| value.map(str::to_owned));
+            assert_eq!(rendered(text, answer), expected, "{text} {answer:?}");
+        };
+        let throttled = Class::Throttled { retry_after: None };
+        check("sr://aws-sm/a", Err(Class::NotFound), Err("NotFound"));
+        check("sr://aws-sm/a?optional", Err(Class::NotFound), Ok(None));
+        check("sr://aws-sm/a?default=b", Err(Class::NotFound), Ok(Some("b")));
+        check("sr://aws-sm/a?default=b&optional", Err(Class::NotFound), Ok(Some("b")));
+        check("sr://aws-sm/a?optional#missing", Ok(DOCUMENT), Ok(None));
+        check("sr://aws-sm/a?default=b#missing", Ok(DOCUMENT), Ok(Some("b")));
+        for class in [Class::Denied, Class::Unauthenticated, throttled, Class::Unavailable, Class::Invalid] {
+            check("sr://aws-sm/a?default=b&optional", Err(class), Err(class.reason()));
+        }
+    }
+}

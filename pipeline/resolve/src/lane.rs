@@ -1,19 +1,21 @@
 //! One store under one identity: its queue, its slots, and the keys that are on their way.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use strongroom_failure::{Class, Failure};
 use strongroom_provider::{Answer, Limits, Provider};
 use strongroom_secret::RemoteKey;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::PlannedCall;
 use crate::bucket::Bucket;
 use crate::cache::Cache;
 use crate::policy::Policy;
-use crate::{PlannedCall, too_late};
 
 /// Serialises the calls to one store: keys wait in a queue, a call takes a slot and a token, and whoever asked for a
 /// key that is already on its way waits for the same answer.
@@ -32,6 +34,8 @@ struct State {
     bucket: Bucket,
     /// No call starts before this: the store asked for patience, or the bucket is empty.
     closed_until: Option<Instant>,
+    /// Until when the store asked for patience, and its words.
+    throttled: Option<(Instant, Failure)>,
     cache: Cache,
 }
 
@@ -41,6 +45,8 @@ struct Pending {
     attempts: u32,
     /// The last moment at which an answer is of use to any of the waiters.
     deadline: Instant,
+    /// Why the try before failed, for those whose time runs out.
+    last: Option<Failure>,
 }
 
 /// An ask on its way to its answer.
@@ -52,7 +58,7 @@ pub(crate) struct Waiting {
 
 enum Promise {
     Now(Box<Answer>),
-    Later(oneshot::Receiver<Answer>),
+    Later(Arc<Lane>, oneshot::Receiver<Answer>),
 }
 
 impl Waiting {
@@ -67,9 +73,9 @@ impl Waiting {
     pub(crate) async fn answer(self, deadline: Instant) -> Answer {
         match self.answer {
             Promise::Now(answer) => *answer,
-            Promise::Later(receiver) => match tokio::time::timeout_at(deadline, receiver).await {
+            Promise::Later(lane, receiver) => match tokio::time::timeout_at(deadline, receiver).await {
                 Ok(Ok(answer)) => answer,
-                Ok(Err(_)) | Err(_) => Err(too_late().on_key(self.key.name)),
+                Ok(Err(_)) | Err(_) => Err(lane.too_late(&self.key)),
             },
         }
     }
@@ -84,6 +90,7 @@ impl Lane {
             busy: 0,
             bucket: Bucket::full(limits, Instant::now()),
             closed_until: None,
+            throttled: None,
             cache: Cache::default(),
         };
         Arc::new(Self { provider, limits, policy, state: Mutex::new(state) })
@@ -99,10 +106,15 @@ impl Lane {
         waiting
     }
 
-    fn enqueue(&self, state: &mut State, place: usize, key: RemoteKey, deadline: Instant) -> Waiting {
+    fn enqueue(self: &Arc<Self>, state: &mut State, place: usize, key: RemoteKey, deadline: Instant) -> Waiting {
         let cached = self.policy.cache.and_then(|settings| state.cache.fresh(&key, settings, Instant::now()));
         if let Some(value) = cached {
             return Waiting { place, key, answer: Promise::Now(Box::new(Ok(value))) };
+        }
+        let hopeless = |(until, _): &&(Instant, Failure)| *until >= deadline;
+        if let Some((_, failure)) = state.throttled.as_ref().filter(hopeless) {
+            let failure = failure.clone().on_key(&key.name);
+            return Waiting { place, key, answer: Promise::Now(Box::new(Err(failure))) };
         }
         let (sender, receiver) = oneshot::channel();
         match state.pending.get_mut(&key) {
@@ -111,18 +123,17 @@ impl Lane {
                 pending.deadline = pending.deadline.max(deadline);
             }
             None => {
-                state.pending.insert(key.clone(), Pending { waiters: vec![sender], attempts: 0, deadline });
+                state.pending.insert(key.clone(), Pending { waiters: vec![sender], attempts: 0, deadline, last: None });
                 state.queue.push_back(key.clone());
             }
         }
-        Waiting { place, key, answer: Promise::Later(receiver) }
+        Waiting { place, key, answer: Promise::Later(Arc::clone(self), receiver) }
     }
 
     /// The calls that `keys` would cost, each key once.
     pub(crate) fn cost(&self, keys: impl Iterator<Item = RemoteKey>) -> Vec<PlannedCall> {
-        let mut distinct: Vec<RemoteKey> = Vec::new();
-        let mut seen = std::collections::HashSet::new();
-        distinct.extend(keys.filter(|key| seen.insert(key.clone())));
+        let mut seen = HashSet::new();
+        let distinct: Vec<RemoteKey> = keys.filter(|key| seen.insert(key.clone())).collect();
         let name = |place: usize| distinct[place].name.clone();
         let planned = self.provider.plan(&distinct).into_iter();
         planned
@@ -144,7 +155,11 @@ impl Lane {
         for keys in self.take_calls() {
             let lane = Arc::clone(self);
             tokio::spawn(async move {
+                let start = Instant::now();
                 let answers = lane.call(&keys).await;
+                let failed = answers.iter().filter(|answer| answer.is_err()).count();
+                let (store, keys_asked, took) = (lane.provider.describe(), keys.len(), start.elapsed());
+                tracing::debug!(store, keys_asked, failed, ?took, "called a store");
                 lane.settle(keys, answers);
                 lane.pump();
             });
@@ -163,17 +178,19 @@ impl Lane {
         if free == 0 {
             return Vec::new();
         }
-        let queue: Vec<RemoteKey> = state.queue.drain(..).collect();
+        let queue = live_queue(&mut state, now);
         let mut calls = Vec::new();
         let mut left_over = Vec::new();
+        let mut planned = HashSet::new();
         for call in self.provider.plan(&queue) {
-            let keys = call.keys.into_iter().map(|place| queue[place].clone());
+            let places = call.keys.into_iter().filter(|place| planned.insert(*place));
+            let keys: Vec<RemoteKey> = places.filter_map(|place| queue.get(place).cloned()).collect();
             if calls.len() == free || state.closed_until.is_some() {
                 left_over.extend(keys);
                 continue;
             }
             match state.bucket.take(now) {
-                Ok(()) => calls.push(keys.collect()),
+                Ok(()) => calls.push(keys),
                 Err(wait) => {
                     left_over.extend(keys);
                     self.close(&mut state, now + wait);
@@ -182,21 +199,24 @@ impl Lane {
         }
         state.queue.extend(left_over);
         state.busy += calls.len();
+        for forgotten in (0..queue.len()).filter(|place| !planned.contains(place)) {
+            let failure =
+                self.failure(&queue[forgotten], Class::Invalid, "the provider planned no call for it".to_owned());
+            self.deliver(&mut state, &queue[forgotten], Err(failure));
+        }
         calls
     }
 
     async fn call(&self, keys: &[RemoteKey]) -> Vec<Answer> {
-        match tokio::time::timeout(self.policy.call_limit, self.provider.read(keys)).await {
-            Ok(answers) if answers.len() == keys.len() => answers,
-            Ok(_) => {
-                let words = "the provider did not answer every key that it was asked for";
-                keys.iter().map(|key| Err(self.failure(key, Class::Invalid, words.to_owned()))).collect()
-            }
-            Err(_) => {
-                let words = format!("no answer within {} s", self.policy.call_limit.as_secs_f32());
-                keys.iter().map(|key| Err(self.failure(key, Class::Unavailable, words.clone()))).collect()
-            }
-        }
+        // A provider that panics fails these keys; it keeps neither the slot nor those who wait.
+        let reading = AssertUnwindSafe(self.provider.read(keys)).catch_unwind();
+        let (class, words) = match tokio::time::timeout(self.policy.call_limit, reading).await {
+            Ok(Ok(answers)) if answers.len() == keys.len() => return answers,
+            Ok(Ok(_)) => (Class::Invalid, "the provider did not answer every key that it was asked for".to_owned()),
+            Ok(Err(_)) => (Class::Invalid, "the provider has a defect; please report it".to_owned()),
+            Err(_) => (Class::Unavailable, format!("no answer within {} s", self.policy.call_limit.as_secs_f32())),
+        };
+        keys.iter().map(|key| Err(self.failure(key, class, words.clone()))).collect()
     }
 
     fn failure(&self, key: &RemoteKey, class: Class, words: String) -> Failure {
@@ -214,10 +234,16 @@ impl Lane {
                 None => self.deliver(&mut state, &key, answer),
             }
         }
+        // One pause for the whole call, the longest, so that its keys stay one batch; except for those whose time would
+        // be over by then.
+        let Some(longest) = again.iter().map(|(pause, _)| *pause).max() else { return };
+        let then = Instant::now() + longest;
+        let has_time = |key: &RemoteKey| state.pending.get(key).is_some_and(|pending| pending.deadline > then);
+        let (together, alone): (Vec<_>, Vec<_>) = again.into_iter().partition(|(_, key)| has_time(key));
         drop(state);
-        if let Some(pause) = again.iter().map(|(pause, _)| *pause).max() {
-            // One pause for the whole call, the longest: its keys stay one batch.
-            self.ask_again_after(pause, again.into_iter().map(|(_, key)| key).collect());
+        self.ask_again_after(longest, together.into_iter().map(|(_, key)| key).collect());
+        for (pause, key) in alone {
+            self.ask_again_after(pause, vec![key]);
         }
     }
 
@@ -227,20 +253,35 @@ impl Lane {
         let now = Instant::now();
         let pending = state.pending.get_mut(key)?;
         pending.attempts += 1;
-        let pause = self.policy.pause(failure.class, pending.attempts, fastrand::f64())?;
-        if now + pause >= pending.deadline {
-            return None;
-        }
-        if matches!(failure.class, Class::Throttled { .. })
-            && state.closed_until.is_none_or(|until| until < now + pause)
+        pending.last = Some(failure.clone());
+        let deadline = pending.deadline;
+        let pause = self.policy.pause(failure.class, pending.attempts, fastrand::f64());
+        if let Class::Throttled { retry_after } = failure.class
+            && let Some(patience) = Policy::patience(pause, retry_after)
         {
-            if state.closed_until.is_none_or(|until| until <= now) {
-                let waiting = state.pending.len();
-                tracing::warn!(store = self.provider.describe(), retry_in = ?pause, waiting, "store throttles; backing off");
-            }
-            self.close(state, now + pause);
+            self.back_off(state, now + patience, failure);
         }
-        Some(pause)
+        pause.filter(|pause| now + *pause < deadline)
+    }
+
+    /// Leaves a store that throttles alone until then; whoever cannot wait that long learns it now.
+    fn back_off(self: &Arc<Self>, state: &mut State, until: Instant, failure: &Failure) {
+        let before = state.throttled.as_ref().map(|(until, _)| *until);
+        if before.is_some_and(|before| before >= until) {
+            return;
+        }
+        if before.is_none_or(|before| before <= Instant::now()) {
+            let (retry_in, waiting) = (until - Instant::now(), state.pending.len());
+            tracing::warn!(store = self.provider.describe(), ?retry_in, waiting, "store throttles; backing off");
+        }
+        state.throttled = Some((until, failure.clone()));
+        self.close(state, until);
+        let is_hopeless = |key: &RemoteKey| state.pending.get(key).is_none_or(|pending| pending.deadline <= until);
+        let (hopeless, waiting): (Vec<_>, Vec<_>) = state.queue.iter().cloned().partition(is_hopeless);
+        state.queue = waiting.into();
+        for key in hopeless {
+            self.deliver(state, &key, Err(failure.clone().on_key(&key.name)));
+        }
     }
 
     fn deliver(&self, state: &mut State, key: &RemoteKey, answer: Answer) {
@@ -256,6 +297,9 @@ impl Lane {
     }
 
     fn ask_again_after(self: &Arc<Self>, pause: Duration, keys: Vec<RemoteKey>) {
+        if keys.is_empty() {
+            return;
+        }
         let lane = Arc::clone(self);
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
@@ -266,7 +310,7 @@ impl Lane {
 
     /// No call starts before `until`; the queue is looked at again then.
     fn close(self: &Arc<Self>, state: &mut State, until: Instant) {
-        state.closed_until = Some(until);
+        state.closed_until = state.closed_until.max(Some(until));
         let lane = Arc::clone(self);
         tokio::spawn(async move {
             tokio::time::sleep_until(until).await;
@@ -274,7 +318,30 @@ impl Lane {
         });
     }
 
+    /// What a waiter is told when its time is over: the last try's reason, where there was one.
+    fn too_late(&self, key: &RemoteKey) -> Failure {
+        let late = self.failure(key, Class::Unavailable, "no answer before the deadline".to_owned());
+        match self.state().pending.get(key).and_then(|pending| pending.last.clone()) {
+            Some(last) => {
+                let words = format!("{}; the last try: {}", late.words, last.words);
+                Failure { class: last.class, words, hint: last.hint, ..late }
+            }
+            None => late,
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Empties the queue into a list of the keys that somebody still waits for.
+fn live_queue(state: &mut State, now: Instant) -> Vec<RemoteKey> {
+    let State { queue, pending, .. } = state;
+    let is_wanted = |key: &RemoteKey| pending.get(key).is_some_and(|pending| pending.deadline > now);
+    let (live, over): (Vec<_>, Vec<_>) = queue.drain(..).partition(is_wanted);
+    for key in over {
+        pending.remove(&key);
+    }
+    live
 }

@@ -16,7 +16,7 @@ mod policy;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use strongroom_failure::{Class, Failure};
+use strongroom_failure::Failure;
 pub use strongroom_provider::{Answer, Provider};
 use strongroom_reference::{ProviderKind, Reference};
 use strongroom_secret::RemoteKey;
@@ -49,7 +49,7 @@ pub trait Open: Send + Sync {
     /// The provider that serves `place`.
     ///
     /// # Errors
-    /// A [`Class::Invalid`] failure when the store is unknown, not served by this build, or wrongly configured.
+    /// An `Invalid` failure when the store is unknown, not served by this build, or wrongly configured.
     fn open(&self, place: &Place) -> Result<Arc<dyn Provider>, Failure>;
 }
 
@@ -153,9 +153,4 @@ fn by_place(asks: &[Ask]) -> Vec<(&Place, Vec<(usize, RemoteKey)>)> {
         order[group].1.push((at, ask.key.clone()));
     }
     order
-}
-
-/// What a waiter is told when its time is over and nothing else is known.
-fn too_late() -> Failure {
-    Failure::new(Class::Unavailable, "no answer before the deadline")
 }

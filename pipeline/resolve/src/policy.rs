@@ -4,6 +4,9 @@ use strongroom_failure::Class;
 
 use crate::cache::CacheSettings;
 
+/// A store that asks for more is asked again all the same; the sum of a clock and a hostile number must not overflow.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
 /// When to ask again, and what may be kept: the one policy for every store (the stores' own retries are off).
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -44,9 +47,14 @@ impl Policy {
         let doubled = self.first_pause.saturating_mul(1 << attempts.saturating_sub(1).min(16));
         let own = doubled.min(self.longest_pause).mul_f64(0.5 + chance / 2.0);
         match class {
-            Class::Throttled { retry_after: Some(asked) } => Some(own.max(asked)),
+            Class::Throttled { retry_after: Some(asked) } => Some(own.max(asked.min(LONGEST_RETRY_AFTER))),
             _ => Some(own),
         }
+    }
+
+    /// How long a store that throttles is left alone, also when the key at hand is given up.
+    pub(crate) fn patience(pause: Option<Duration>, retry_after: Option<Duration>) -> Option<Duration> {
+        pause.or(retry_after.map(|asked| asked.min(LONGEST_RETRY_AFTER)))
     }
 }
 
@@ -68,6 +76,7 @@ mod tests {
         check(Class::Denied, 1, None);
         check(Class::Throttled { retry_after: None }, 1, Some(200));
         check(Class::Throttled { retry_after: Some(Duration::from_secs(7)) }, 1, Some(7000));
+        check(Class::Throttled { retry_after: Some(Duration::MAX) }, 1, Some(3_600_000));
         assert_eq!(policy.pause(Class::Unavailable, 1, 0.0), Some(Duration::from_millis(100)));
     }
 }

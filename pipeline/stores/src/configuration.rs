@@ -45,13 +45,29 @@ impl Configuration {
     /// # Errors
     /// A [`Class::Invalid`] failure with the place of what is wrong; never a value.
     pub fn parse(text: &str) -> Result<Self, Failure> {
-        serde_saphyr::from_str(text).map_err(|error| {
-            // Only the first line: the parser quotes the source below it, and settings may hold credentials.
-            let words = error.to_string();
-            let first = words.lines().next().unwrap_or_default();
-            Failure::new(Class::Invalid, format!("the configuration is wrong: {first}"))
-        })
+        serde_saphyr::from_str(text)
+            .map_err(|error| Failure::new(Class::Invalid, format!("the configuration is wrong: {}", explain(&error))))
     }
+}
+
+/// Where and why, in words that the parser or our own types chose: a tag, a variant or a scalar of the file may be a
+/// credential.
+fn explain(error: &serde_saphyr::Error) -> String {
+    use serde_saphyr::Error;
+    let place = error.location().map(|at| format!("line {}, column {}: ", at.line(), at.column())).unwrap_or_default();
+    let words = match error.without_snippet() {
+        Error::SerdeUnknownField { field, expected, .. } => {
+            format!("unknown key \"{field}\", expected one of {}", expected.join(", "))
+        }
+        Error::SerdeMissingField { field, .. } => format!("the key \"{field}\" is missing"),
+        Error::SerdeUnknownVariant { expected, .. } => format!("expected one of {}", expected.join(", ")),
+        Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => {
+            format!("expected {expected}")
+        }
+        Error::Unexpected { expected, .. } => format!("expected {expected}"),
+        _ => "this is not YAML that a configuration can hold".to_owned(),
+    };
+    place + &words
 }
 
 impl StoreSettings {

@@ -155,6 +155,9 @@ fn the_supervisor_holds_nothing_and_its_proc_shows_nothing() {
         let worker = children(supervisor)[0];
         let environment = std::fs::read(format!("/proc/{worker}/environ")).unwrap();
         assert!(String::from_utf8_lossy(&environment).contains(CANARY), "the child has it");
+        if nix::unistd::geteuid().is_root() {
+            assert!(memory_holds(worker, CANARY.as_bytes()), "{place:?}: the search finds what is there");
+        }
         signal(supervisor, nix::sys::signal::Signal::SIGTERM);
         let end = ended(child);
         assert_eq!(end.code, 143);
@@ -175,4 +178,62 @@ fn memory_holds(pid: u32, bytes: &[u8]) -> bool {
         let mut content = vec![0; usize::try_from(end - start).unwrap()];
         memory.read_at(&mut content, start).is_ok() && content.windows(bytes.len()).any(|window| window == bytes)
     })
+}
+
+#[test]
+fn no_failing_login_shows_its_credential() {
+    let echo = format!(
+        r#"{{"error":"invalid_grant","error_description":"{CANARY}","errors":["{CANARY}"],"message":"{CANARY}"}}"#
+    );
+    let vault = Switchboard::to(VAULT.host_port()).unwrap();
+    vault.add(Fault::answer(400, &[], &echo));
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::io::Write::write_all(&mut std::fs::File::create(&path).unwrap(), text.as_bytes()).unwrap();
+        path.display().to_string()
+    };
+    let token = file("token", CANARY);
+    let logins = [
+        vec![("VAULT_AUTH_METHOD", "approle"), ("VAULT_ROLE_ID", "app"), ("VAULT_SECRET_ID", CANARY)],
+        vec![("VAULT_AUTH_METHOD", "jwt"), ("VAULT_ROLE", "app"), ("VAULT_JWT_FILE", token.as_str())],
+        vec![("VAULT_AUTH_METHOD", "kubernetes"), ("VAULT_ROLE", "app"), ("VAULT_JWT_FILE", token.as_str())],
+    ];
+    for login in logins {
+        let program = wanting("vault:secret/data/app#token").env("VAULT_ADDR", vault.address());
+        failing(login[0].1, program.envs(&owned(&login)));
+    }
+    let sts = Switchboard::to(AWS.host_port()).unwrap();
+    sts.add(Fault::answer(400, &[], &echo));
+    let web_identity = [
+        ("AWS_ENDPOINT_URL", sts.address()),
+        ("AWS_REGION", REGION),
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/app"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", token.as_str()),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    failing("web identity", wanting("sr://aws-sm/any").envs(&owned(&web_identity)));
+    let broken_key =
+        file("key.json", &format!(r#"{{"type":"service_account","private_key":"{CANARY}","client_email":"a@b"}}"#));
+    let program = wanting("gcp:secretmanager:projects/p/secrets/canary");
+    let ended = program.env("GOOGLE_APPLICATION_CREDENTIALS", broken_key).run(Place::Among);
+    assert_eq!(ended.code, 1);
+    assert_silent("a broken key file", &ended);
+}
+
+#[test]
+fn no_failing_file_shows_its_content() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let path = folder.path().join("canary.json");
+    std::io::Write::write_all(&mut std::fs::File::create(&path).unwrap(), CANARY.as_bytes()).unwrap();
+    let reference = format!("sr://file/{}", path.display().to_string().replace('/', "%2F"));
+    for suffix in ["#missing", "?decode=base64", "?select=jsonpath#%24.a", "?select=jmespath#a"] {
+        failing(suffix, wanting(&format!("{reference}{suffix}")));
+    }
+    for environment_file in [format!("A='{CANARY}"), format!("{CANARY}\n"), format!("A=\"\\x{CANARY}\"")] {
+        std::io::Write::write_all(&mut std::fs::File::create(&path).unwrap(), environment_file.as_bytes()).unwrap();
+        let ended = Program::strongroom_init(&["--env-file", path.to_str().unwrap(), "--", "true"]).run(Place::Among);
+        assert_eq!(ended.code, 1, "{}", ended.stderr);
+        assert_silent("an env file", &ended);
+    }
 }

@@ -26,13 +26,13 @@ fn parameter(name: &str) -> String {
 #[test]
 fn one_environment_may_name_every_store() {
     let secret = AWS.put_secret(REGION, "mixed", Value::Text(r#"{"db":{"password":"from sm"}}"#)).unwrap();
-    AWS.put_parameter(REGION, "/mixed", Kind::SecureString, "from ssm").unwrap();
-    GOOGLE.put("p", "mixed", b"from google");
+    AWS.put_parameter(REGION, "/mixed", Kind::SecureString, r#"{"a":["from ssm"]}"#).unwrap();
+    GOOGLE.put("p", "mixed", br#"{"encoded":"ZnJvbSBnb29nbGU="}"#);
     let program = printing("SM SSM GCP VAULT FILE ENV PLAIN", &[]).envs(&aws()).envs(&vault()).envs(&google());
     let program = program
         .env("SM", format!("{}#db.password", secret.arn))
-        .env("SSM", parameter("/mixed"))
-        .env("GCP", "gcp:secretmanager:projects/p/secrets/mixed")
+        .env("SSM", format!("{}#a.0", parameter("/mixed")))
+        .env("GCP", "gcp:secretmanager:projects/p/secrets/mixed?decode=base64#encoded")
         .env("VAULT", "vault:secret/data/app#token")
         .env("FILE", "sr://file/%2Fproc%2Fsys%2Fkernel%2Fostype")
         .env("ENV", "sr://env/PLAIN")
@@ -161,9 +161,12 @@ fn five_hundred_references_start_one_process() {
     let names: Vec<(String, String)> =
         (0..500).map(|number| (format!("V{number}"), parameter(&format!("/many/{}", number % 10)))).collect();
     let switchboard = Switchboard::to(AWS.host_port()).unwrap();
-    let program = Program::strongroom_init(&["sh", "-c", "echo $V0 $V499; env | grep -c '^V[0-9]*=v'"]);
+    let program =
+        Program::strongroom_init(&["--log-level=info", "sh", "-c", "echo $V0 $V499; env | grep -c '^V[0-9]*=v'"]);
     let ended = program.envs(&aws_at(switchboard.address())).envs(&names).run(crate::program::Place::Among);
     check(&ended, 0, "v0 v9\n500\n");
+    let said = r#"level=info msg="asked a store" operation="#;
+    assert!(ended.stderr.contains(said) && ended.stderr.contains("calls=1"), "{}", ended.stderr);
     assert_eq!(switchboard.counts().requests, 1, "ten keys are one call");
 }
 
@@ -217,4 +220,72 @@ fn entries_without_an_equals_sign_reach_the_child() {
         syscall(59, $program, pack("p*", @words, undef), pack("p*", "ODD", "A=1", undef)); die"#;
     let output = std::process::Command::new("perl").args(["-e", script]).arg(program).output().unwrap();
     assert_eq!(output.stdout, b"ODD\0A=1\0", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_flags_of_supervision_are_wired() {
+    let run = |words: &[&str]| Program::strongroom_init(words).run_everywhere();
+    check(&run(&["--remap-exit=7:0", "--", "sh", "-c", "exit 7"]), 0, "");
+    check(&run(&["--remap-exit", "137:9", "--", "sh", "-c", "kill -9 $$"]), 9, "");
+    // Field 6 of a process's stat is its session.
+    let is_leader = "read _ _ _ _ _ session _ < /proc/$$/stat; [ \"$session\" = $$ ] && echo leader || echo follower";
+    check(&run(&["--session", "--", "sh", "-c", is_leader]), 0, "leader\n");
+    check(&run(&["--", "sh", "-c", is_leader]), 0, "follower\n");
+    // Without a supervisor the command has the number that the program had.
+    let first = Program::strongroom_init(&["--exec", "--", "sh", "-c", "echo $$"]);
+    if crate::program::places().contains(&crate::program::Place::First) {
+        check(&first.run(crate::program::Place::First), 0, "1\n");
+    }
+}
+
+#[test]
+fn signals_reach_the_child_alone_when_asked() {
+    let out = tempfile::tempdir().unwrap();
+    let script = r#"perl -e '$SIG{TERM} = sub { open G, ">", "$ENV{OUT}/got"; exit }; open R, ">", "$ENV{OUT}/inner"; close R; sleep 3' &
+        trap 'exit 4' TERM; while [ ! -e $OUT/inner ]; do sleep 0.01; done; echo ready > $OUT/ready; while :; do sleep 0.02; done"#;
+    let program =
+        Program::strongroom_init(&["--child-only", "--grace=0", "--", "sh", "-c", script]).env("OUT", out.path());
+    let mut child = program.start(crate::program::Place::Among);
+    crate::program::wait_for_file(&out.path().join("ready"));
+    crate::program::signal(child.id(), nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(child.wait().unwrap().code(), Some(4));
+    assert!(!out.path().join("got").exists(), "the grandchild got nothing");
+}
+
+#[test]
+fn a_protected_variable_may_be_allowed_by_name() {
+    VAULT.command(&["kv", "put", "secret/protected", "PATH=/from/vault", "OTHER=x"]).unwrap();
+    let document = "sr://vault/secret%2Fdata%2Fprotected";
+    let program = |flags: &[&str]| {
+        let words: Vec<&str> = flags.iter().copied().chain(["--", "/usr/bin/printenv", "PATH", "OTHER"]).collect();
+        Program::strongroom_init(&words).envs(&vault()).env("SECRET", document)
+    };
+    check(&program(&[]).run_everywhere(), 0, "/usr/local/bin:/usr/bin:/bin\nx\n");
+    check(&program(&["--allow-env", "PATH", "--drop-env", "PATH"]).run_everywhere(), 1, "x\n");
+}
+
+#[test]
+fn a_disk_is_written_to_only_when_it_is_allowed() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let wanted = format!("{}=sr://vault/secret%2Fdata%2Fapp#user", folder.path().join("user").display());
+    let refused = Program::strongroom_init(&["--file", &wanted, "--", "true"]).envs(&vault()).run_everywhere();
+    check(&refused, 1, "");
+    assert!(refused.stderr.contains("--allow-disk"), "{}", refused.stderr);
+    check(
+        &Program::strongroom_init(&["--allow-disk", "--file", &wanted, "--", "true"]).envs(&vault()).run_everywhere(),
+        0,
+        "",
+    );
+    assert_eq!(std::fs::read(folder.path().join("user")).unwrap(), b"app");
+}
+
+#[test]
+fn a_store_may_make_the_value_that_is_asked_for() {
+    VAULT.command(&["secrets", "enable", "transit"]).unwrap();
+    VAULT.command(&["write", "-f", "transit/keys/k"]).unwrap();
+    let program =
+        printing("A", &[]).envs(&vault()).env("A", r#">>vault:transit/encrypt/k#ciphertext#{"plaintext":"aGVsbG8="}"#);
+    let ended = program.run(crate::program::Place::Among);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stdout.starts_with("vault:v1:"), "{}", ended.stdout);
 }

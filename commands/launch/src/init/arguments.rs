@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Arg, CommandFactory, FromArgMatches, Parser};
 use strongroom_failure::{Class, Failure};
-use strongroom_process::{ExitRemap, Forward, Options};
+use strongroom_process::{ExitRemap, Forward, Group, Options};
 use strongroom_read::{Ambient, ReadOptions, parse_duration};
 
 use crate::delivery::DeliverOptions;
@@ -81,6 +81,10 @@ pub(super) struct InitArguments {
     #[arg(long, help_heading = "Process")]
     child_only: bool,
 
+    /// Start the command in a session of its own, without a terminal
+    #[arg(long, conflicts_with = "interactive", help_heading = "Process")]
+    session: bool,
+
     /// How long processes that outlive the command may take to end; 0 leaves them alone [default: 5s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Process")]
     grace: Option<Duration>,
@@ -109,6 +113,7 @@ impl InitArguments {
         Options {
             forward: if self.child_only { Forward::Child } else { Forward::Group },
             foreground: self.interactive(),
+            group: if self.session { Group::Session } else { Group::Own },
             grace: self.grace.unwrap_or(Options::DEFAULT_GRACE),
             exit_remap: self.remap_exit.clone(),
             ..Options::default()

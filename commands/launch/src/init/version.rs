@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 /// Prints the six lines that secrets-init printed (1.1): scripts read the first.
 pub(super) fn print() -> ExitCode {
-    let known = |value: Option<&'static str>| value.unwrap_or("unknown");
+    let known = |value: Option<&'static str>| value.filter(|value| !value.is_empty()).unwrap_or("unknown");
     let text = format!(
         "version: {}\n  build date: {}\n  commit: {}\n  branch: {}\n  platform: {}/{}\n  built with: rust{}\n",
         env!("CARGO_PKG_VERSION"),

@@ -48,6 +48,10 @@ fn check_file(name: &str, text: &str) -> Vec<String> {
     if is_crate_root(name) && !text.contains("#![forbid(unsafe_code)]") && !name.starts_with("edge/process/") {
         findings.push(format!("{name} does not forbid unsafe code: add #![forbid(unsafe_code)]"));
     }
+    if name.starts_with("apps/") && name.ends_with("src/main.rs") && !text.contains("hide_panic_messages()") {
+        findings
+            .push(format!("{name} lets a panic show its message, which may hold a value: call hide_panic_messages()"));
+    }
     if is_crate_root(name) && !text.starts_with("//!") {
         findings.push(format!("{name} does not open with what the crate is for"));
     }
@@ -71,6 +75,7 @@ mod tests {
         check("a.rs", "no end", 1);
         check("x/src/lib.rs", "//! For.\n#![forbid(unsafe_code)]\n", 0);
         check("x/src/lib.rs", "pub fn a() {}\n", 2);
+        check("apps/x/src/main.rs", "//! For.\n#![forbid(unsafe_code)]\n", 1);
         check("a.rs", &"x\n".repeat(801), 1);
         check("x/fixtures/a.txt", "anything", 0);
     }

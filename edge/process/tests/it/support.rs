@@ -33,7 +33,7 @@ pub(crate) fn as_first_process(test: impl FnOnce()) {
     }
     assert!(std::env::var_os("CI").is_none(), "CI must run these tests as root: they need a PID namespace");
     // Not by a macro, whose output the test runner hides where a test passes.
-    let words = "LEFT OUT: the part as PID 1 needs root; run it with: sudo -E cargo test -p strongroom-process";
+    let words = "LEFT OUT: the part as PID 1 needs root; run it with: sudo make test-node";
     writeln!(std::io::stderr(), "{words}").expect("writes");
 }
 

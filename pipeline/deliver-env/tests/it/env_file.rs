@@ -17,7 +17,7 @@ fn check_error(text: &str, words: &str) {
 fn lines_are_assignments_comments_or_blank() {
     check("", &[]);
     check("A=1\nB=2", &["A=1", "B=2"]);
-    check("\u{feff}A=1\r\n\r\n  # note\nexport B = two words \n", &["A=1", "B=two words"]);
+    check("\u{feff}A=1\r\n\r\n  # note\nexport \t B = two words \n", &["A=1", "B=two words"]);
     check("A=\nB==x=", &["A=", "B==x="]);
     check("A=vault:secret/data/app#password\n", &["A=vault:secret/data/app#password"]);
 }

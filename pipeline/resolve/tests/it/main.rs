@@ -85,6 +85,7 @@ impl Provider for Scripted {
             flight.1 = flight.1.max(flight.0);
         }
         tokio::time::sleep(self.delay).await;
+        assert!(!keys.iter().any(|key| key.name == "panic"), "scripted");
         self.flight.lock().unwrap().0 -= 1;
         keys.iter().map(|key| self.answer(key)).collect()
     }
@@ -219,6 +220,41 @@ async fn a_pause_that_outlasts_the_deadline_is_not_waited_for() {
     let start = Instant::now();
     assert_eq!(shown(&resolver.resolve(&asks(&["a"]), soon()).await), ["Throttled"]);
     assert!(start.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttle_that_outlasts_everybody_spares_the_store() {
+    let throttled = Class::Throttled { retry_after: Some(Duration::from_secs(60)) };
+    let mut scripted = Scripted::new(1).failing("a", &[throttled]);
+    scripted.limits.concurrency = 1;
+    let (resolver, store) = resolver(scripted, Policy::default());
+    let start = Instant::now();
+    let answers = resolver.resolve(&asks(&["a", "b", "c"]), soon()).await;
+    assert_eq!(shown(&answers), ["Throttled", "Throttled", "Throttled"]);
+    assert_eq!(answers[1].as_ref().unwrap_err().subject.key.as_deref(), Some("b"));
+    assert_eq!(shown(&resolver.resolve(&asks(&["d"]), soon()).await), ["Throttled"]);
+    assert_eq!((store.calls().len(), start.elapsed()), (1, Duration::from_millis(20)));
+    assert_eq!(shown(&resolver.resolve(&asks(&["e"]), Instant::now() + Duration::from_secs(90)).await), ["E"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_panics_loses_neither_its_slot_nor_those_who_wait() {
+    let mut scripted = Scripted::new(1);
+    scripted.limits.concurrency = 1;
+    let (resolver, _) = resolver(scripted, Policy::default());
+    assert_eq!(shown(&resolver.resolve(&asks(&["panic", "a"]), soon()).await), ["Invalid", "A"]);
+    assert_eq!(shown(&resolver.resolve(&asks(&["panic"]), soon()).await), ["Invalid"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_time_runs_out_learns_why_the_last_try_failed() {
+    let mut scripted = Scripted::new(1).failing("a", &[Class::Unavailable; 5]);
+    // The second try is under way when the time is over.
+    scripted.delay = Duration::from_millis(1500);
+    let (resolver, _) = resolver(scripted, Policy::default());
+    let failure = resolver.resolve(&asks(&["a"]), Instant::now() + Duration::from_secs(2)).await.remove(0).unwrap_err();
+    assert_eq!((failure.class, failure.subject.store.as_deref()), (Class::Unavailable, Some("a scripted store")));
+    assert!(failure.words.contains("deadline") && failure.words.contains("scripted"), "{failure}");
 }
 
 #[tokio::test(start_paused = true)]
