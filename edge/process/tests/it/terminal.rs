@@ -33,8 +33,14 @@ impl Terminal {
     fn start(command: &[&str]) -> Self {
         let (master, slave) = open_terminal();
         let copy = |descriptor: &OwnedFd| Stdio::from(descriptor.try_clone().expect("a descriptor"));
-        let mut start = Command::new("setsid");
-        start.args(["--ctty", "--wait"]).args(command).env("PROBE", probe()).env("PS1", "$ ").env_remove("ENV");
+        // A person's shell ignores nothing, whatever these tests were started under (nohup).
+        let mut start = Command::new("env");
+        start
+            .args(["--default-signal", "setsid", "--ctty", "--wait"])
+            .args(command)
+            .env("PROBE", probe())
+            .env("PS1", "$ ")
+            .env_remove("ENV");
         let process = start.stdin(copy(&slave)).stdout(copy(&slave)).stderr(slave).spawn().expect("starts");
         let reading = File::from(master.try_clone().expect("a descriptor"));
         let (sender, shown) = channel();
