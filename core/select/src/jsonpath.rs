@@ -6,6 +6,7 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 use strongroom_secret::SecretBytes;
 
+use crate::expressions::names_unicode_class;
 use crate::tree::{Tree, as_json, export};
 use crate::unquoted::unquoted;
 use crate::{DOCUMENT_LIMIT, SelectFailure};
@@ -16,13 +17,20 @@ const NESTING_LIMIT: usize = 8;
 /// The most nodes, counted by the byte, that a query may visit: 32 passes over the largest document.
 const VISITS_LIMIT: usize = 32 * DOCUMENT_LIMIT;
 
-/// What one regular expression costs, in visits: it is compiled anew for every node that it is tried on.
+/// What one regular expression costs, in visits: it is compiled anew for every node that it is tried on, and each
+/// character of a text is held against every state of it.
 const EXPRESSION_COST: usize = 256;
 
 pub(crate) fn select(document: &SecretBytes, path: &str) -> Result<Option<SecretBytes>, SelectFailure> {
     let shape = Shape::of(path);
     if shape.nesting > NESTING_LIMIT {
         return Err(SelectFailure::TooDeep);
+    }
+    if shape.expressions && names_unicode_class(path) {
+        return Err(SelectFailure::bad_path(
+            "JSONPath",
+            "classes of Unicode (\\p{…}) are not supported in match and search",
+        ));
     }
     let query = JsonPath::parse(path).map_err(|error| SelectFailure::bad_path("JSONPath", &error.to_string()))?;
     let tree = Tree::parse(document)?;

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod decode;
+mod expressions;
 mod gjson;
 mod jmespath;
 mod jsonpath;

@@ -35,6 +35,44 @@ fn jsonpath_selects_by_rfc_9535() {
 }
 
 #[test]
+fn jsonpath_has_the_functions_of_rfc_9535() {
+    let check = |path, expected| check(Language::Jsonpath, path, expected);
+    check("$.users[?length(@.keys)==2].name", Some("ann"));
+    check("$.users[?count(@.*)==2].name", Some("bob"));
+    check("$.users[?value(@.name)=='bob'].age", Some("2.50"));
+    check("$.users[?match(@.name, 'a.n')].age", Some("37"));
+    check("$.users[?match(@.name, 'a')].age", None);
+    check("$.users[?match(@.name, 'x|bob')].age", Some("2.50"));
+    check("$.users[?search(@.name, 'o')].age", Some("2.50"));
+    check("$.users[?search(@.name, '^[a-c]{1}[^a-n]')].name", Some("bob"));
+    // What is no text, or no regular expression, does not match.
+    check("$.users[?match(@.age, '.*')]", None);
+    check("$.users[?search(@.name, '(')]", None);
+    check("$.users[?search(@.name, '((a{99}){99}){99}|.')]", None);
+    check("$[?match(@, '\\u00e9|accent')]", Some("accent"));
+}
+
+#[test]
+fn a_dot_stands_for_no_line_end() {
+    let found = |path: &str| {
+        let document = SecretBytes::from(r#"["a\rb","a\nb","a\u2028b"]"#.to_owned());
+        let found = select(Language::Jsonpath, &document, path).unwrap();
+        found.map(|value| value.expose_text().unwrap().to_owned())
+    };
+    assert_eq!(found("$[?match(@, 'a.b')]").as_deref(), Some("a\u{2028}b"));
+    assert_eq!(found("$[?search(@, 'a.b')]").as_deref(), Some("a\u{2028}b"));
+}
+
+#[test]
+fn classes_of_unicode_are_refused() {
+    for path in [r"$.users[?match(@.name, '\\p{Lu}.*')]", r"$.users[?search(@.name, '[\\P{L}]')]"] {
+        let failure = text(Language::Jsonpath, path).unwrap_err();
+        assert!(matches!(failure, SelectFailure::BadPath { .. }), "{failure}");
+        assert!(failure.to_string().contains("classes of Unicode"), "{failure}");
+    }
+}
+
+#[test]
 fn jmespath_selects_with_numbers_as_numbers() {
     let check = |path, expected| check(Language::Jmespath, path, expected);
     check("users[0].name", Some("ann"));

@@ -117,3 +117,19 @@ fn the_other_languages_are_bounded_too() {
     assert_eq!(jsonpath("$".to_owned() + &".a".repeat(500)), None);
     assert!(jsonpath("$".to_owned() + &"..*".repeat(300)).is_some());
 }
+
+#[test]
+fn regular_expressions_are_bounded() {
+    // Every state of the expression is alive for every character of the largest text that expressions are tried on.
+    let document = format!("[\"{}\"]", "a".repeat(260_000));
+    for expression in ["(a?){150}b", "(a|aa)+b", "(((a?){40}){40}){40}b", ".*.*.*.*b"] {
+        assert_eq!(
+            query(Language::Jsonpath, &document, format!("$[?search(@, '{expression}')]")),
+            None,
+            "{expression}"
+        );
+    }
+    let document = format!("[\"{}\"]", "a".repeat(270_000));
+    let path = "$[?search(@, 'b')]".to_owned();
+    assert_eq!(query(Language::Jsonpath, &document, path), Some(SelectFailure::TooMuchWork));
+}
