@@ -41,8 +41,8 @@ fn main() -> ExitCode {
     let variables = strongroom_process::environment();
     let done = match Strongroom::parse().command {
         Command::Run(run) => return run.run(&variables),
-        Command::Get(get) => get.run(&variables),
-        Command::Explain(explain) => explain.run(&variables),
+        Command::Get(get) => return get.run(&variables),
+        Command::Explain(explain) => return explain.run(&variables),
         Command::Select(select) => select.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use std::process::ExitCode;
 
 use clap::Args;
 use strongroom_failure::Failure;
@@ -7,7 +8,7 @@ use strongroom_reference::{Reference, Syntax};
 use strongroom_resolve::PlannedCall;
 use strongroom_secret::Version;
 
-use crate::print_value;
+use crate::{print_value, reading};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,13 +31,11 @@ pub struct Explain {
 
 impl Explain {
     /// Prints what is known of the reference without asking a store.
-    ///
-    /// # Errors
-    /// A text that is no reference, or a store that is unknown or wrongly configured.
-    pub fn run(self, variables: &[OsString]) -> Result<(), Failure> {
-        let ambient = Ambient::of(variables);
-        let read = self.read.complete(&ambient)?;
-        read.install_logs();
+    pub fn run(self, variables: &[OsString]) -> ExitCode {
+        reading(&self.read, variables, "cannot explain the reference", |read, ambient| self.try_run(read, ambient))
+    }
+
+    fn try_run(&self, read: &ReadOptions, ambient: Ambient) -> Result<(), Failure> {
         let reference = strongroom_reference::parse(&self.reference)?;
         // How it is parsed is known even where its store is not.
         print_rows(&about_reference(&self.reference, &reference))?;

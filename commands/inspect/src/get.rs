@@ -1,11 +1,12 @@
 use std::ffi::OsString;
+use std::process::ExitCode;
 
 use clap::Args;
 use strongroom_failure::{Class, Failure};
 use strongroom_process::{Resolving, SetupError};
 use strongroom_read::{Ambient, ReadOptions};
 
-use crate::print_value;
+use crate::{print_value, reading};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,13 +30,11 @@ pub struct Get {
 
 impl Get {
     /// Reads the value and prints it.
-    ///
-    /// # Errors
-    /// What kept it from being read, for people.
-    pub fn run(self, variables: &[OsString]) -> Result<(), Failure> {
-        let ambient = Ambient::of(variables);
-        let read = self.read.complete(&ambient)?;
-        read.install_logs();
+    pub fn run(self, variables: &[OsString]) -> ExitCode {
+        reading(&self.read, variables, "did not read the value", |read, ambient| self.try_run(read, ambient))
+    }
+
+    fn try_run(&self, read: &ReadOptions, ambient: Ambient) -> Result<(), Failure> {
         let reference = strongroom_reference::parse(&self.reference)?;
         // No core dump and no debugger while the value is in memory; signals end the program as ever.
         let setup = |error: SetupError| Failure::new(Class::Unavailable, error.to_string());

@@ -1,15 +1,15 @@
-use std::io::Read;
 use std::path::PathBuf;
 
 use clap::Args;
 use strongroom_failure::{Class, Failure};
+use strongroom_read::{read_bounded, read_file};
 use strongroom_reference::Language;
 use strongroom_secret::SecretBytes;
 
 use crate::print_value;
 
 /// The largest document that is read: what the largest store's value is, sixteen times over.
-const LARGEST_DOCUMENT: u64 = 16 * 1024 * 1024;
+const LARGEST_DOCUMENT: usize = 16 * 1024 * 1024;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -69,19 +69,12 @@ impl Select {
     }
 
     fn document(&self) -> Result<SecretBytes, Failure> {
-        let mut bytes = Vec::new();
-        let read = match &self.file {
-            Some(path) => {
-                std::fs::File::open(path).and_then(|file| file.take(LARGEST_DOCUMENT + 1).read_to_end(&mut bytes))
-            }
-            None => std::io::stdin().lock().take(LARGEST_DOCUMENT + 1).read_to_end(&mut bytes),
-        };
-        let name = || self.file.as_ref().map_or("standard input".to_owned(), |path| path.display().to_string());
-        let invalid = |words: String| Failure::new(Class::Invalid, words).in_field(name());
-        read.map_err(|error| invalid(format!("cannot be read: {error}")))?;
-        if bytes.len() as u64 > LARGEST_DOCUMENT {
-            return Err(invalid(format!("is larger than {LARGEST_DOCUMENT} bytes")));
+        if let Some(path) = &self.file {
+            return read_file(path, LARGEST_DOCUMENT);
         }
-        Ok(SecretBytes::new(bytes))
+        let invalid = |words: String| Failure::new(Class::Invalid, words).in_field("standard input");
+        read_bounded(std::io::stdin().lock(), 0, LARGEST_DOCUMENT)
+            .map_err(|error| invalid(format!("cannot be read: {error}")))?
+            .ok_or_else(|| invalid(format!("is larger than {LARGEST_DOCUMENT} bytes")))
     }
 }

@@ -10,7 +10,7 @@ use strongroom_deliver_env::{
 };
 use strongroom_deliver_files::{Medium, Target};
 use strongroom_failure::{Class, Failure};
-use strongroom_read::Reader;
+use strongroom_read::{Reader, read_file};
 use strongroom_reference::Reference;
 use strongroom_secret::SecretBytes;
 
@@ -74,7 +74,7 @@ impl Delivery {
         let entry = |entry: &OsString| Entry::from_bytes(entry.clone().into_vec());
         let mut entries: Vec<Entry> = variables.iter().map(entry).collect();
         for path in &options.env_file {
-            entries.extend(read_env_file(path).map_err(|failure| failure.in_field(path.display().to_string()))?);
+            entries.extend(read_env_file(path)?);
         }
         for assignment in &options.env {
             if assignment.split_once('=').is_none_or(|(name, _)| name.is_empty()) {
@@ -164,15 +164,8 @@ impl Delivery {
 }
 
 fn read_env_file(path: &Path) -> Result<Vec<Entry>, Failure> {
-    use std::io::Read;
-    let unreadable = |error: std::io::Error| invalid(format!("cannot be read: {error}"));
-    let mut bytes = Vec::new();
-    // One byte more than is allowed, so that the parser can tell a file that is too large.
-    std::fs::File::open(path)
-        .and_then(|file| file.take(LARGEST_ENV_FILE as u64 + 1).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
-    let bytes = SecretBytes::new(bytes);
-    parse_env_file(bytes.expose())
+    parse_env_file(read_file(path, LARGEST_ENV_FILE)?.expose())
+        .map_err(|failure| failure.in_field(path.display().to_string()))
 }
 
 /// `PATH[@MODE[,UID[:GID]]]=REF`.

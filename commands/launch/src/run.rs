@@ -20,6 +20,9 @@ Examples:
 
 The command takes this program's place: its signals, its terminal and its exit code are its own.";
 
+/// The message of a log line about a failure.
+const WHAT: &str = "did not start the command";
+
 /// Start a command with its secrets
 ///
 /// Variables that hold references, here or in the environment, are replaced by the values they name. While one cannot
@@ -41,21 +44,27 @@ pub struct Run {
 impl Run {
     /// Becomes the command; returns only where that failed, or after a dry run.
     pub fn run(self, variables: &[OsString]) -> ExitCode {
-        match self.start(variables) {
+        let ambient = Ambient::of(variables);
+        let read = match self.read.clone().complete(&ambient) {
+            Ok(read) => read,
+            Err(failure) => {
+                report(Audience::Person, WHAT, &[failure]);
+                return ExitCode::FAILURE;
+            }
+        };
+        read.install_logs();
+        match self.start(&read, ambient, variables) {
             Ok(()) => ExitCode::SUCCESS,
             Err((failures, code)) => {
-                report(Audience::Person, "", &failures);
+                report(read.audience(), WHAT, &failures);
                 ExitCode::from(code)
             }
         }
     }
 
-    fn start(self, variables: &[OsString]) -> Result<(), (Vec<Failure>, u8)> {
+    fn start(self, read: &ReadOptions, ambient: Ambient, variables: &[OsString]) -> Result<(), (Vec<Failure>, u8)> {
         let one = |failure: Failure| (vec![failure], 1);
         let many = |failures: Vec<Failure>| (failures, 1);
-        let ambient = Ambient::of(variables);
-        let read = self.read.complete(&ambient).map_err(one)?;
-        read.install_logs();
         let mut resolving = Resolving::begin().map_err(|error| one(did_not_start(&error)))?;
         resolving.end_on_signals().map_err(|error| one(did_not_start(&error)))?;
         let delivery = Delivery::gather(&self.deliver, variables).map_err(one)?;

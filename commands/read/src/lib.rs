@@ -4,11 +4,13 @@
 #![forbid(unsafe_code)]
 
 mod duration;
+mod file;
 mod options;
 mod reader;
 mod report;
 
 pub use crate::duration::parse_duration;
+pub use crate::file::{read_bounded, read_file};
 pub use crate::options::ReadOptions;
 pub use crate::reader::Reader;
 pub use crate::report::{Audience, report};

@@ -7,11 +7,16 @@ use strongroom_stores::{Ambient, Configuration, Stores};
 use strongroom_telemetry::{LogFormat, LogLevel};
 
 use crate::duration::parse_duration;
+use crate::file::read_file;
 use crate::reader::Reader;
+use crate::report::Audience;
 
 /// How long a program waits for its secrets unless it is told: longer than the retries of one store take, shorter than
 /// what people take for a hang.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A file of thousands of stores; a device or a pipe by mistake is not read for ever.
+const LARGEST_CONFIGURATION: usize = 4 * 1024 * 1024;
 
 /// Flags that every command which reads secrets has.
 #[derive(Args, Clone, Debug, Default)]
@@ -60,6 +65,11 @@ impl ReadOptions {
         Ok(self)
     }
 
+    /// Who reads what goes wrong: a program, where it asked for JSON.
+    pub fn audience(&self) -> Audience {
+        if self.log_format == Some(LogFormat::Json) { Audience::Logs } else { Audience::Person }
+    }
+
     /// Starts logging as asked. Costs nothing worth saving, but only a program that reads needs it.
     pub fn install_logs(&self) {
         strongroom_telemetry::install(self.log_format.unwrap_or_default(), self.log_level.unwrap_or_default());
@@ -76,10 +86,10 @@ impl ReadOptions {
     /// A configuration file that cannot be read or is wrong, named.
     pub fn reader(&self, ambient: Ambient, google_project: Option<String>) -> Result<Reader, Failure> {
         let configuration = self.config.as_ref().map(|path| {
+            let content = read_file(path, LARGEST_CONFIGURATION)?;
             let name = |failure: Failure| failure.in_field(path.display().to_string());
-            let text = std::fs::read_to_string(path);
-            let text = text.map_err(|error| name(Failure::new(Class::Invalid, format!("cannot be read: {error}"))))?;
-            Configuration::parse(&text).map_err(name)
+            let no_text = || name(Failure::new(Class::Invalid, "is not UTF-8 text"));
+            Configuration::parse(content.expose_text().ok_or_else(no_text)?).map_err(name)
         });
         let configuration = configuration.transpose()?.unwrap_or_default();
         let stores = Stores::new(configuration, ambient).with_google_project(google_project);

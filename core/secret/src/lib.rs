@@ -27,6 +27,11 @@ impl SecretBytes {
         &self.0
     }
 
+    /// The bytes to be filled in place, while a value is read.
+    pub fn expose_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+
     /// The value as text, where it is UTF-8; for selection and for the environment.
     pub fn expose_text(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()

@@ -52,10 +52,6 @@ impl Ambient {
 pub struct Stores {
     configuration: Configuration,
     ambient: Ambient,
-    #[cfg_attr(
-        not(feature = "google"),
-        expect(dead_code, reason = "a program without Google takes the flag all the same")
-    )]
     google_project: Option<String>,
     meter: Arc<Meter>,
     #[cfg(feature = "aws")]

@@ -7,7 +7,7 @@ use world::moto::{Kind, Value};
 use world::switchboard::{Fault, Switchboard};
 
 use crate::program::{Ended, Program};
-use crate::stores::{ACCOUNT, AWS, GOOGLE, REGION, aws, aws_at, google, vault};
+use crate::stores::{ACCOUNT, AWS, GOOGLE, REGION, VAULT, aws, aws_at, google, vault};
 
 fn check(ended: &Ended, code: i32, stdout: &str) {
     assert_eq!((ended.code, ended.stdout.as_str()), (code, stdout), "{}", ended.stderr);

@@ -1,6 +1,7 @@
 //! The command line of `strongroom-init` and `secrets-init`, and the variables that stand in for its flags.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -203,16 +204,22 @@ fn with_two_dashes(command: &clap::Command, arguments: Vec<OsString>) -> Result<
     let mut prepared: Vec<OsString> = words.next().into_iter().collect();
     let is_flag = |word: &OsString| word.as_encoded_bytes().starts_with(b"-") && word != "-" && word != "--";
     while let Some(word) = words.next_if(is_flag) {
-        let word = word.to_string_lossy().into_owned();
-        let (name, value) = word.split_once('=').map_or((word.as_str(), None), |(name, value)| (name, Some(value)));
-        let Some((long, takes_next)) = long_flag(command, name) else {
+        // Only a flag's name must be text: its value may be any bytes.
+        let bytes = word.as_bytes();
+        let equals = bytes.iter().position(|&byte| byte == b'=');
+        let name = String::from_utf8_lossy(&bytes[..equals.unwrap_or(bytes.len())]);
+        let Some((long, takes_next)) = long_flag(command, &name) else {
             let words = format!("unknown flag '{name}'; put -- before a command that begins with a dash");
             return Err(command.clone().error(ErrorKind::UnknownArgument, words));
         };
-        prepared.push(value.map_or_else(|| format!("--{long}"), |value| format!("--{long}={value}")).into());
-        if takes_next && value.is_none() {
-            prepared.extend(words.next());
+        let mut flag = OsString::from(format!("--{long}"));
+        // A value of its own word is joined, so that it may begin with a dash, as in Go.
+        let next = if takes_next && equals.is_none() { words.next() } else { None };
+        if let Some(value) = equals.map(|at| OsStr::from_bytes(&bytes[at + 1..])).or(next.as_deref()) {
+            flag.push("=");
+            flag.push(value);
         }
+        prepared.push(flag);
     }
     let is_command = words.next_if(|word| word == "--").is_some();
     prepared.push("--".into());
