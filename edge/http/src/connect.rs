@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Uri, header};
+use http::{Request, StatusCode, Uri, header};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::client::legacy::connect::dns::Name;
@@ -165,6 +165,11 @@ async fn tunnel(stream: Stream, hop: &Hop, target: &Uri) -> Result<Stream, Error
         .send_request(request)
         .await
         .map_err(|_| refused("closed the connection instead of answering".to_owned()))?;
+    if answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        let words = format!("the proxy {} wants a user and password, or others (407)", hop.uri);
+        return Err(Error::new(Cause::ProxyAuthorization, words)
+            .with_hint("check the user and password in the proxy's address"));
+    }
     if !answer.status().is_success() {
         return Err(refused(format!("refuses a connection to {authority}: it answered {}", answer.status())));
     }

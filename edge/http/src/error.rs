@@ -15,6 +15,8 @@ pub enum Cause {
     Connect,
     /// The proxy refused, or is no proxy.
     Proxy,
+    /// The proxy wants a user and password, or others (407).
+    ProxyAuthorization,
     /// The server's certificate is not one to trust, or it refuses ours.
     Certificate,
     /// TLS could not be set up for another reason.
@@ -72,6 +74,7 @@ impl From<Error> for Failure {
             Cause::Name
             | Cause::Connect
             | Cause::Proxy
+            | Cause::ProxyAuthorization
             | Cause::Certificate
             | Cause::Tls
             | Cause::Timeout

@@ -31,4 +31,4 @@ pub use crate::headers::{secret_header, shown_headers};
 pub use crate::json::json_body;
 pub use crate::proxy::{Hop, Proxy};
 pub use crate::response::Response;
-pub use crate::tls::{ClientCertificate, Pem, Roots, TlsSettings, check_authorities};
+pub use crate::tls::{ClientCertificate, Pem, Roots, TlsSettings};

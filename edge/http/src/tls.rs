@@ -1,3 +1,5 @@
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +14,9 @@ use serde::{Deserialize, Deserializer};
 use strongroom_secret::SecretBytes;
 
 use crate::{Cause, Error};
+
+/// The largest file that is read, in bytes; the system's authorities have a quarter of a megabyte.
+const LARGEST_FILE: u64 = 16 << 20;
 
 /// Whom to trust and who we are, for https. Files are read when the first https connection is made, not before.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -167,14 +172,26 @@ fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, Error> {
 }
 
 fn text(pem: &Pem) -> Result<SecretBytes, Error> {
-    let read = |path: &Path| {
-        std::fs::read(path)
-            .map(SecretBytes::new)
-            .map_err(|error| Error::invalid(format!("cannot read {}: {error}", path.display())))
-    };
     match pem {
         Pem::File(path) | Pem::Directory(path) => read(path),
         Pem::Text(text) => Ok(text.clone()),
+    }
+}
+
+fn read(path: &Path) -> Result<SecretBytes, Error> {
+    // Grown to the file's own size at once: a vector that moves leaves parts of a key behind.
+    let unreadable = |error| Error::invalid(format!("cannot read {}: {error}", path.display()));
+    let file = File::open(path).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len().min(LARGEST_FILE);
+    let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
+    let taken = file.take(LARGEST_FILE).read_to_end(&mut content);
+    let content = SecretBytes::new(content);
+    match taken {
+        Err(error) => Err(unreadable(error)),
+        Ok(_) if content.len() as u64 == LARGEST_FILE => {
+            Err(Error::invalid(format!("{} has {LARGEST_FILE} bytes or more", path.display())))
+        }
+        Ok(_) => Ok(content),
     }
 }
 
@@ -273,32 +290,27 @@ impl ServerCertVerifier for TrustAnyone {
     }
 }
 
-/// Whether every certificate of `pem` can be an authority, and there is one; for adapters that hand PEM to others.
-///
-/// # Errors
-/// What is wrong, in words that follow the file's name.
-pub fn check_authorities(pem: &[u8]) -> Result<(), &'static str> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|_| "this is not a PEM file")?;
-        roots.add(certificate).map_err(|_| "one of its certificates cannot be read")?;
-    }
-    if roots.is_empty() { Err("there is no certificate in it") } else { Ok(()) }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
-    fn authorities_are_checked_before_the_connector_sees_them() {
-        let check = |pem: &str, expected| assert_eq!(check_authorities(pem.as_bytes()), expected);
-        check("", Err("there is no certificate in it"));
-        check("no certificate at all", Err("there is no certificate in it"));
-        check("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", Err("this is not a PEM file"));
-        check(
-            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-            Err("one of its certificates cannot be read"),
-        );
+    fn what_holds_no_authorities_is_told_by_its_name() {
+        let check = |pem: &str, expected: &str| {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(pem.as_bytes()).unwrap();
+            let roots = Roots::Only(vec![Pem::File(file.path().to_owned())]);
+            let error = TlsSettings { roots, ..TlsSettings::default() }.load().unwrap_err();
+            assert_eq!(error.cause(), Cause::Invalid);
+            assert_eq!(error.to_string().replace(&file.path().display().to_string(), "FILE"), expected);
+        };
+        check("", "FILE holds no certificate");
+        check("no certificate at all", "FILE holds no certificate");
+        check("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", "FILE is not PEM");
+        let shown = "FILE cannot be trusted: invalid peer certificate: BadEncoding";
+        check("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", shown);
+        check(&" ".repeat(16 << 20), "FILE has 16777216 bytes or more");
     }
 }

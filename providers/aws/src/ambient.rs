@@ -7,13 +7,9 @@ use aws_config::meta::region::ProvideRegion as _;
 use aws_config::profile::ProfileFileRegionProvider;
 use futures_util::FutureExt as _;
 use strongroom_failure::{Class, Failure};
-use strongroom_http::Proxy;
+use strongroom_http::{Pem, Proxy, Roots, TlsSettings};
 
 use crate::settings::{ProxySettings, Settings};
-use crate::transport::Trust;
-
-/// The largest file of authorities that is read; the system's has a quarter of a megabyte.
-const LARGEST_BUNDLE: u64 = 16 << 20;
 
 /// Looks a variable up; empty ones count as absent.
 pub(crate) fn variable(name: &str) -> Option<String> {
@@ -55,35 +51,18 @@ pub(crate) fn proxy(settings: Option<&ProxySettings>) -> Result<Proxy, Failure> 
     }
 }
 
-/// The authorities to trust: those of `file`, else of `AWS_CA_BUNDLE`, else the system's.
-pub(crate) fn trust(file: Option<&Path>) -> Result<Trust, Failure> {
+/// Whom to trust: the authorities of `file`, else of `AWS_CA_BUNDLE`, else the system's.
+pub(crate) fn tls(file: Option<&Path>) -> Result<TlsSettings, Failure> {
     let (file, field) = match (file, variable("AWS_CA_BUNDLE")) {
         (Some(file), _) => (file.to_owned(), "caFile"),
         (None, Some(file)) => (PathBuf::from(file), "AWS_CA_BUNDLE"),
-        (None, None) if has_authorities() => return Ok(Trust::System),
-        (None, None) => return Ok(Trust::Nobody),
+        (None, None) => return Ok(TlsSettings::from_environment(&variable)),
     };
-    let invalid = |words: String| Failure::new(Class::Invalid, words).in_field(field);
-    let pem =
-        content(&file, LARGEST_BUNDLE).map_err(|error| invalid(format!("cannot read {}: {error}", file.display())))?;
-    // The SDK's connector panics on what is none.
-    strongroom_http::check_authorities(&pem).map_err(|words| invalid(format!("{}: {words}", file.display())))?;
-    Ok(Trust::Only(pem))
-}
-
-/// Whether this machine has any authorities; an image that holds one program only has none.
-fn has_authorities() -> bool {
-    if variable("SSL_CERT_FILE").is_some() || variable("SSL_CERT_DIR").is_some() {
-        return true;
-    }
-    let places = [
-        "/etc/ssl/certs",
-        "/etc/pki/tls/certs",
-        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-        "/etc/ssl/ca-bundle.pem",
-        "/etc/ssl/cert.pem",
-    ];
-    places.iter().any(|place| Path::new(place).exists())
+    let settings = TlsSettings { roots: Roots::Only(vec![Pem::File(file)]), ..TlsSettings::default() };
+    // Tried at once, so that a wrong file is told before anything is asked.
+    let invalid = |error: strongroom_http::Error| Failure::new(Class::Invalid, error.to_string()).in_field(field);
+    settings.load().map_err(invalid)?;
+    Ok(settings)
 }
 
 /// Which identity the SDK's default chain would take, in words, as far as its surroundings tell without asking.

@@ -8,6 +8,7 @@ use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::date_time::{DateTime, Format};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use strongroom_failure::{Class, Failure, outside_words};
+use strongroom_http::Cause;
 use strongroom_secret::SecretBytes;
 
 /// A call that failed as a whole.
@@ -253,19 +254,17 @@ fn wait_of(raw: &HttpResponse) -> Option<Duration> {
 }
 
 fn from_connector(error: &ConnectorError) -> Failure {
-    let reason = deepest(error);
-    if reason.contains("proxy authorization required") {
-        return refused_by_proxy();
+    let Some(ours) = find::<strongroom_http::Error>(error) else {
+        return unavailable(format!("the connection failed: {}", deepest(error)));
+    };
+    match ours.cause() {
+        Cause::ProxyAuthorization => refused_by_proxy(),
+        Cause::Certificate => Failure::new(Class::Invalid, format!("the server's certificate is not trusted: {ours}"))
+            .with_hint("name the authority's PEM file in the store's caFile, AWS_CA_BUNDLE or SSL_CERT_FILE"),
+        Cause::Timeout => unavailable(format!("no connection or no answer in time: {ours}")),
+        Cause::Invalid | Cause::Forbidden | Cause::TooLarge => ours.clone().into(),
+        _ => unavailable(format!("the connection failed: {ours}")),
     }
-    if reason.contains("certificate") {
-        let words = format!("the server's certificate is not trusted: {reason}");
-        return Failure::new(Class::Invalid, words)
-            .with_hint("name the authority's PEM file in the store's caFile, AWS_CA_BUNDLE or SSL_CERT_FILE");
-    }
-    if error.is_timeout() {
-        return unavailable("no connection or no answer in time");
-    }
-    unavailable(format!("the connection failed: {reason}"))
 }
 
 fn refused_by_proxy() -> Failure {

@@ -68,8 +68,8 @@ impl Session {
     /// [`Class::Invalid`] where the settings cannot work; the failure names the field.
     pub fn new(settings: Settings, meter: Arc<Meter>) -> Result<Self, Failure> {
         settings.validate()?;
-        let trust = ambient::trust(settings.ca_file.as_deref())?;
-        let transport = Transport::new(trust, ambient::proxy(settings.proxy.as_ref())?);
+        let tls = ambient::tls(settings.ca_file.as_deref())?;
+        let transport = Transport::new(tls, ambient::proxy(settings.proxy.as_ref())?);
         let region = ambient::region(&settings).map(Region::new);
         let around = Arc::new(Surroundings { settings, meter, region, transport, config: OnceCell::new() });
         Ok(Self(Arc::new(Shared {

@@ -4,113 +4,74 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_smithy_async::rt::sleep::TokioSleep;
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
 use http::Uri;
-use http_body_util::Limited;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use strongroom_http::{Hop, Proxy};
+use strongroom_http::{Cause, Client, Error, Proxy, Request, Response, Settings, Timeouts, TlsSettings};
+use strongroom_secret::SecretBytes;
 
 /// The largest answer that is read. A full batch of the largest secrets is 20 × 64 KiB, which JSON's escapes can blow
 /// up to six times that.
 const LARGEST_ANSWER: usize = 16 << 20;
 
-/// The one HTTP client of a session, in the SDK's terms: the official connector, made when first needed and once for
-/// each way out.
+/// The one HTTP client of a session, in the SDK's terms: a [`Client`] for each way out, made when first needed.
 ///
-/// The system's certificates are parsed only when something is asked over TLS, which costs a millisecond that plain
-/// endpoints and metadata services need not pay. Link-local metadata services are never asked through a proxy: it
-/// would answer for its own machine.
+/// Link-local metadata services are never asked through a proxy: it would answer for its own machine.
 #[derive(Clone)]
 pub(crate) struct Transport(Arc<Shared>);
 
 struct Shared {
-    trust: Trust,
+    tls: TlsSettings,
     proxy: Proxy,
-    connectors: Mutex<HashMap<Way, SharedHttpConnector>>,
+    clients: Mutex<HashMap<Way, Client>>,
 }
 
-/// Whom to trust over TLS.
-#[derive(Clone)]
-pub(crate) enum Trust {
-    /// The system's authorities, or those of `SSL_CERT_FILE`.
-    System,
-    /// Only these, as PEM that was checked.
-    Only(Vec<u8>),
-    /// Nobody: there are no authorities on this machine, so that TLS fails with words that say so.
-    Nobody,
-}
-
-/// What tells one connector from another.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// What tells one client from another.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Way {
     connect_timeout: Option<Duration>,
     read_timeout: Option<Duration>,
-    is_tls: bool,
-    proxy: Option<Uri>,
+    is_direct: bool,
 }
 
 impl Transport {
-    pub(crate) fn new(trust: Trust, proxy: Proxy) -> Self {
-        Self(Arc::new(Shared { trust, proxy, connectors: Mutex::default() }))
+    pub(crate) fn new(tls: TlsSettings, proxy: Proxy) -> Self {
+        Self(Arc::new(Shared { tls, proxy, clients: Mutex::default() }))
     }
 }
 
 impl Shared {
-    /// The connector for `target`; an error where its address is none.
-    fn connector(&self, settings: &HttpConnectorSettings, target: &str) -> Result<SharedHttpConnector, ConnectorError> {
-        let target: Uri = target.parse().map_err(|error: http::uri::InvalidUri| ConnectorError::user(error.into()))?;
-        let hop = if is_metadata(&target) { None } else { self.proxy.hop(&target) };
-        let is_tls = |uri: &Uri| uri.scheme_str() == Some("https");
-        let way = Way {
-            connect_timeout: settings.connect_timeout(),
-            read_timeout: settings.read_timeout(),
-            is_tls: is_tls(&target) || hop.as_ref().is_some_and(|hop| is_tls(&hop.uri)),
-            proxy: hop.as_ref().map(|hop| hop.uri.clone()),
-        };
-        let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(connector) = connectors.get(&way) {
-            return Ok(connector.clone());
+    fn client(&self, way: Way) -> Result<Client, Error> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&way) {
+            return Ok(client.clone());
         }
-        let connector = self.build(settings, &way, hop.as_ref())?;
-        connectors.insert(way, connector.clone());
-        Ok(connector)
+        let client = Client::new(Settings {
+            tls: self.tls.clone(),
+            proxy: if way.is_direct { Proxy::none() } else { self.proxy.clone() },
+            timeouts: way.timeouts(),
+            body_limit: LARGEST_ANSWER,
+            ..Settings::default()
+        })?;
+        clients.insert(way, client.clone());
+        Ok(client)
     }
+}
 
-    fn build(
-        &self,
-        settings: &HttpConnectorSettings,
-        way: &Way,
-        hop: Option<&Hop>,
-    ) -> Result<SharedHttpConnector, ConnectorError> {
-        let store = match &self.trust {
-            Trust::System if way.is_tls => TrustStore::default(),
-            Trust::Only(pem) if way.is_tls => TrustStore::empty().with_pem_certificate(pem.clone()),
-            _ => TrustStore::empty(),
-        };
-        let proxy = match hop {
-            Some(hop) => ProxyConfig::all(proxy_address(hop)).map_err(|error| ConnectorError::user(error.into()))?,
-            None => ProxyConfig::disabled(),
-        };
-        let context = TlsContext::builder().with_trust_store(store).build();
-        let connector = Connector::builder()
-            .connector_settings(settings.clone())
-            .sleep_impl(TokioSleep::new())
-            .proxy_config(proxy)
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .tls_context(context.map_err(|error| ConnectorError::user(error.into()))?)
-            .build();
-        Ok(SharedHttpConnector::new(connector))
+impl Way {
+    /// The SDK's limits, or else our usual ones. The SDK itself ends the whole call after its own time.
+    fn timeouts(self) -> Timeouts {
+        let usual = Timeouts::default();
+        let connect = self.connect_timeout.unwrap_or(usual.connect);
+        // Ours is for the connection and the first of the answer together, the SDK's for the answer alone.
+        let wait = connect + self.read_timeout.unwrap_or(usual.wait);
+        Timeouts { connect, wait, total: usual.total.max(wait) }
     }
 }
 
@@ -134,23 +95,66 @@ struct Router {
 
 impl HttpConnector for Router {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let connector = match self.shared.connector(&self.settings, request.uri()) {
-            Ok(connector) => connector,
-            Err(error) => return HttpConnectorFuture::ready(Err(error)),
-        };
-        HttpConnectorFuture::new(async move {
-            let answer = connector.call(request).await?;
-            let mut answer = answer;
-            let body = answer.take_body();
-            *answer.body_mut() = SdkBody::from_body_1_x(Limited::new(body, LARGEST_ANSWER));
-            Ok(answer)
-        })
+        let prepared = translated(request).and_then(|request| {
+            let way = Way {
+                connect_timeout: self.settings.connect_timeout(),
+                read_timeout: self.settings.read_timeout(),
+                is_direct: is_metadata(request.uri()),
+            };
+            Ok((self.shared.client(way).map_err(failed)?, request))
+        });
+        match prepared {
+            Ok((client, request)) => HttpConnectorFuture::new(async move {
+                let answer = client.send(request).await.map_err(failed)?;
+                answered(answer)
+            }),
+            Err(error) => HttpConnectorFuture::ready(Err(error)),
+        }
     }
 }
 
 impl fmt::Debug for Router {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Router")
+    }
+}
+
+/// The SDK's request in our client's terms.
+fn translated(request: HttpRequest) -> Result<Request<SecretBytes>, ConnectorError> {
+    let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+    let (head, body) = request.into_parts();
+    // No call of ours sends a stream.
+    let body = body.bytes().ok_or_else(|| ConnectorError::user("the request's body is a stream".into()))?;
+    Ok(Request::from_parts(head, SecretBytes::new(body.to_vec())))
+}
+
+/// Our client's answer in the SDK's terms.
+fn answered(answer: Response) -> Result<HttpResponse, ConnectorError> {
+    // The SDK keeps the answer as it came: it is wiped when the SDK lets go of it.
+    let mut response = http::Response::new(SdkBody::from(Bytes::from_owner(Wiped(answer.body))));
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    HttpResponse::try_from(response).map_err(|error| ConnectorError::io(error.into()))
+}
+
+fn failed(error: Error) -> ConnectorError {
+    match error.cause() {
+        Cause::Timeout => ConnectorError::timeout(error.into()),
+        Cause::Invalid | Cause::Forbidden => ConnectorError::user(error.into()),
+        Cause::TooLarge => ConnectorError::other(error.into(), None),
+        Cause::Name | Cause::Connect | Cause::Proxy | Cause::ProxyAuthorization | Cause::Certificate | Cause::Tls => {
+            ConnectorError::io(error.into()).never_connected()
+        }
+        Cause::Cut => ConnectorError::io(error.into()),
+    }
+}
+
+/// Lends an answer's bytes to the SDK.
+struct Wiped(SecretBytes);
+
+impl AsRef<[u8]> for Wiped {
+    fn as_ref(&self) -> &[u8] {
+        self.0.expose()
     }
 }
 
@@ -162,27 +166,6 @@ fn is_metadata(target: &Uri) -> bool {
         Ok(IpAddr::V6(address)) => address.is_unicast_link_local() || address.segments()[..2] == [0xfd00, 0x0ec2],
         Err(_) => false,
     }
-}
-
-/// The proxy's address with its user and password, as the connector takes them.
-fn proxy_address(hop: &Hop) -> String {
-    let (scheme, host) = (hop.uri.scheme_str().unwrap_or("http"), hop.uri.authority().map_or("", |host| host.as_str()));
-    match hop.authorization.as_ref().and_then(|value| user_and_password(value.as_bytes())) {
-        Some((user, password)) => {
-            let (user, password) =
-                (utf8_percent_encode(&user, NON_ALPHANUMERIC), utf8_percent_encode(&password, NON_ALPHANUMERIC));
-            format!("{scheme}://{user}:{password}@{host}")
-        }
-        None => format!("{scheme}://{host}"),
-    }
-}
-
-fn user_and_password(authorization: &[u8]) -> Option<(String, String)> {
-    use base64::Engine as _;
-    let encoded = authorization.strip_prefix(b"Basic ")?;
-    let decoded = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
-    let (user, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
-    Some((user.to_owned(), password.to_owned()))
 }
 
 #[cfg(test)]
@@ -201,9 +184,34 @@ mod tests {
     }
 
     #[test]
-    fn a_proxys_password_survives_the_way_to_the_connector() {
-        let proxy = Proxy::new(None, Some("http://us%40er:p%3A%2Fss@proxy:3128"), "").unwrap();
-        let hop = proxy.hop(&"https://sts.amazonaws.com".parse().unwrap()).unwrap();
-        assert_eq!(proxy_address(&hop), "http://us%40er:p%3A%2Fss@proxy:3128");
+    fn the_sdks_limits_become_ours() {
+        let check = |connect: Option<u64>, read: Option<u64>, expected: [u64; 3]| {
+            let seconds = |limit: Option<u64>| limit.map(Duration::from_secs);
+            let way = Way { connect_timeout: seconds(connect), read_timeout: seconds(read), is_direct: false };
+            let Timeouts { connect, wait, total } = way.timeouts();
+            assert_eq!([connect, wait, total].map(|limit| limit.as_secs()), expected);
+        };
+        check(Some(1), Some(1), [1, 2, 60]);
+        check(Some(4), Some(100), [4, 104, 104]);
+        check(None, None, [10, 40, 60]);
+    }
+
+    #[test]
+    fn a_request_keeps_its_parts_and_an_answer_is_wiped_with_its_last_reader() {
+        let mut request = HttpRequest::new(SdkBody::from("canary"));
+        request.set_method("POST").unwrap();
+        request.set_uri("http://127.0.0.1/a?b=c").unwrap();
+        request.headers_mut().insert("x-amz-target", "secretsmanager.GetSecretValue");
+        let request = translated(request).unwrap();
+        assert_eq!((request.method().as_str(), request.uri().to_string().as_str()), ("POST", "http://127.0.0.1/a?b=c"));
+        assert_eq!(request.headers()["x-amz-target"], "secretsmanager.GetSecretValue");
+        assert!(request.body().expose() == b"canary");
+
+        let mut headers = strongroom_http::HeaderMap::new();
+        headers.insert("retry-after", "3".parse().unwrap());
+        let status = strongroom_http::StatusCode::TOO_MANY_REQUESTS;
+        let answer = answered(Response { status, headers, body: SecretBytes::from("canary".to_owned()) }).unwrap();
+        assert_eq!((answer.status().as_u16(), answer.headers().get("retry-after")), (429, Some("3")));
+        assert!(answer.body().bytes() == Some(b"canary"));
     }
 }

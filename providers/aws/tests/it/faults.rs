@@ -87,6 +87,12 @@ async fn half_an_answer_is_none() {
 }
 
 #[tokio::test]
+async fn an_answer_without_end_is_not_read_to_its_end() {
+    let endless = "x".repeat((16 << 20) + 1);
+    check("endless", Fault::answer(200, &[], &endless), Class::Invalid, "larger than the limit").await;
+}
+
+#[tokio::test]
 async fn nobody_there() {
     for (name, telephone) in [("refuse", Telephone::Refused), ("half-open", Telephone::HalfOpen)] {
         for store in Store::BOTH {
