@@ -201,7 +201,11 @@ fn start(up: &Up) -> Result<()> {
         output.read_to_string(&mut answer)?;
     }
     match find(&up.world.name)? {
-        Some(record) if answer == SERVES => print(&exports(&record)),
+        Some(record) if answer == SERVES => {
+            // Exported, it would keep every other program of the shell from the machine's own authorities.
+            cache::progress("for Google: SSL_CERT_FILE=$WORLD_GOOGLE_CA_FILE strongroom get gcp:secretmanager:NAME");
+            print(&exports(&record))
+        }
         _ => bail!("the world did not start:\n{}", std::fs::read_to_string(&words).unwrap_or_default().trim_end()),
     }
 }
@@ -209,9 +213,7 @@ fn start(up: &Up) -> Result<()> {
 /// The lines that point a shell at the parts.
 fn exports(record: &Record) -> String {
     let line = |(name, value): (&String, &String)| format!("export {name}={}\n", quoted(value));
-    let exports: String = record.variables.iter().map(line).collect();
-    // Exported, it would keep every other program of the shell from the machine's own authorities.
-    exports + "# for Google references: SSL_CERT_FILE=$WORLD_GOOGLE_CA_FILE strongroom get gcp:secretmanager:NAME\n"
+    record.variables.iter().map(line).collect()
 }
 
 /// One word of a shell, whatever is in it.

@@ -202,14 +202,31 @@ fn named_stores_come_from_the_configuration_file() {
     let unknown = printing("A", &flags).env("A", "sr://fake@other/app").run_everywhere();
     check(&unknown, 1, "");
     assert!(unknown.stderr.contains("no store is named"), "{}", unknown.stderr);
-    write(&file, "stores: {sample: {provider: {fake: {data: [], colour: canary-colour}}}}\n");
-    let wrong = printing("A", &flags).env("A", "sr://fake@sample/app").run_everywhere();
-    check(&wrong, 1, "");
-    assert!(
-        wrong.stderr.contains("the configuration is wrong") && !wrong.stderr.contains("canary"),
-        "{}",
-        wrong.stderr
-    );
+}
+
+#[test]
+fn a_wrong_configuration_is_explained_without_what_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("stores.yaml");
+    let wrong = [
+        ("{fake: {data: [], colour: canary}}", "unknown key \"colour\""),
+        ("{vault: {address: 'http://x', auth: canary}}", "expected"),
+        ("{vault: {address: 'http://x', auth: {token: !canary x}}}", "not YAML that"),
+        ("{aws: {timeouts: {call: canary}}}", "expected"),
+        ("{vault: {auth: {token: canary}}}", "\"address\" is missing"),
+        ("{fake: {data: canary}}", "expected"),
+        ("{canary: {}}", "expected one of aws"),
+        ("{", "the configuration is wrong"),
+    ];
+    for (provider, words) in wrong {
+        write(&file, &format!("stores: {{sample: {{provider: {provider}}}}}\n"));
+        let program = printing("A", &["--config", file.to_str().unwrap()]).env("A", "sr://fake@sample/app");
+        let ended = program.run(crate::program::Place::Among);
+        check(&ended, 1, "");
+        assert!(ended.stderr.contains("the configuration is wrong"), "{provider}: {}", ended.stderr);
+        assert!(ended.stderr.replace('\\', "").contains(words), "{provider}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("canary"), "{provider}: {}", ended.stderr);
+    }
 }
 
 #[test]

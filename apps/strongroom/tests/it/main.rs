@@ -131,31 +131,46 @@ fn select_reads_a_document_in_three_languages() {
 
 #[test]
 fn no_command_shows_a_value_when_it_fails() {
-    let switchboard = Switchboard::to(VAULT.host_port()).unwrap();
-    let echo = format!(r#"{{"errors":[],"data":{{"data":{{"token":"{CANARY}"}}}}}}"#);
-    let faults = [
-        Fault::answer(403, &[], &echo),
-        Fault::answer(404, &[], &echo),
-        Fault::answer(500, &[], &echo),
-        Fault::answer(429, &[("Retry-After", "60")], &echo),
-        Fault::answer(200, &[], &format!("<{CANARY}>")),
-        Fault::cut_body(),
-        Fault::hangup(),
-    ];
-    let reference = "vault:secret/data/app#token";
-    for fault in faults {
-        switchboard.clear();
-        switchboard.add(fault);
-        for words in [vec!["get", reference], vec!["run", "--env", "A=vault:secret/data/app#token", "--", "true"]] {
-            let variables = [
-                ("VAULT_ADDR", switchboard.address()),
-                ("VAULT_TOKEN", "s.canary7f3a9c51"),
-                ("STRONGROOM_DEADLINE", "1s"),
-                ("STRONGROOM_LOG_LEVEL", "debug"),
-            ];
-            let ended = strongroom(&words, &variables, b"");
-            assert_eq!(ended.code, 1, "{words:?}");
-            assert!(!ended.stderr.contains(CANARY) && !ended.text().contains(CANARY), "{words:?}: a value was shown");
+    let echo = format!(
+        r#"{{"__type":"InternalServiceError","message":"x","errors":[],"data":{{"data":{{"token":"{CANARY}"}}}}}}"#
+    );
+    let faults = || {
+        [
+            Fault::answer(403, &[], &echo),
+            Fault::answer(404, &[], &echo),
+            Fault::answer(500, &[], &echo),
+            Fault::answer(429, &[("Retry-After", "60")], &echo),
+            Fault::answer(200, &[], &format!("<{CANARY}>")),
+            Fault::cut_body(),
+            Fault::hangup(),
+        ]
+    };
+    let stores =
+        [(VAULT.host_port(), "vault:secret/data/app#token"), (AWS.host_port(), "sr://aws-sm/prod%2Fdb#password")];
+    for (host_port, reference) in stores {
+        let switchboard = Switchboard::to(host_port).unwrap();
+        let variables = [
+            ("VAULT_ADDR", switchboard.address()),
+            ("VAULT_TOKEN", "s.canary7f3a9c51"),
+            ("AWS_ENDPOINT_URL", switchboard.address()),
+            ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", CANARY),
+            ("AWS_REGION", REGION),
+            ("STRONGROOM_DEADLINE", "1s"),
+            ("STRONGROOM_LOG_LEVEL", "debug"),
+        ];
+        for fault in faults() {
+            switchboard.clear();
+            switchboard.add(fault);
+            let variable = format!("A={reference}");
+            for words in [vec!["get", reference], vec!["run", "--env", &variable, "--", "true"]] {
+                let ended = strongroom(&words, &variables, b"");
+                assert_eq!(ended.code, 1, "{words:?}");
+                assert!(
+                    !ended.stderr.contains(CANARY) && !ended.text().contains(CANARY),
+                    "{words:?}: a value was shown"
+                );
+            }
         }
     }
     for reference in ["vault:secret/data/app?decode=base64#token", "vault:secret/data/app?select=jsonpath#$["] {
@@ -180,4 +195,45 @@ fn every_command_has_help_with_examples_and_there_are_completions() {
     let bare = strongroom(&[], &[], b"");
     assert_ne!(bare.code, 0);
     assert!(bare.stderr.contains("Usage"), "{}", bare.stderr);
+}
+
+#[test]
+fn a_persons_profile_may_ask_a_program_for_credentials() {
+    let folder = tempfile::tempdir().unwrap();
+    let answer = r#"{"Version":1,"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"not-a-real-key"}"#;
+    let (config, credentials) = (folder.path().join("config"), folder.path().join("credentials.json"));
+    let write =
+        |path: &std::path::Path, text: &str| std::fs::File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+    write(&credentials, answer);
+    write(
+        &config,
+        &format!("[profile person]\nregion = {REGION}\ncredential_process = cat {}\n", credentials.display()),
+    );
+    let variables = [
+        ("AWS_CONFIG_FILE", config.to_str().unwrap()),
+        ("AWS_PROFILE", "person"),
+        ("AWS_ENDPOINT_URL", AWS.endpoint()),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    let ended = strongroom(&["get", "sr://aws-ssm/%2Fapp%2Flicense"], &variables, b"");
+    assert_eq!(ended.text(), "LIC-1", "{}", ended.stderr);
+}
+
+#[test]
+fn failures_are_json_where_json_was_asked_for() {
+    let words = ["get", "--log-format=json", "sr://env/NOT_THERE"];
+    let ended = strongroom(&words, &[], b"");
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.starts_with('{') && ended.stderr.contains(r#""class":"NotFound""#), "{}", ended.stderr);
+    let text = strongroom(&["get", "sr://env/NOT_THERE"], &[], b"");
+    assert!(text.stderr.starts_with("error: "), "{}", text.stderr);
+}
+
+#[test]
+fn a_mistyped_flag_is_no_command() {
+    let ended = strongroom(&["run", "--env-fle", "x", "--", "true"], &[], b"");
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains("--env-fle"), "{}", ended.stderr);
+    assert_eq!(strongroom(&["run", "--", "sh", "-c", "exit 3"], &[], b"").code, 3);
+    assert_eq!(strongroom(&["run", "sh", "-c", "exit 3"], &[], b"").code, 3);
 }
