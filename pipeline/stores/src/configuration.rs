@@ -65,7 +65,7 @@ fn explain(error: &serde_saphyr::Error) -> String {
             format!("expected {expected}")
         }
         Error::Unexpected { expected, .. } => format!("expected {expected}"),
-        _ => "this is not YAML that a configuration can hold".to_owned(),
+        _ => "this is no YAML, or a value that does not fit".to_owned(),
     };
     place + &words
 }

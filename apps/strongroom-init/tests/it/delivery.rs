@@ -211,8 +211,8 @@ fn a_wrong_configuration_is_explained_without_what_is_in_it() {
     let wrong = [
         ("{fake: {data: [], colour: canary}}", "unknown key \"colour\""),
         ("{vault: {address: 'http://x', auth: canary}}", "expected"),
-        ("{vault: {address: 'http://x', auth: {token: !canary x}}}", "not YAML that"),
-        ("{aws: {timeouts: {call: canary}}}", "expected"),
+        ("{vault: {address: 'http://x', auth: {token: !canary x}}}", "does not fit"),
+        ("{aws: {timeouts: {call: canary}}}", "does not fit"),
         ("{vault: {auth: {token: canary}}}", "\"address\" is missing"),
         ("{fake: {data: canary}}", "expected"),
         ("{canary: {}}", "expected one of aws"),
