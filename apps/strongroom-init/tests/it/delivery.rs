@@ -213,7 +213,7 @@ fn a_wrong_configuration_is_explained_without_what_is_in_it() {
         ("{vault: {address: 'http://x', auth: canary}}", "expected"),
         ("{vault: {address: 'http://x', auth: {token: !canary x}}}", "does not fit"),
         ("{aws: {timeouts: {call: canary}}}", "does not fit"),
-        ("{vault: {auth: {token: canary}}}", "\"address\" is missing"),
+        ("{vault: {auth: {token: {value: canary}}}}", "\"address\" is missing"),
         ("{fake: {data: canary}}", "expected"),
         ("{canary: {}}", "expected one of aws"),
         ("{", "the configuration is wrong"),
