@@ -180,7 +180,7 @@ impl Reference {
         Self {
             provider,
             store: None,
-            key: RemoteKey { name: key.into(), version: None, request: None },
+            key: RemoteKey::current(key),
             decode: Decode::None,
             language: Language::Gjson,
             property: None,

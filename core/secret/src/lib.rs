@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use zeroize::Zeroizing;
@@ -61,7 +62,7 @@ impl fmt::Debug for SecretBytes {
 }
 
 /// One value's address inside one store, in the store's own terms.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RemoteKey {
     /// The store's name for the secret: an ARN, a path, a resource name.
     pub name: String,
@@ -70,17 +71,32 @@ pub struct RemoteKey {
     /// A JSON body to send so that the store makes the value (Vault's dynamic engines, `>>vault:`); `None` for a
     /// plain read. Not a secret: it was written beside the reference.
     pub request: Option<String>,
+    /// Which part of the secret is wanted, for stores that address parts themselves (a webhook's template, a policy on
+    /// properties); everywhere else the whole is read and the part selected from it.
+    pub property: Option<String>,
+    /// Whether the secret itself is wanted, or what the store says about it.
+    pub facet: Facet,
+}
+
+/// The secret itself, or what the store says about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Facet {
+    /// The value.
+    #[default]
+    Value,
+    /// Tags, labels and annotations, as a JSON object: `metadataPolicy: Fetch` of External Secrets Operator.
+    Metadata,
 }
 
 impl RemoteKey {
     /// The current version of `name`.
     pub fn current(name: impl Into<String>) -> Self {
-        Self { name: name.into(), version: None, request: None }
+        Self { name: name.into(), ..Self::default() }
     }
 
     /// A given version of `name`.
     pub fn at(name: impl Into<String>, version: Version) -> Self {
-        Self { name: name.into(), version: Some(version), request: None }
+        Self { name: name.into(), version: Some(version), ..Self::default() }
     }
 }
 
@@ -100,6 +116,16 @@ pub struct RemoteValue {
     pub value: SecretBytes,
     /// The version that was read, where the store tells it.
     pub version: Option<String>,
+    /// The secret's parts as the store keeps them, where it keeps parts of any bytes (a Kubernetes Secret's `data`);
+    /// `value` is then a JSON object of them, as far as they are text.
+    pub parts: Option<std::sync::Arc<BTreeMap<String, SecretBytes>>>,
+}
+
+impl RemoteValue {
+    /// A value without parts of its own.
+    pub fn new(value: SecretBytes, version: Option<String>) -> Self {
+        Self { value, version, parts: None }
+    }
 }
 
 #[cfg(test)]
@@ -108,7 +134,7 @@ mod tests {
 
     #[test]
     fn debug_never_shows_a_value() {
-        let read = RemoteValue { value: SecretBytes::from("canary-7f3a".to_owned()), version: Some("1".to_owned()) };
+        let read = RemoteValue::new(SecretBytes::from("canary-7f3a".to_owned()), Some("1".to_owned()));
         let shown = format!("{read:?} {:#?}", read.value);
         assert!(!shown.contains("canary"));
         assert!(shown.contains("[redacted]"));

@@ -52,7 +52,7 @@ mod tests {
     /// What `text` comes to when its store answers `answer`; a failure is shown by its class.
     fn rendered(text: &str, answer: Result<&str, Class>) -> Result<Option<String>, &'static str> {
         let reference = strongroom_reference::parse(text).map_err(|_| "no reference")?;
-        let read = |value: &str| RemoteValue { value: SecretBytes::from(value.to_owned()), version: None };
+        let read = |value: &str| RemoteValue::new(SecretBytes::from(value.to_owned()), None);
         let answer = answer.map(read).map_err(|class| Failure::new(class, "scripted"));
         let text = |value: SecretBytes| value.expose_text().unwrap_or_default().to_owned();
         render(&reference, answer).map(|value| value.map(text)).map_err(|failure| failure.class.reason())

@@ -297,7 +297,7 @@ impl Found {
 
 fn value(parameter: Parameter) -> Option<RemoteValue> {
     let version = (parameter.version > 0).then(|| parameter.version.to_string());
-    Some(RemoteValue { value: SecretBytes::from(parameter.value?), version })
+    Some(RemoteValue::new(SecretBytes::from(parameter.value?), version))
 }
 
 fn not_found() -> Failure {
@@ -311,7 +311,7 @@ mod tests {
     #[test]
     fn names_are_taken_apart() {
         let check = |name: &str, version: Option<Version>, base: &str, text: &str, bare: Option<&str>| {
-            let name = Name::of(&RemoteKey { name: name.to_owned(), version, request: None });
+            let name = Name::of(&RemoteKey { version, ..RemoteKey::current(name) });
             assert_eq!((name.base.as_str(), name.text().as_str()), (base, text));
             assert_eq!(name.without_slash().map(|name| name.text()).as_deref(), bare);
         };

@@ -268,7 +268,7 @@ fn value(text: Option<String>, binary: Option<Blob>, version: Option<String>) ->
         (None, Some(binary)) => SecretBytes::new(binary.into_inner()),
         (None, None) => return Err(Failure::new(Class::NotFound, "it has no value")),
     };
-    Ok(RemoteValue { value, version })
+    Ok(RemoteValue::new(value, version))
 }
 
 #[cfg(test)]

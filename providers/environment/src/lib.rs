@@ -43,7 +43,7 @@ impl Environment {
         } else {
             self.0.get(key.name.as_bytes()).ok_or_else(|| Failure::new(Class::NotFound, "no such variable"))
         };
-        read.map(|value| RemoteValue { value: value.clone(), version: None })
+        read.map(|value| RemoteValue::new(value.clone(), None))
             .map_err(|failure| failure.on_key(&key.name).from_store(self.describe()))
     }
 }

@@ -56,7 +56,7 @@ impl Fake {
             };
             Failure::new(Class::NotFound, words).on_key(&key.name).from_store(self.describe())
         })?;
-        Ok(RemoteValue { value, version })
+        Ok(RemoteValue::new(value, version))
     }
 }
 

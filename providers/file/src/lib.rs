@@ -57,7 +57,7 @@ impl Files {
         } else {
             open::read(self.root.as_deref(), Path::new(&key.name))
         };
-        read.map(|value| RemoteValue { value, version: None })
+        read.map(|value| RemoteValue::new(value, None))
             .map_err(|failure| failure.on_key(&key.name).from_store(self.describe()))
     }
 }

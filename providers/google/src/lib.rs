@@ -120,7 +120,7 @@ impl SecretManager {
     fn understand(&self, response: &Response, token: &Token) -> Answer {
         if response.status.is_success() {
             let (value, version) = answer::payload(response.body.expose())?;
-            return Ok(RemoteValue { value, version });
+            return Ok(RemoteValue::new(value, version));
         }
         let failure = answer::refusal(response, &[&token.secret]);
         Err(match failure.class {

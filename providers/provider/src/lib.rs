@@ -6,13 +6,18 @@
 
 #![forbid(unsafe_code)]
 
+mod find;
 mod meter;
+mod token;
 
 use async_trait::async_trait;
-use strongroom_failure::Failure;
-pub use strongroom_secret::{RemoteKey, RemoteValue, SecretBytes, Version};
+use strongroom_failure::{Class, Failure};
+pub use strongroom_pattern::Pattern;
+pub use strongroom_secret::{Facet, RemoteKey, RemoteValue, SecretBytes, Version};
 
+pub use crate::find::{Find, Found};
 pub use crate::meter::{Meter, Outcome};
+pub use crate::token::TokenSource;
 
 /// One answer: what was read, or why not. Its [`Failure`] names class, key, store and words; `field` is left to the
 /// caller.
@@ -59,6 +64,38 @@ pub trait Provider: Send + Sync {
     /// Reads `keys` and returns as many answers, in the same order. One bad key spoils only its own answer.
     /// The pipeline passes the keys of one planned [`Call`]; any other list must be answered as well.
     async fn read(&self, keys: &[RemoteKey]) -> Vec<Answer>;
+
+    /// Whether the store looks at [`RemoteKey::property`] itself; else the whole value is read and the property
+    /// selected from it afterwards.
+    fn takes_properties(&self) -> bool {
+        false
+    }
+
+    /// The secrets that fit `query`, in the store's order; values come along where listing gives them for nothing.
+    ///
+    /// # Errors
+    /// One failure for the whole query: `Invalid` where the store cannot search, or not by what the query names.
+    async fn find(&self, _query: &Find) -> Result<Vec<Found>, Failure> {
+        let words = "this kind of store cannot be searched; name the keys instead";
+        Err(Failure::new(Class::Invalid, words).from_store(self.describe()))
+    }
+
+    /// Proves, as cheaply as the store allows, that the identity can be established: a login, no read of a secret.
+    ///
+    /// # Errors
+    /// Why the store cannot be used now.
+    async fn validate(&self) -> Result<Validation, Failure> {
+        Ok(Validation::Unknown)
+    }
+}
+
+/// What [`Provider::validate`] found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validation {
+    /// The store knows us.
+    Valid,
+    /// The store has no way to ask without reading.
+    Unknown,
 }
 
 /// One call a key, for stores that read one at a time; `operation` names each.

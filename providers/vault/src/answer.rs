@@ -46,7 +46,7 @@ pub(crate) fn value(body: &SecretBytes, target: &Target) -> Result<RemoteValue, 
             Err(Failure::new(Class::Invalid, "the answer is not one of KV version 2").with_hint("check kvVersion"))
         }
         (None, _) if target.version.is_some() => Err(no_versions()),
-        (None, _) => Ok(RemoteValue { value: bytes(data), version: None }),
+        (None, _) => Ok(RemoteValue::new(bytes(data), None)),
     }
 }
 
@@ -54,7 +54,7 @@ fn versioned_value(versioned: &Versioned<'_>, target: &Target) -> Result<RemoteV
     let version = versioned.metadata.version;
     match versioned.data {
         Some(data) if target.version.is_none_or(|asked| asked == version) => {
-            Ok(RemoteValue { value: bytes(data), version: Some(version.to_string()) })
+            Ok(RemoteValue::new(bytes(data), Some(version.to_string())))
         }
         // A server that ignores `version` must not pass another one off as it.
         Some(_) => Err(no_versions()),

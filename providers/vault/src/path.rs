@@ -167,9 +167,9 @@ mod tests {
     #[test]
     fn writes_need_an_object_and_no_version() {
         let key = |request: &str, version| RemoteKey {
-            name: "pki/issue/web".to_owned(),
             version,
             request: Some(request.to_owned()),
+            ..RemoteKey::current("pki/issue/web")
         };
         let settings = settings(None, Some(KvVersion::Two));
         let written = target(&key(r#"{"common_name":"a"}"#, None), &settings).unwrap();

@@ -28,7 +28,7 @@ fn key(provider: ProviderKind) -> impl Strategy<Value = RemoteKey> {
     (prop_oneof![text(), text().prop_map(|name| format!("/{name}"))], version, prop::option::of(body)).prop_map(
         move |(name, version, body)| {
             let request = body.filter(|_| provider == ProviderKind::Vault && version.is_none());
-            RemoteKey { name, version, request }
+            RemoteKey { version, request, ..RemoteKey::current(name) }
         },
     )
 }

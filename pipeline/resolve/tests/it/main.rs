@@ -53,7 +53,7 @@ impl Scripted {
         let mut failures = self.failures.lock().unwrap();
         match failures.get_mut(&key.name).filter(|classes| !classes.is_empty()) {
             Some(classes) => Err(Failure::new(classes.remove(0), "scripted").on_key(&key.name)),
-            None => Ok(RemoteValue { value: SecretBytes::from(key.name.to_uppercase()), version: None }),
+            None => Ok(RemoteValue::new(SecretBytes::from(key.name.to_uppercase()), None)),
         }
     }
 }

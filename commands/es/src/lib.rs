@@ -1,0 +1,3 @@
+//! `strongroom es`, `strongroom why`, `strongroom crds`: looking at and mending what the operator serves.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! `strongroom template`: renders templates as the operator does.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Azure Key Vault: secrets, keys and certificates over `edge/http`.
+
+#![forbid(unsafe_code)]

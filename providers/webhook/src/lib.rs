@@ -1,0 +1,3 @@
+//! Any HTTP endpoint as a store, described by templates.
+
+#![forbid(unsafe_code)]

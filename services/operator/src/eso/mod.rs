@@ -1,0 +1,4 @@
+//! External Secrets Operator's interface: its kinds, its stores, its metadata, its conditions, its metrics. Everything
+//! here only translates between them and our own types.
+
+pub mod stores;
