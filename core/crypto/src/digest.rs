@@ -1,0 +1,70 @@
+//! Digests, authentication codes and checksums, and comparison that tells nothing by its time.
+
+use aws_lc_rs::{constant_time, digest, hmac};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use sha3::Digest as _;
+
+/// SHA-1 (FIPS 180-4). For formats that ask for it: it is no protection against whoever chooses both messages.
+pub fn sha1(bytes: &[u8]) -> [u8; 20] {
+    of_length(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes)
+}
+
+/// SHA-256 (FIPS 180-4).
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    of_length(&digest::SHA256, bytes)
+}
+
+/// SHA-512 (FIPS 180-4).
+pub fn sha512(bytes: &[u8]) -> [u8; 64] {
+    of_length(&digest::SHA512, bytes)
+}
+
+/// SHA3-224 (FIPS 202), which aws-lc-rs lacks: the data hash of External Secrets Operator.
+pub fn sha3_224(bytes: &[u8]) -> [u8; 28] {
+    sha3::Sha3_224::digest(bytes).into()
+}
+
+fn of_length<const N: usize>(algorithm: &'static digest::Algorithm, bytes: &[u8]) -> [u8; N] {
+    let mut made = [0; N];
+    made.copy_from_slice(digest::digest(algorithm, bytes).as_ref());
+    made
+}
+
+/// HMAC with SHA-256 (RFC 2104) of `message` under `key`.
+pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut made = [0; 32];
+    made.copy_from_slice(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message).as_ref());
+    made
+}
+
+/// Whether both are the same, in time that depends on their lengths alone.
+pub fn equal_in_constant_time(left: &[u8], right: &[u8]) -> bool {
+    constant_time::verify_slices_are_equal(left, right).is_ok()
+}
+
+/// Adler-32 (RFC 1950): a checksum, no protection.
+pub fn adler32(bytes: &[u8]) -> u32 {
+    const MODULUS: u32 = 65521;
+    let (mut low, mut high) = (1_u32, 0_u32);
+    // The most bytes whose sums stay below 2^32, as zlib has it.
+    for part in bytes.chunks(5552) {
+        for byte in part {
+            low += u32::from(*byte);
+            high += low;
+        }
+        low %= MODULUS;
+        high %= MODULUS;
+    }
+    (high << 16) | low
+}
+
+/// The SHA-1 of a PEM certificate's DER, JOSE's `x5t`; `None` where `pem` holds no certificate.
+pub fn thumbprint_sha1(pem: &[u8]) -> Option<[u8; 20]> {
+    CertificateDer::from_pem_slice(pem).ok().map(|certificate| sha1(&certificate))
+}
+
+/// The SHA-256 of a PEM certificate's DER, JOSE's `x5t#S256`; `None` where `pem` holds no certificate.
+pub fn thumbprint_sha256(pem: &[u8]) -> Option<[u8; 32]> {
+    CertificateDer::from_pem_slice(pem).ok().map(|certificate| sha256(&certificate))
+}

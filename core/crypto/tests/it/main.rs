@@ -1,0 +1,4 @@
+//! The primitives against published vectors, and against what other programs made.
+
+mod digests;
+mod signatures;
