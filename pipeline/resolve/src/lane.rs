@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use strongroom_failure::{Class, Failure};
-use strongroom_provider::{Answer, Limits, Provider};
+use strongroom_provider::{Answer, Find, Found, Limits, Provider};
 use strongroom_secret::RemoteKey;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -17,9 +17,9 @@ use crate::bucket::Bucket;
 use crate::cache::Cache;
 use crate::policy::Policy;
 
-/// Serialises the calls to one store: keys wait in a queue, a call takes a slot and a token, and whoever asked for a
-/// key that is already on its way waits for the same answer.
-pub(crate) struct Lane {
+/// Serialises the calls to one store under one identity: keys wait in a queue, a call takes a slot and a token, and
+/// whoever asked for a key that is already on its way waits for the same answer.
+pub struct Lane {
     provider: Arc<dyn Provider>,
     limits: Limits,
     policy: Policy,
@@ -31,6 +31,8 @@ struct State {
     queue: VecDeque<RemoteKey>,
     pending: HashMap<RemoteKey, Pending>,
     busy: usize,
+    /// Whether the queue will be looked at as soon as everybody who is asking just now has asked.
+    is_pump_due: bool,
     bucket: Bucket,
     /// No call starts before this: the store asked for patience, or the bucket is empty.
     closed_until: Option<Instant>,
@@ -81,13 +83,21 @@ impl Waiting {
     }
 }
 
+impl std::fmt::Debug for Lane {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Lane({}, {})", self.provider.describe(), self.provider.identity())
+    }
+}
+
 impl Lane {
-    pub(crate) fn new(provider: Arc<dyn Provider>, policy: Policy) -> Arc<Self> {
+    /// A lane to `provider`, with the one retry policy for its store. Does nothing before it is asked.
+    pub fn new(provider: Arc<dyn Provider>, policy: Policy) -> Arc<Self> {
         let limits = provider.limits();
         let state = State {
             queue: VecDeque::new(),
             pending: HashMap::new(),
             busy: 0,
+            is_pump_due: false,
             bucket: Bucket::full(limits, Instant::now()),
             closed_until: None,
             throttled: None,
@@ -96,14 +106,76 @@ impl Lane {
         Arc::new(Self { provider, limits, policy, state: Mutex::new(state) })
     }
 
-    /// Queues `keys` and starts what may start. The answers arrive whether or not anybody polls them.
+    /// The store and identity behind the lane.
+    pub fn provider(&self) -> &Arc<dyn Provider> {
+        &self.provider
+    }
+
+    /// Reads `keys` and answers each in its place, at the latest at `deadline`. Runs inside a tokio runtime.
+    pub async fn read(self: &Arc<Self>, keys: Vec<RemoteKey>, deadline: Instant) -> Vec<Answer> {
+        let mut answers = Vec::with_capacity(keys.len());
+        for waiting in self.ask(keys.into_iter().enumerate().collect(), deadline) {
+            answers.push(waiting.answer(deadline).await);
+        }
+        answers
+    }
+
+    /// Searches the store, by the same retry policy and at the latest at `deadline`. A search waits while the store
+    /// asks for patience, and takes no slot: its calls are the provider's own.
+    ///
+    /// # Errors
+    /// The last try's failure.
+    pub async fn find(self: &Arc<Self>, query: &Find, deadline: Instant) -> Result<Vec<Found>, Failure> {
+        let mut attempts = 0;
+        loop {
+            let patience = self.state().throttled.as_ref().map(|(until, _)| *until).filter(|at| *at > Instant::now());
+            if let Some(until) = patience {
+                tokio::time::sleep_until(until.min(deadline)).await;
+            }
+            let failure = match tokio::time::timeout_at(deadline, self.provider.find(query)).await {
+                Ok(Ok(found)) => return Ok(found),
+                Ok(Err(failure)) => failure,
+                Err(_) => {
+                    let late = Failure::new(Class::Unavailable, "the search was not over before the deadline");
+                    return Err(late.from_store(self.provider.describe()));
+                }
+            };
+            attempts += 1;
+            if let Class::Throttled { retry_after: Some(asked) } = failure.class {
+                self.back_off(&mut self.state(), Instant::now() + asked, &failure);
+            }
+            let pause = self.policy.pause(failure.class, attempts, fastrand::f64());
+            match pause.filter(|pause| Instant::now() + *pause < deadline) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(failure),
+            }
+        }
+    }
+
+    /// Queues `keys`; what may start, starts when everybody who is asking just now has asked. The answers arrive
+    /// whether or not anybody polls them.
     pub(crate) fn ask(self: &Arc<Self>, keys: Vec<(usize, RemoteKey)>, deadline: Instant) -> Vec<Waiting> {
         let waiting = {
             let mut state = self.state();
             keys.into_iter().map(|(place, key)| self.enqueue(&mut state, place, key, deadline)).collect()
         };
-        self.pump();
+        self.pump_soon();
         waiting
+    }
+
+    /// Looks at the queue after the tasks that are ready now had their turn: a thousand asks that fall due together
+    /// become full batches, and nobody waits for a timer.
+    fn pump_soon(self: &Arc<Self>) {
+        let mut state = self.state();
+        if state.queue.is_empty() || std::mem::replace(&mut state.is_pump_due, true) {
+            return;
+        }
+        let lane = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::task::yield_now().await;
+            lane.state().is_pump_due = false;
+            lane.pump();
+        });
     }
 
     fn enqueue(self: &Arc<Self>, state: &mut State, place: usize, key: RemoteKey, deadline: Instant) -> Waiting {

@@ -23,7 +23,7 @@ use strongroom_secret::RemoteKey;
 use tokio::time::Instant;
 
 pub use crate::cache::CacheSettings;
-use crate::lane::Lane;
+pub use crate::lane::Lane;
 pub use crate::policy::Policy;
 
 /// One store under one identity: what a reference says of where to ask.

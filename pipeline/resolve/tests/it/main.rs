@@ -180,11 +180,27 @@ async fn what_queues_while_the_slots_are_taken_becomes_one_batch() {
         let resolver = Arc::clone(&resolver);
         tokio::spawn(async move { resolver.resolve(&asks(&[name]), soon()).await.remove(0).is_ok() })
     };
-    let tasks: Vec<_> = ["a", "b", "c", "d"].into_iter().map(wanted).collect();
+    let mut tasks = vec![wanted("a")];
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    tasks.extend(["b", "c", "d"].into_iter().map(wanted));
     for task in tasks {
         assert!(task.await.unwrap());
     }
     assert_eq!(store.calls(), [vec!["a"], vec!["b", "c", "d"]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_many_ask_at_the_same_moment_is_one_batch() {
+    let (resolver, store) = resolver(Scripted::new(20), Policy::default());
+    let wanted = |name: &'static str| {
+        let resolver = Arc::clone(&resolver);
+        tokio::spawn(async move { resolver.resolve(&asks(&[name]), soon()).await.remove(0).is_ok() })
+    };
+    let tasks: Vec<_> = ["a", "b", "c", "d"].into_iter().map(wanted).collect();
+    for task in tasks {
+        assert!(task.await.unwrap());
+    }
+    assert_eq!(store.calls(), [["a", "b", "c", "d"]]);
 }
 
 #[tokio::test(start_paused = true)]
