@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 pub struct SecretKeySelector {
     /// The Secret's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+    )]
     pub name: Option<String>,
     /// The Secret's namespace; only a ClusterSecretStore may name one. Where it names none, the namespace of the
     /// ExternalSecret is meant ("referent authentication").
@@ -25,7 +28,10 @@ pub struct SecretKeySelector {
 #[serde(rename_all = "camelCase")]
 pub struct ServiceAccountSelector {
     /// The account's name.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+    )]
     pub name: String,
     /// The account's namespace; only a ClusterSecretStore may name one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,7 +50,10 @@ pub struct CaProvider {
     #[serde(rename = "type")]
     pub kind: CaProviderKind,
     /// The object's name.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+    )]
     pub name: String,
     /// The key inside of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

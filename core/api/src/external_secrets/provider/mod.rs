@@ -9,21 +9,21 @@ use serde_json::Value;
 
 mod aws;
 mod azure;
-mod google;
-mod vault;
-mod kubernetes;
 mod custom_resource;
-mod webhook;
 mod fake;
+mod google;
+mod kubernetes;
+mod vault;
+mod webhook;
 
 pub use aws::*;
 pub use azure::*;
-pub use google::*;
-pub use vault::*;
-pub use kubernetes::*;
 pub use custom_resource::*;
-pub use webhook::*;
 pub use fake::*;
+pub use google::*;
+pub use kubernetes::*;
+pub use vault::*;
+pub use webhook::*;
 
 /// The one system that a store reads from. Exactly one slot is set.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
