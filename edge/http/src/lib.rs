@@ -16,6 +16,7 @@ mod address;
 mod client;
 mod connect;
 mod error;
+mod form;
 mod headers;
 mod json;
 mod proxy;
@@ -27,6 +28,7 @@ pub use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, 
 pub use crate::address::AddressPolicy;
 pub use crate::client::{Client, Redirects, Settings, Timeouts};
 pub use crate::error::{Cause, Error};
+pub use crate::form::form_body;
 pub use crate::headers::{secret_header, shown_headers};
 pub use crate::json::json_body;
 pub use crate::proxy::{Hop, Proxy};

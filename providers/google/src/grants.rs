@@ -4,11 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde::Deserialize;
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{
-    Client, HeaderName, HeaderValue, Request, Response, StatusCode, header, json_body, secret_header,
+    Client, HeaderName, HeaderValue, Request, Response, StatusCode, form_body, header, json_body, secret_header,
 };
 use strongroom_secret::SecretBytes;
 use zeroize::Zeroizing;
@@ -20,9 +19,6 @@ use crate::settings::secret;
 
 /// Secret Manager has no narrower scope; what may be read is decided by roles.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
-
-/// Everything but what a form leaves as it is.
-const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A token fresh from its issuer.
 pub(crate) struct Grant {
@@ -43,7 +39,7 @@ pub(crate) async fn ask(source: &Source, client: &Client, metadata: &Metadata) -
                 .ok_or_else(|| Failure::new(Class::Invalid, "the key cannot sign"))?;
             let grant_type: &[u8] = b"urn:ietf:params:oauth:grant-type:jwt-bearer";
             let fields = [("grant_type", grant_type), ("assertion", assertion.expose())];
-            let response = post(client, address, form(&fields), None).await?;
+            let response = post(client, address, form_body(&fields), None).await?;
             understand(&response, address, &[&assertion])
         }
         Source::Person { user, .. } => refresh(user, client).await,
@@ -65,7 +61,7 @@ fn no_credentials(failure: Failure) -> Failure {
 }
 
 async fn refresh(user: &AuthorizedUser, client: &Client) -> Result<Grant, Failure> {
-    let body = form(&[
+    let body = form_body(&[
         ("grant_type", b"refresh_token"),
         ("client_id", user.client_id.as_bytes()),
         ("client_secret", user.client_secret.expose()),
@@ -89,7 +85,7 @@ async fn exchange(account: &ExternalAccount, client: &Client) -> Result<Grant, F
         ("subject_token_type", account.subject_token_type.as_bytes()),
     ];
     fields.extend(options.as_ref().map(|options| ("options", options.as_bytes())));
-    let response = post(client, &account.token_url, form(&fields), client_authorization(account)?).await?;
+    let response = post(client, &account.token_url, form_body(&fields), client_authorization(account)?).await?;
     let unknown = SecretBytes::default();
     let client_secret = account.client_secret.as_ref().unwrap_or(&unknown);
     understand(&response, &account.token_url, &[&subject, client_secret])
@@ -207,22 +203,6 @@ fn refusal(response: &Response, address: &str, known: &[&SecretBytes]) -> Failur
     }
 }
 
-/// `fields` as a form's body, in memory that is wiped.
-fn form(fields: &[(&str, &[u8])]) -> SecretBytes {
-    // No byte takes more than three, so that the text never moves and leaves a copy behind.
-    let size = fields.iter().map(|(name, value)| name.len() + 3 * value.len() + 2).sum();
-    let mut body = String::with_capacity(size);
-    for (name, value) in fields {
-        if !body.is_empty() {
-            body.push('&');
-        }
-        body.push_str(name);
-        body.push('=');
-        body.extend(percent_encode(value, FORM));
-    }
-    SecretBytes::from(body)
-}
-
 /// The host of an address, for messages: a path may carry what is nobody's business.
 fn host(address: &str) -> &str {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
@@ -245,12 +225,6 @@ fn five_minutes() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn forms_carry_every_byte() {
-        let body = form(&[("a", b"x y&=+/~"), ("b", b"\xff-_.")]);
-        assert_eq!(body.expose_text(), Some("a=x%20y%26%3D%2B%2F~&b=%FF-_."));
-    }
 
     #[test]
     fn messages_name_hosts_only() {

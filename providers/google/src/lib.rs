@@ -13,7 +13,6 @@ mod grants;
 mod metadata;
 mod name;
 mod settings;
-mod shared;
 mod signature;
 mod tokens;
 
@@ -25,7 +24,7 @@ use futures_util::stream;
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{Client, HeaderName, HeaderValue, Request, Response, StatusCode, header, secret_header};
 use strongroom_provider::{
-    Answer, Call, Limits, Meter, Outcome, Provider, RemoteKey, RemoteValue, SecretBytes, one_by_one,
+    Answer, Call, Limits, Meter, Outcome, Provider, RemoteKey, RemoteValue, SecretBytes, Shared, one_by_one,
 };
 
 pub use crate::settings::{Credentials, ProxySettings, Settings, Timeouts};
@@ -33,7 +32,6 @@ pub use crate::settings::{Credentials, ProxySettings, Settings, Timeouts};
 use crate::credentials::Source;
 use crate::metadata::Metadata;
 use crate::name::{SecretName, is_domain};
-use crate::shared::Shared;
 use crate::tokens::{Token, Tokens};
 
 /// What is called, and what must be allowed.

@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 
 use strongroom_failure::Failure;
 use strongroom_http::Client;
-use strongroom_provider::{Meter, Outcome};
+use strongroom_provider::{Meter, Outcome, Shared};
 use strongroom_secret::SecretBytes;
 
 use crate::credentials::Source;
 use crate::grants::{self, Grant};
 use crate::metadata::Metadata;
-use crate::shared::Shared;
 
 /// A token that ends within this time is not used any more: the call that carries it takes time as well. Shorter than
 /// the 4 minutes before its end at which Google's metadata server replaces a token, so that a new one is there.

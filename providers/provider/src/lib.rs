@@ -8,6 +8,7 @@
 
 mod find;
 mod meter;
+mod shared;
 mod token;
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ pub use strongroom_secret::{Facet, RemoteKey, RemoteValue, SecretBytes, Version}
 
 pub use crate::find::{Find, Found};
 pub use crate::meter::{Meter, Outcome};
+pub use crate::shared::Shared;
 pub use crate::token::TokenSource;
 
 /// One answer: what was read, or why not. Its [`Failure`] names class, key, store and words; `field` is left to the

@@ -1,5 +1,3 @@
-//! One question at a time.
-
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,7 +6,7 @@ use tokio::sync::Mutex;
 
 /// Something that is asked for by one and used by all: who comes while it is being asked for shares the answer,
 /// a failure too, so that a hundred reads do not wait for the same dead server one after the other.
-pub(crate) struct Shared<T> {
+pub struct Shared<T> {
     last: Mutex<Option<Result<T, Failure>>>,
     asked: AtomicU64,
 }
@@ -21,7 +19,10 @@ impl<T> Default for Shared<T> {
 
 impl<T: Clone> Shared<T> {
     /// What is kept where it `is_good`, else what `ask` gives. A failure is never kept for those who come later.
-    pub(crate) async fn get(
+    ///
+    /// # Errors
+    /// What `ask` failed with, for all who waited for it.
+    pub async fn get(
         &self,
         is_good: impl Fn(&T) -> bool,
         ask: impl Future<Output = Result<T, Failure>>,
