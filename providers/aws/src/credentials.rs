@@ -15,7 +15,7 @@ use crate::ambient;
 use crate::failure::{Refusal, deepest, find, from_code, is_refused_token};
 use crate::kept::Kept;
 use crate::session::Surroundings;
-use crate::settings::{AccessKey, Role, WebIdentity};
+use crate::settings::{AccessKey, Role, WebIdentity, WebToken};
 use crate::sts;
 
 /// Credentials are renewed this long before they expire: longer than any call lasts, and within the five minutes in
@@ -44,7 +44,7 @@ enum Source {
     Ambient(OnceCell<SharedCredentialsProvider>),
     /// The settings.
     AccessKey(AccessKey),
-    /// A token in a file.
+    /// A token that somebody else issued.
     WebIdentity(WebIdentity),
     /// A role that another identity assumes.
     Role(Role, Arc<Identity>),
@@ -78,9 +78,12 @@ impl Identity {
         match &self.source {
             Source::Ambient(_) => ambient::identity(self.around.settings.profile.as_deref()),
             Source::AccessKey(key) => format!("access key {} from the settings", key.id),
-            Source::WebIdentity(identity) => {
-                format!("role {} from the web identity token in {}", identity.role_arn, identity.token_file.display())
-            }
+            Source::WebIdentity(identity) => match &identity.token {
+                WebToken::File(file) => {
+                    format!("role {} from the web identity token in {}", identity.role_arn, file.display())
+                }
+                WebToken::Source(source) => format!("role {} by {}", identity.role_arn, source.describe()),
+            },
             Source::Role(role, lower) => format!("role {} assumed by {}", role.arn, lower.describe()),
         }
     }

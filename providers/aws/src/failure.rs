@@ -141,7 +141,9 @@ fn name_of(code: &str) -> &str {
 
 fn class_of(name: &str, message: &str, status: u16) -> Class {
     match name {
-        "ResourceNotFoundException" | "ParameterNotFound" | "ParameterVersionNotFound" => Class::NotFound,
+        "ResourceNotFoundException" | "ParameterNotFound" | "ParameterVersionNotFound" | "InvalidResourceId" => {
+            Class::NotFound
+        }
         "InvalidRequestException" if says_deleted(message) => Class::NotFound,
         "AccessDeniedException"
         | "AccessDenied"
@@ -307,6 +309,7 @@ mod tests {
         let throttled = Class::Throttled { retry_after: None };
         check("ResourceNotFoundException", "Secrets Manager can't find it.", 400, Class::NotFound, "it does not exist");
         check("com.amazonaws.ssm#ParameterNotFound", "", 400, Class::NotFound, "it does not exist");
+        check("InvalidResourceId", "", 400, Class::NotFound, "it does not exist");
         check(
             "InvalidRequestException",
             "You can't perform this operation on the secret because it was marked for deletion.",

@@ -9,17 +9,22 @@
 //! - A batch never lets one bad key spoil the others: where AWS refuses a whole call because of one key, or because
 //!   batch calls are not allowed, the keys are asked one by one, together, and what was learnt is remembered for ten
 //!   minutes per identity.
+//! - A store can have a prefix: it stands before every key that is read, and a search goes no further than it reaches.
+//! - Searching and reading tags are left out of small programs, which never do either (feature `catalog`).
 //! - Nothing is read from the environment except where the settings leave something to it (`AWS_*`, proxies,
 //!   `SSL_CERT_FILE`), and no network is touched before the first read.
 
 #![forbid(unsafe_code)]
 
 mod ambient;
+#[cfg(feature = "catalog")]
+mod catalog;
 mod credentials;
 mod failure;
 mod kept;
 mod memory;
 mod parameter_store;
+mod prefix;
 mod secrets_manager;
 mod session;
 mod settings;
@@ -29,4 +34,4 @@ mod transport;
 pub use crate::parameter_store::ParameterStore;
 pub use crate::secrets_manager::SecretsManager;
 pub use crate::session::Session;
-pub use crate::settings::{AccessKey, Endpoints, ProxySettings, Role, Settings, Timeouts, WebIdentity};
+pub use crate::settings::{AccessKey, Endpoints, ProxySettings, Role, Settings, Timeouts, WebIdentity, WebToken};

@@ -1,3 +1,6 @@
+#[cfg(feature = "catalog")]
+mod catalog;
+
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
@@ -9,13 +12,19 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream;
 use strongroom_failure::{Class, Failure};
-use strongroom_provider::{Answer, Call, Limits, Outcome, Provider, RemoteKey, RemoteValue, SecretBytes, Version};
+use strongroom_provider::{
+    Answer, Call, Facet, Limits, Outcome, Provider, RemoteKey, RemoteValue, SecretBytes, Validation, Version,
+};
+#[cfg(feature = "catalog")]
+use strongroom_provider::{Find, Found};
 
 use crate::failure::Refusal;
+use crate::prefix::Prefix;
 use crate::session::Session;
 
 const BATCH: &str = "ssm:GetParameters";
 const SINGLE: &str = "ssm:GetParameter";
+const TAGS: &str = "ssm:ListTagsForResource";
 
 /// The most parameters that AWS takes in one call.
 const BATCH_LIMIT: usize = 10;
@@ -32,12 +41,19 @@ pub struct ParameterStore {
     session: Session,
     wanted_region: Option<Region>,
     client: OnceLock<(Client, Region)>,
+    prefix: Prefix,
 }
 
 impl ParameterStore {
     pub(crate) fn new(session: Session, region: Option<&str>) -> Self {
         let wanted_region = region.map(|region| Region::new(region.to_owned())).or_else(|| session.known_region());
-        Self { session, wanted_region, client: OnceLock::new() }
+        Self { session, wanted_region, client: OnceLock::new(), prefix: Prefix::default() }
+    }
+
+    /// The same with `prefix` before every key; a search finds only names that begin with it.
+    #[must_use]
+    pub fn with_prefix(self, prefix: impl Into<String>) -> Self {
+        Self { prefix: Prefix::new(prefix), ..self }
     }
 
     async fn client(&self) -> Result<&Client, Failure> {
@@ -65,9 +81,10 @@ impl ParameterStore {
     }
 
     async fn ask_one(&self, key: &RemoteKey) -> Answer {
-        let answer = match key.request {
-            None => self.get_one(&Name::of(key)).await,
-            Some(_) => Err(Failure::new(Class::Invalid, "AWS Parameter Store takes no request body").into()),
+        let answer = match (key.facet, &key.request) {
+            (_, Some(_)) => Err(Failure::new(Class::Invalid, "AWS Parameter Store takes no request body").into()),
+            (Facet::Value, None) => self.get_one(&Name::of(key)).await,
+            (Facet::Metadata, None) => self.metadata(&Name::of(key)).await,
         };
         answer.map_err(|refusal| self.about(key, refusal.failure))
     }
@@ -108,7 +125,7 @@ impl ParameterStore {
     }
 
     /// Reads `names` in one call, and those that may be meant without their slash in one more.
-    async fn get_parameters(&self, names: &[Name]) -> Result<Found, Refusal> {
+    async fn get_parameters(&self, names: &[Name]) -> Result<Answered, Refusal> {
         let mut found = self.get_batch(names).await?;
         let missing = names.iter().filter(|name| found.answer_of(name).is_err());
         let bare: Vec<Name> = missing.filter_map(Name::without_slash).collect();
@@ -121,14 +138,14 @@ impl ParameterStore {
         Ok(found)
     }
 
-    async fn get_batch(&self, names: &[Name]) -> Result<Found, Refusal> {
+    async fn get_batch(&self, names: &[Name]) -> Result<Answered, Refusal> {
         let client = self.client().await?;
         let mut texts: Vec<String> = names.iter().map(Name::text).collect();
         texts.sort_unstable();
         texts.dedup();
         let request = client.get_parameters().set_names(Some(texts)).with_decryption(true);
         let output = self.session.call(BATCH, || request.clone().send()).await?;
-        Ok(Found(output.parameters.unwrap_or_default()))
+        Ok(Answered(output.parameters.unwrap_or_default()))
     }
 
     /// The answers where AWS refused a whole call with `refusal`.
@@ -158,6 +175,19 @@ impl ParameterStore {
     fn about(&self, key: &RemoteKey, failure: Failure) -> Failure {
         failure.on_key(&key.name).from_store(self.describe())
     }
+
+    /// `key` as AWS takes it.
+    fn whole(&self, key: &RemoteKey) -> RemoteKey {
+        RemoteKey { name: self.prefix.before(&key.name).into_owned(), ..key.clone() }
+    }
+}
+
+#[cfg(not(feature = "catalog"))]
+impl ParameterStore {
+    #[expect(clippy::unused_async, reason = "the other one asks AWS")]
+    async fn metadata(&self, _: &Name) -> Result<RemoteValue, Refusal> {
+        Err(Failure::new(Class::Invalid, "this program is built without reading tags").into())
+    }
 }
 
 #[async_trait]
@@ -185,25 +215,37 @@ impl Provider for ParameterStore {
         let mut batches: Vec<Batch> = Vec::new();
         let mut single = Vec::new();
         for (place, key) in keys.iter().enumerate() {
-            let name = Name::of(key);
-            if singly || key.request.is_some() || memory.is_alone(&name.base) {
+            let name = Name::of(&self.whole(key));
+            if singly || key.facet != Facet::Value || key.request.is_some() || memory.is_alone(&name.base) {
                 single.push(vec![place]);
             } else {
                 put(&mut batches, name.stem().to_owned(), place);
             }
         }
-        batches.into_iter().map(|batch| batch.places).chain(single).map(call).collect()
+        let calls = batches.into_iter().map(|batch| batch.places).chain(single);
+        calls.map(|places| Call { operation: operation(&places, keys).to_owned(), keys: places }).collect()
     }
 
     async fn read(&self, keys: &[RemoteKey]) -> Vec<Answer> {
+        let whole: Vec<RemoteKey> = keys.iter().map(|key| self.whole(key)).collect();
+        let whole = whole.as_slice();
         let calls = stream::iter(self.plan(keys)).map(|call| async move {
-            let asked: Vec<&RemoteKey> = call.keys.iter().map(|place| &keys[*place]).collect();
+            let asked: Vec<&RemoteKey> = call.keys.iter().map(|place| &whole[*place]).collect();
             let answers = Box::pin(self.ask(&asked)).await;
             call.keys.into_iter().zip(answers).collect::<Vec<_>>()
         });
         let mut answers: Vec<(usize, Answer)> = calls.buffer_unordered(AT_ONCE).flat_map(stream::iter).collect().await;
         answers.sort_unstable_by_key(|(place, _)| *place);
         answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+
+    #[cfg(feature = "catalog")]
+    async fn find(&self, query: &Find) -> Result<Vec<Found>, Failure> {
+        self.search(query).await
+    }
+
+    async fn validate(&self) -> Result<Validation, Failure> {
+        self.session.validate().await.map_err(|failure| failure.from_store(self.describe()))
     }
 }
 
@@ -213,8 +255,13 @@ impl std::fmt::Debug for ParameterStore {
     }
 }
 
-fn call(keys: Vec<usize>) -> Call {
-    Call { operation: if keys.len() == 1 { SINGLE } else { BATCH }.to_owned(), keys }
+/// What the call for the keys at `places` is.
+fn operation(places: &[usize], keys: &[RemoteKey]) -> &'static str {
+    match places {
+        [place] if keys[*place].facet == Facet::Metadata => TAGS,
+        [_] => SINGLE,
+        _ => BATCH,
+    }
 }
 
 /// A call that is being filled.
@@ -247,6 +294,7 @@ impl Name {
         let selector = key.version.as_ref().map(|version| match version {
             Version::Id(text) | Version::Stage(text) => text.clone(),
         });
+        let selector = selector.filter(|text| !text.is_empty());
         // Names hold no colon, so that what follows one in a written name selects; an ARN has five before the name.
         let name_from =
             if key.name.starts_with("arn:") { key.name.find(":parameter/").map_or(0, |at| at + 1) } else { 0 };
@@ -285,9 +333,9 @@ impl Name {
 }
 
 /// What was answered to names of which no two share a stem.
-struct Found(Vec<Parameter>);
+struct Answered(Vec<Parameter>);
 
-impl Found {
+impl Answered {
     fn answer_of(&self, name: &Name) -> Answer {
         let find = |name: &Name| self.0.iter().find(|parameter| name.is_of(parameter));
         let found = find(name).or_else(|| find(&name.without_slash()?));

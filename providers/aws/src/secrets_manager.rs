@@ -1,3 +1,6 @@
+#[cfg(feature = "catalog")]
+mod catalog;
+
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
@@ -11,13 +14,19 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream;
 use strongroom_failure::{Class, Failure, outside_words};
-use strongroom_provider::{Answer, Call, Limits, Outcome, Provider, RemoteKey, RemoteValue, SecretBytes, Version};
+use strongroom_provider::{
+    Answer, Call, Facet, Limits, Outcome, Provider, RemoteKey, RemoteValue, SecretBytes, Validation, Version,
+};
+#[cfg(feature = "catalog")]
+use strongroom_provider::{Find, Found};
 
 use crate::failure::{Refusal, from_code};
+use crate::prefix::Prefix;
 use crate::session::Session;
 
 const BATCH: &str = "secretsmanager:BatchGetSecretValue";
 const SINGLE: &str = "secretsmanager:GetSecretValue";
+const DESCRIBE: &str = "secretsmanager:DescribeSecret";
 
 /// The most secrets that AWS takes in one batch.
 const BATCH_LIMIT: usize = 20;
@@ -28,17 +37,30 @@ const MOST_PAGES: usize = BATCH_LIMIT;
 /// Calls under way at once where a list of keys needs several; the caller's own limit comes on top.
 const AT_ONCE: usize = 20;
 
+/// What AWS calls the version that is read where nobody asks for another.
+const CURRENT: &str = "AWSCURRENT";
+
 /// AWS Secrets Manager in one region.
+///
+/// A [`Version::Stage`] is read as External Secrets Operator reads versions: `uuid/ID` is the version `ID`, and nothing
+/// at all is the current one.
 pub struct SecretsManager {
     session: Session,
     wanted_region: Option<Region>,
     client: OnceLock<(Client, Region)>,
+    prefix: Prefix,
 }
 
 impl SecretsManager {
     pub(crate) fn new(session: Session, region: Option<&str>) -> Self {
         let wanted_region = region.map(|region| Region::new(region.to_owned())).or_else(|| session.known_region());
-        Self { session, wanted_region, client: OnceLock::new() }
+        Self { session, wanted_region, client: OnceLock::new(), prefix: Prefix::default() }
+    }
+
+    /// The same with `prefix` before every key; a search finds only names that begin with it.
+    #[must_use]
+    pub fn with_prefix(self, prefix: impl Into<String>) -> Self {
+        Self { prefix: Prefix::new(prefix), ..self }
     }
 
     async fn client(&self) -> Result<&Client, Failure> {
@@ -66,9 +88,10 @@ impl SecretsManager {
     }
 
     async fn ask_one(&self, key: &RemoteKey) -> Answer {
-        let answer = match key.request {
-            None => self.get_one(key).await.and_then(|output| one_value(output).map_err(Refusal::from)),
-            Some(_) => Err(Failure::new(Class::Invalid, "AWS Secrets Manager takes no request body").into()),
+        let answer = match (key.facet, &key.request) {
+            (_, Some(_)) => Err(Failure::new(Class::Invalid, "AWS Secrets Manager takes no request body").into()),
+            (Facet::Value, None) => self.get_one(key).await.and_then(|output| one_value(output).map_err(Refusal::from)),
+            (Facet::Metadata, None) => self.metadata(key).await,
         };
         answer.map_err(|refusal| self.about(key, refusal.failure))
     }
@@ -100,15 +123,15 @@ impl SecretsManager {
         keys.iter().zip(answers).filter_map(known).collect()
     }
 
-    async fn get_batch(&self, keys: &[&RemoteKey]) -> Result<Found, Refusal> {
+    async fn get_batch(&self, keys: &[&RemoteKey]) -> Result<Answered, Refusal> {
         let client = self.client().await?;
         let mut names: Vec<String> = keys.iter().map(|key| key.name.clone()).collect();
         names.sort_unstable();
         names.dedup();
         let request = client.batch_get_secret_value().set_secret_id_list(Some(names));
-        let mut found = Found::default();
+        let mut found = Answered::default();
         let mut token = found.add(self.session.call(BATCH, || request.clone().send()).await?);
-        let is_missing = |found: &Found| keys.iter().any(|key| found.answer_of(&key.name).is_none());
+        let is_missing = |found: &Answered| keys.iter().any(|key| found.answer_of(&key.name).is_none());
         for _ in 1..MOST_PAGES {
             if token.is_none() || !is_missing(&found) {
                 break;
@@ -158,7 +181,24 @@ impl SecretsManager {
     }
 
     fn can_batch(&self, key: &RemoteKey) -> bool {
-        key.version.is_none() && key.request.is_none() && !self.session.secrets_manager_memory().is_alone(&key.name)
+        key.facet == Facet::Value
+            && version(key.version.as_ref()).is_none()
+            && key.request.is_none()
+            && !self.session.secrets_manager_memory().is_alone(&self.prefix.before(&key.name))
+    }
+
+    /// `key` as AWS takes it.
+    fn whole(&self, key: &RemoteKey) -> RemoteKey {
+        let name = self.prefix.before(&key.name).into_owned();
+        RemoteKey { name, version: version(key.version.as_ref()), ..key.clone() }
+    }
+}
+
+#[cfg(not(feature = "catalog"))]
+impl SecretsManager {
+    #[expect(clippy::unused_async, reason = "the other one asks AWS")]
+    async fn metadata(&self, _: &RemoteKey) -> Result<RemoteValue, Refusal> {
+        Err(Failure::new(Class::Invalid, "this program is built without reading tags").into())
     }
 }
 
@@ -188,18 +228,30 @@ impl Provider for SecretsManager {
         let (batched, single): (Vec<usize>, Vec<usize>) =
             (0..keys.len()).partition(|place| !singly && self.can_batch(&keys[*place]));
         let batches = batched.chunks(BATCH_LIMIT).map(<[usize]>::to_vec);
-        batches.chain(single.into_iter().map(|place| vec![place])).map(call).collect()
+        let calls = batches.chain(single.into_iter().map(|place| vec![place]));
+        calls.map(|places| Call { operation: operation(&places, keys).to_owned(), keys: places }).collect()
     }
 
     async fn read(&self, keys: &[RemoteKey]) -> Vec<Answer> {
+        let whole: Vec<RemoteKey> = keys.iter().map(|key| self.whole(key)).collect();
+        let whole = whole.as_slice();
         let calls = stream::iter(self.plan(keys)).map(|call| async move {
-            let asked: Vec<&RemoteKey> = call.keys.iter().map(|place| &keys[*place]).collect();
+            let asked: Vec<&RemoteKey> = call.keys.iter().map(|place| &whole[*place]).collect();
             let answers = Box::pin(self.ask(&asked)).await;
             call.keys.into_iter().zip(answers).collect::<Vec<_>>()
         });
         let mut answers: Vec<(usize, Answer)> = calls.buffer_unordered(AT_ONCE).flat_map(stream::iter).collect().await;
         answers.sort_unstable_by_key(|(place, _)| *place);
         answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+
+    #[cfg(feature = "catalog")]
+    async fn find(&self, query: &Find) -> Result<Vec<Found>, Failure> {
+        self.search(query).await
+    }
+
+    async fn validate(&self) -> Result<Validation, Failure> {
+        self.session.validate().await.map_err(|failure| failure.from_store(self.describe()))
     }
 }
 
@@ -209,14 +261,30 @@ impl std::fmt::Debug for SecretsManager {
     }
 }
 
-/// One key alone needs only the permission that everybody has.
-fn call(keys: Vec<usize>) -> Call {
-    Call { operation: if keys.len() == 1 { SINGLE } else { BATCH }.to_owned(), keys }
+/// What the call for the keys at `places` is. One key alone needs only the permission that everybody has.
+fn operation(places: &[usize], keys: &[RemoteKey]) -> &'static str {
+    match places {
+        [place] if keys[*place].facet == Facet::Metadata => DESCRIBE,
+        [_] => SINGLE,
+        _ => BATCH,
+    }
+}
+
+/// The version that `written` means; `None` for the current one, which is what batches read.
+fn version(written: Option<&Version>) -> Option<Version> {
+    match written {
+        Some(Version::Stage(stage)) if stage.is_empty() || stage == CURRENT => None,
+        Some(Version::Stage(stage)) => Some(match stage.strip_prefix("uuid/") {
+            Some(id) => Version::Id(id.to_owned()),
+            None => Version::Stage(stage.clone()),
+        }),
+        other => other.cloned(),
+    }
 }
 
 /// What a batch answered so far. AWS keeps no order, and answers a secret that was asked by name and by ARN once.
 #[derive(Default)]
-struct Found {
+struct Answered {
     values: Vec<(Names, Answer)>,
     errors: Vec<(String, Failure)>,
 }
@@ -227,7 +295,7 @@ struct Names {
     arn: String,
 }
 
-impl Found {
+impl Answered {
     /// Takes one page; what is left is behind the token.
     fn add(&mut self, page: BatchGetSecretValueOutput) -> Option<String> {
         for entry in page.secret_values.unwrap_or_default() {
@@ -274,6 +342,21 @@ fn value(text: Option<String>, binary: Option<Blob>, version: Option<String>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_are_read_as_external_secrets_operator_reads_them() {
+        let check = |written: Option<Version>, expected: Option<Version>| {
+            assert_eq!(version(written.as_ref()), expected);
+        };
+        let (id, stage) =
+            (|text: &str| Some(Version::Id(text.to_owned())), |text: &str| Some(Version::Stage(text.to_owned())));
+        check(None, None);
+        check(stage(""), None);
+        check(stage("AWSCURRENT"), None);
+        check(stage("AWSPREVIOUS"), stage("AWSPREVIOUS"));
+        check(stage("uuid/123"), id("123"));
+        check(id("uuid/123"), id("uuid/123"));
+    }
 
     #[test]
     fn a_secret_answers_to_its_name_and_arns() {

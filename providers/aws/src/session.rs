@@ -18,7 +18,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use strongroom_failure::{Class, Failure};
-use strongroom_provider::{Meter, Outcome};
+use strongroom_provider::{Meter, Outcome, Validation};
 use tokio::sync::OnceCell;
 
 use crate::ambient;
@@ -94,6 +94,11 @@ impl Session {
     /// The identity in words, without asking anybody.
     pub fn identity(&self) -> String {
         self.0.identity.describe()
+    }
+
+    /// Proves that credentials can be had: they are loaded, roles are assumed, and no secret is asked for.
+    pub(crate) async fn validate(&self) -> Result<Validation, Failure> {
+        self.0.identity.ready().await.map(|_| Validation::Valid)
     }
 
     pub(crate) fn secrets_manager_memory(&self) -> &Memory {

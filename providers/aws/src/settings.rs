@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 use strongroom_failure::{Class, Failure};
+use strongroom_provider::TokenSource;
 use strongroom_secret::SecretBytes;
 
 /// How to reach AWS and as whom. Everything left out is found as AWS's own tools find it: `AWS_*` variables, profile
@@ -17,7 +19,7 @@ pub struct Settings {
     pub profile: Option<String>,
     /// An access key, instead of the default chain.
     pub access_key: Option<AccessKey>,
-    /// A role that is taken with a token from a file, instead of the default chain.
+    /// A role that is taken with a token that somebody else issued, instead of the default chain.
     pub web_identity: Option<WebIdentity>,
     /// Roles to assume one after the other; the last one reads the secrets.
     pub roles: Vec<Role>,
@@ -50,13 +52,30 @@ pub struct AccessKey {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct WebIdentity {
-    /// The file that holds the token; read again whenever credentials are renewed.
-    pub token_file: PathBuf,
+    /// Where the token comes from; asked again whenever credentials are renewed.
+    #[serde(rename = "tokenFile")]
+    pub token: WebToken,
     /// The role's ARN.
     pub role_arn: String,
     /// What the session is called in CloudTrail; `AWS_ROLE_SESSION_NAME` or `strongroom` when absent.
     #[serde(default)]
     pub session_name: Option<String>,
+}
+
+/// Where a web identity's token comes from. A configuration file can only name a file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "PathBuf")]
+pub enum WebToken {
+    /// A file that something else keeps fresh.
+    File(PathBuf),
+    /// Whoever issues tokens, such as the API server for service accounts.
+    Source(Arc<dyn TokenSource>),
+}
+
+impl From<PathBuf> for WebToken {
+    fn from(file: PathBuf) -> Self {
+        Self::File(file)
+    }
 }
 
 /// A role to assume.

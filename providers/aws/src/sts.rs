@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
@@ -5,13 +6,13 @@ use aws_sdk_sts::Client;
 use aws_sdk_sts::config::Region;
 use aws_sdk_sts::types::Tag;
 use strongroom_failure::{Class, Failure};
-use strongroom_provider::Outcome;
+use strongroom_provider::{Outcome, TokenSource};
 use strongroom_secret::SecretBytes;
 
 use crate::ambient::{content, variable};
 use crate::failure::{Refusal, refusal};
 use crate::session::Surroundings;
-use crate::settings::{Role, WebIdentity};
+use crate::settings::{Role, WebIdentity, WebToken};
 
 /// A session's name where nobody chose one: what people search for in CloudTrail.
 const SESSION_NAME: &str = "strongroom";
@@ -38,9 +39,12 @@ pub(crate) async fn assume(around: &Surroundings, role: &Role, lower: &Credentia
     taken(answer.credentials, &role.arn)
 }
 
-/// Takes a role with the token in the file of `identity`.
+/// Takes a role with the token of `identity`.
 pub(crate) async fn take(around: &Surroundings, identity: &WebIdentity) -> Result<Credentials, Refusal> {
-    let token = read_token(identity)?;
+    let token = match &identity.token {
+        WebToken::File(file) => read_token(file)?,
+        WebToken::Source(source) => issued_token(source.as_ref()).await?,
+    };
     let config = around.sts(&identity.role_arn).await.build();
     let request = Client::from_conf(config)
         .assume_role_with_web_identity()
@@ -88,10 +92,10 @@ fn session_name(chosen: Option<&str>) -> String {
     chosen.map(str::to_owned).or_else(|| variable("AWS_ROLE_SESSION_NAME")).unwrap_or_else(|| SESSION_NAME.to_owned())
 }
 
-fn read_token(identity: &WebIdentity) -> Result<SecretBytes, Failure> {
-    let file = identity.token_file.display();
+fn read_token(path: &Path) -> Result<SecretBytes, Failure> {
+    let file = path.display();
     let unauthenticated = |words: String| Failure::new(Class::Unauthenticated, words);
-    let token = content(&identity.token_file, LARGEST_TOKEN).map_err(|error| {
+    let token = content(path, LARGEST_TOKEN).map_err(|error| {
         unauthenticated(format!("cannot read the web identity token in {file}: {error}"))
             .with_hint("mount the service account's token there, or name its file in webIdentity.tokenFile")
     })?;
@@ -101,6 +105,17 @@ fn read_token(identity: &WebIdentity) -> Result<SecretBytes, Failure> {
         Some(text) => Ok(SecretBytes::from(text.to_owned())),
         None => Err(unauthenticated(format!("there is no web identity token in {file}"))),
     }
+}
+
+async fn issued_token(source: &dyn TokenSource) -> Result<SecretBytes, Failure> {
+    source.token().await.map_err(|mut failure| {
+        failure.words = format!("no token of {}: {}", source.describe(), failure.words);
+        // A missing account is no missing secret: taken for one, it would empty what was delivered.
+        if failure.class == Class::NotFound {
+            failure.class = Class::Unauthenticated;
+        }
+        failure
+    })
 }
 
 /// Says which role it was that could not be taken.

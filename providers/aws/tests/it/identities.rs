@@ -2,9 +2,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom_aws::{Role, Session, WebIdentity};
+use async_trait::async_trait;
+use strongroom_aws::{Role, Session, WebIdentity, WebToken};
 use strongroom_failure::Class;
-use strongroom_provider::{Meter, Provider as _};
+use strongroom_failure::Failure;
+use strongroom_provider::{Meter, Provider as _, SecretBytes, TokenSource, Validation};
 use world::switchboard::{Fault, Which};
 
 use crate::common::{Line, Store, access_key, assert_all, assert_clean, class, failure, keys, moto, settings};
@@ -148,7 +150,7 @@ async fn a_slow_or_broken_sts_is_unavailable() {
 
 fn web_identity(token_file: &std::path::Path) -> Option<WebIdentity> {
     let role_arn = "arn:aws:iam::123456789012:role/web".to_owned();
-    Some(WebIdentity { token_file: token_file.to_owned(), role_arn, session_name: None })
+    Some(WebIdentity { token: WebToken::File(token_file.to_owned()), role_arn, session_name: None })
 }
 
 #[tokio::test]
@@ -207,6 +209,94 @@ async fn a_rejected_web_identity_never_shows_its_token() {
     let answers = line.session.parameter_store(None).read(&keys("web-rejected", 1)).await;
     assert_eq!(class(&answers[0]), Class::Unauthenticated);
     assert!(failure(&answers[0]).words.contains("bad token [redacted]"), "{}", failure(&answers[0]));
+}
+
+/// Tokens of a service account, or a refusal.
+#[derive(Debug)]
+struct Account(Option<Class>);
+
+#[async_trait]
+impl TokenSource for Account {
+    fn describe(&self) -> String {
+        "service account team-a/app (audience sts.amazonaws.com)".to_owned()
+    }
+
+    async fn token(&self) -> Result<SecretBytes, Failure> {
+        match self.0 {
+            None => Ok(SecretBytes::from("canary.account.token".to_owned())),
+            Some(class) => Err(Failure::new(class, "the account is not there")),
+        }
+    }
+}
+
+fn line_of_account(refusal: Option<Class>) -> Line {
+    Line::with(|settings| {
+        settings.access_key = None;
+        settings.web_identity = Some(WebIdentity {
+            token: WebToken::Source(Arc::new(Account(refusal))),
+            role_arn: "arn:aws:iam::123456789012:role/app".to_owned(),
+            session_name: Some("external-secrets-provider-aws".to_owned()),
+        });
+    })
+}
+
+#[tokio::test]
+async fn a_token_that_is_issued_on_demand_takes_its_role_once() {
+    let line = line_of_account(None);
+    let keys = keys("account", 30);
+    for store in Store::BOTH {
+        store.put_all(&keys);
+        let provider = store.open(&line.session);
+        assert_eq!(provider.validate().await, Ok(Validation::Valid));
+        assert_all(&keys, &provider.read(&keys).await);
+    }
+    assert_eq!(line.count("AssumeRoleWithWebIdentity"), 1);
+    let asked = line.switchboard.requests().into_iter().find(|asked| asked.operation == "AssumeRoleWithWebIdentity");
+    let body = String::from_utf8(asked.unwrap().body).unwrap();
+    assert!(body.contains("WebIdentityToken=canary.account.token"));
+    assert!(body.contains("RoleSessionName=external-secrets-provider-aws"));
+    assert_eq!(
+        line.session.identity(),
+        "role arn:aws:iam::123456789012:role/app by service account team-a/app (audience sts.amazonaws.com)"
+    );
+    assert_clean(&line.session);
+}
+
+#[tokio::test]
+async fn a_missing_account_is_no_missing_secret() {
+    let check = async |refusal, expected| {
+        let line = line_of_account(Some(refusal));
+        let store = line.session.secrets_manager(None);
+        let answers = store.read(&keys("no-account", 2)).await;
+        assert_eq!(class(&answers[0]), expected);
+        assert_eq!(
+            failure(&answers[0]).words,
+            "no token of service account team-a/app (audience sts.amazonaws.com): the account is not there"
+        );
+        let invalid = store.validate().await.unwrap_err();
+        assert_eq!((invalid.class, invalid.subject.key.as_deref()), (expected, None));
+        assert_eq!(line.switchboard.counts().requests, 0);
+    };
+    check(Class::NotFound, Class::Unauthenticated).await;
+    check(Class::Denied, Class::Denied).await;
+    check(Class::Unavailable, Class::Unavailable).await;
+}
+
+#[tokio::test]
+async fn validation_assumes_the_roles_and_reads_nothing() {
+    let line = Line::with(|settings| settings.roles = vec![role("lower"), role("upper")]);
+    for store in Store::BOTH {
+        assert_eq!(store.open(&line.session).validate().await, Ok(Validation::Valid));
+    }
+    assert_eq!((line.count("AssumeRole"), line.switchboard.counts().requests), (2, 2));
+    let line = Line::with(|settings| settings.roles = vec![role("refused")]);
+    let denied = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>";
+    line.switchboard.add(Fault::answer(403, &[("Content-Type", "text/xml")], denied));
+    let refused = line.session.parameter_store(None).validate().await.unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "AWS Parameter Store (eu-west-1): cannot assume arn:aws:iam::123456789012:role/refused: access denied: no"
+    );
 }
 
 #[tokio::test]

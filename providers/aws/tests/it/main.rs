@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod ambient;
+#[cfg(feature = "catalog")]
+mod catalog;
 mod common;
 mod faults;
 mod identities;

@@ -83,6 +83,24 @@ async fn versions_and_stages_are_read_singly_beside_the_batch() {
 }
 
 #[tokio::test]
+async fn versions_are_written_as_for_external_secrets_operator() {
+    let line = Line::new();
+    let first = put_secret("sm/written", Value::Text("canary first"));
+    let second = moto().put_secret_version(REGION, "sm/written", Value::Text("canary second"), &[]).unwrap();
+    let at = |version: &str| RemoteKey::at("sm/written", Version::Stage(version.to_owned()));
+    let asked = [at(&format!("uuid/{}", first.version)), at("AWSPREVIOUS"), at(""), at("AWSCURRENT"), at("uuid/none")];
+    let store = line.session.secrets_manager(None);
+    let places: Vec<_> = store.plan(&asked).into_iter().map(|call| call.keys).collect();
+    assert_eq!(places, [vec![2, 3], vec![0], vec![1], vec![4]]);
+    let answers = store.read(&asked).await;
+    let found: Vec<_> = answers[..4].iter().map(text).collect();
+    assert!(found == ["canary first", "canary first", "canary second", "canary second"]);
+    assert_eq!(answers[2].as_ref().unwrap().version.as_deref(), Some(second.version.as_str()));
+    // AWS and its emulator call an id that is none by different names.
+    assert!(matches!(class(&answers[4]), Class::NotFound | Class::Invalid));
+}
+
+#[tokio::test]
 async fn binary_and_the_largest_values_arrive_as_they_are() {
     let line = Line::new();
     let binary: Vec<u8> = (0..=255).collect();
