@@ -1,0 +1,381 @@
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::Client;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::failure::failure;
+
+/// How people are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// What was done.
+    Normal,
+    /// What its owner should mend.
+    Warning,
+}
+
+impl EventKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::Warning => "Warning",
+        }
+    }
+}
+
+/// In whose name events are written.
+#[derive(Clone, Debug)]
+pub struct RecorderSettings {
+    /// `external-secrets`: what people and dashboards filter by.
+    pub component: &'static str,
+    /// Which process: the pod's name.
+    pub instance: String,
+    /// The most events that wait to be written; more push the oldest out.
+    pub queue_limit: usize,
+}
+
+/// Tells people about objects by Events of core/v1, behind all other work: recording never waits, a full queue drops
+/// its oldest, and the same about the same object becomes a count.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    queue: Arc<Queue>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    limit: usize,
+    waiting: Mutex<VecDeque<Pending>>,
+    filled: Notify,
+    dropped: AtomicU64,
+    written: AtomicU64,
+}
+
+/// What makes two events the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    object: ObjectKey,
+    kind: EventKind,
+    reason: String,
+    message: String,
+}
+
+/// An object, and not another one of its name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct ObjectKey {
+    kind: String,
+    namespace: String,
+    name: String,
+    uid: String,
+}
+
+#[derive(Debug)]
+struct Pending {
+    key: Key,
+    about: ObjectReference,
+    count: i32,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+impl Recorder {
+    /// A recorder, and the task that writes what it records; the task ends when all recorders are gone and everything
+    /// is written.
+    pub fn new(client: Client, settings: RecorderSettings) -> (Self, impl Future<Output = ()> + Send) {
+        let queue = Arc::new(Queue {
+            limit: settings.queue_limit.max(1),
+            waiting: Mutex::default(),
+            filled: Notify::new(),
+            dropped: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+        });
+        let writer = Writer { client, settings, known: Known::default(), budgets: HashMap::new() };
+        // The writer's own reference does not keep the queue open: see `Queue::take`.
+        (Self { queue: queue.clone() }, writer.run(queue))
+    }
+
+    /// Records that `reason` happened to the object; `message` must hold no value. Returns at once.
+    pub fn record(&self, about: &ObjectReference, kind: EventKind, reason: &str, message: &str) {
+        let text = |part: &Option<String>| part.clone().unwrap_or_default();
+        let object = ObjectKey {
+            kind: text(&about.kind),
+            namespace: text(&about.namespace),
+            name: text(&about.name),
+            uid: text(&about.uid),
+        };
+        let key = Key { object, kind, reason: reason.to_owned(), message: bounded(message) };
+        let now = Timestamp::now();
+        let mut waiting = self.queue.lock();
+        if let Some(same) = waiting.iter_mut().rev().find(|pending| pending.key == key) {
+            same.count += 1;
+            same.last = now;
+            return;
+        }
+        if waiting.len() >= self.queue.limit {
+            waiting.pop_front();
+            self.queue.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        waiting.push_back(Pending { key, about: about.clone(), count: 1, first: now, last: now });
+        drop(waiting);
+        self.queue.filled.notify_one();
+    }
+
+    /// How many events were dropped, because the queue was full, their object had its share, or they could not be
+    /// written.
+    pub fn dropped(&self) -> u64 {
+        self.queue.dropped.load(Ordering::Relaxed)
+    }
+
+    /// How many events were written, counts that went up included.
+    pub fn written(&self) -> u64 {
+        self.queue.written.load(Ordering::Relaxed)
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.lock().len()
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        // So that the writer sees that it may be alone.
+        self.queue.filled.notify_one();
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Pending>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The next event; `None` once nobody can record another.
+async fn take(queue: &Arc<Queue>) -> Option<Pending> {
+    loop {
+        // Asked before the queue is looked at: a recorder that goes after that wakes us once more.
+        let is_alone = Arc::strong_count(queue) == 1;
+        if let Some(pending) = queue.lock().pop_front() {
+            return Some(pending);
+        }
+        if is_alone {
+            return None;
+        }
+        // A second at most: the last recorder's own reference goes a moment after it has woken us.
+        let _ = tokio::time::timeout(Duration::from_secs(1), queue.filled.notified()).await;
+    }
+}
+
+/// As long as the API takes for events of its newer kind; people read a line, not a page.
+const MESSAGE_LIMIT: usize = 1024;
+
+fn bounded(message: &str) -> String {
+    match message.char_indices().nth(MESSAGE_LIMIT - 1) {
+        Some((end, _)) if message.chars().count() > MESSAGE_LIMIT => format!("{}…", &message[..end]),
+        _ => message.to_owned(),
+    }
+}
+
+/// How many events an object may have at once, and how long until it may have another: client-go's numbers. They keep
+/// one object that flaps from filling etcd.
+const OBJECT_BURST: f64 = 25.0;
+const OBJECT_PAUSE: Duration = Duration::from_secs(300);
+
+/// The most objects whose share is remembered, and events whose name is: client-go's number.
+const REMEMBERED: usize = 4096;
+
+struct Writer {
+    client: Client,
+    settings: RecorderSettings,
+    known: Known,
+    budgets: HashMap<ObjectKey, Budget>,
+}
+
+impl Writer {
+    async fn run(mut self, queue: Arc<Queue>) {
+        while let Some(pending) = take(&queue).await {
+            let counter = match self.has_share(&pending.key.object) && self.write(pending).await {
+                true => &queue.written,
+                false => &queue.dropped,
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn has_share(&mut self, object: &ObjectKey) -> bool {
+        let now = Instant::now();
+        if self.budgets.len() >= REMEMBERED && !self.budgets.contains_key(object) {
+            self.budgets.retain(|_, budget| !budget.is_whole(now));
+            // All of them are noisy: whoever comes new is let through rather than remembered without a bound.
+            if self.budgets.len() >= REMEMBERED {
+                return true;
+            }
+        }
+        self.budgets.entry(object.clone()).or_insert_with(|| Budget::new(now)).spend(now)
+    }
+
+    /// Writes a new event or counts a known one up; whether that was possible.
+    async fn write(&mut self, pending: Pending) -> bool {
+        let namespace = match pending.key.object.namespace.as_str() {
+            // Where client-go puts events about objects of the cluster.
+            "" => "default".to_owned(),
+            namespace => namespace.to_owned(),
+        };
+        let events: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        let asked = format!("write an Event in {namespace}");
+        if let Some((name, count)) = self.known.of(&pending.key) {
+            let count = count.saturating_add(pending.count);
+            let patch = serde_json::json!({"count": count, "lastTimestamp": Time(pending.last)});
+            match events.patch_metadata(&name, &PatchParams::default(), &Patch::Merge(patch)).await {
+                Ok(_) => {
+                    self.known.remember(pending.key, name, count);
+                    return true;
+                }
+                // It has expired: a new one says the same.
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => return lost(&error, &asked),
+            }
+        }
+        let event = self.event(&pending, namespace);
+        match events.create(&PostParams::default(), &event).await {
+            Ok(_) => {
+                self.known.remember(pending.key, event.metadata.name.unwrap_or_default(), pending.count);
+                true
+            }
+            Err(error) => lost(&error, &asked),
+        }
+    }
+
+    fn event(&self, pending: &Pending, namespace: String) -> Event {
+        let key = &pending.key;
+        // As client-go names them; the time makes it unique, and chance where two processes write at once.
+        let instant = u64::try_from(pending.first.as_nanosecond()).unwrap_or_default() ^ fastrand::u64(..1 << 10);
+        let (component, instance) = (self.settings.component.to_owned(), self.settings.instance.clone());
+        Event {
+            metadata: ObjectMeta {
+                name: Some(format!("{}.{instant:x}", key.object.name)),
+                namespace: Some(namespace),
+                ..ObjectMeta::default()
+            },
+            involved_object: pending.about.clone(),
+            type_: Some(key.kind.as_str().to_owned()),
+            reason: Some(key.reason.clone()),
+            message: Some(key.message.clone()),
+            source: Some(EventSource { component: Some(component.clone()), host: None }),
+            reporting_component: Some(component),
+            reporting_instance: Some(instance),
+            count: Some(pending.count),
+            first_timestamp: Some(Time(pending.first)),
+            last_timestamp: Some(Time(pending.last)),
+            ..Event::default()
+        }
+    }
+}
+
+fn lost(error: &kube::Error, asked: &str) -> bool {
+    tracing::debug!(error = %failure(error, asked, &[]), "an event is lost");
+    false
+}
+
+/// Names and counts of events that were written, in two halves: when one is full the other is forgotten, so that what
+/// is asked for again and again stays.
+#[derive(Default)]
+struct Known {
+    recent: HashMap<Key, (String, i32)>,
+    older: HashMap<Key, (String, i32)>,
+}
+
+impl Known {
+    fn of(&self, key: &Key) -> Option<(String, i32)> {
+        self.recent.get(key).or_else(|| self.older.get(key)).cloned()
+    }
+
+    fn remember(&mut self, key: Key, name: String, count: i32) {
+        if self.recent.len() >= REMEMBERED / 2 && !self.recent.contains_key(&key) {
+            self.older = std::mem::take(&mut self.recent);
+        }
+        self.recent.insert(key, (name, count));
+    }
+}
+
+/// One object's share.
+struct Budget {
+    tokens: f64,
+    updated: Instant,
+}
+
+impl Budget {
+    fn new(now: Instant) -> Self {
+        Self { tokens: OBJECT_BURST, updated: now }
+    }
+
+    fn refill(&self, now: Instant) -> f64 {
+        let back = now.saturating_duration_since(self.updated).as_secs_f64() / OBJECT_PAUSE.as_secs_f64();
+        (self.tokens + back).min(OBJECT_BURST)
+    }
+
+    fn is_whole(&self, now: Instant) -> bool {
+        self.refill(now) >= OBJECT_BURST
+    }
+
+    fn spend(&mut self, now: Instant) -> bool {
+        let tokens = self.refill(now);
+        self.updated = now;
+        self.tokens = if tokens >= 1.0 { tokens - 1.0 } else { tokens };
+        tokens >= 1.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_has_a_burst_and_then_one_in_five_minutes() {
+        let start = Instant::now();
+        let mut budget = Budget::new(start);
+        assert!(budget.is_whole(start));
+        let at_once = (0..40).filter(|_| budget.spend(start)).count();
+        assert_eq!(at_once, 25);
+        assert!(!budget.spend(start + Duration::from_secs(299)));
+        assert!(budget.spend(start + Duration::from_secs(301)));
+        assert!(!budget.spend(start + Duration::from_secs(301)));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_keeps_what_is_asked_for() {
+        let key = |number: usize| Key {
+            object: ObjectKey {
+                kind: "ExternalSecret".to_owned(),
+                namespace: "n".to_owned(),
+                name: number.to_string(),
+                uid: String::new(),
+            },
+            kind: EventKind::Normal,
+            reason: "Updated".to_owned(),
+            message: "m".to_owned(),
+        };
+        let mut known = Known::default();
+        for number in 0..10_000 {
+            known.remember(key(number), number.to_string(), 1);
+            let (name, count) = known.of(&key(0)).unwrap();
+            known.remember(key(0), name, count + 1);
+            assert!(known.recent.len() + known.older.len() <= REMEMBERED);
+        }
+        assert_eq!(known.of(&key(0)).unwrap().1, 10_001);
+        assert!(known.of(&key(1)).is_none());
+    }
+
+    #[test]
+    fn messages_are_bounded() {
+        assert_eq!(bounded("short"), "short");
+        assert_eq!(bounded(&"é".repeat(2000)).chars().count(), MESSAGE_LIMIT);
+    }
+}
