@@ -139,14 +139,23 @@ pub fn select_property(
     document: &SecretBytes,
     property: &str,
 ) -> Result<Option<SecretBytes>, SelectFailure> {
-    if language == Language::Gjson {
-        check_sizes(document, property, PATH_LIMIT)?;
-        let literal = gjson::select(GjsonVersion::default(), document.expose(), &gjson::literal_path(property))?;
-        if let Some(mut value) = literal {
-            return Ok(Some(SecretBytes::new(std::mem::take(&mut *value))));
-        }
+    match language {
+        Language::Gjson => select_property_by(GjsonVersion::default(), document, property),
+        Language::Jsonpath | Language::Jmespath => select(language, document, property),
     }
-    select(language, document, property)
+}
+
+/// The value of `property` as [`select_property`] finds it, by the rules of a given version of gjson.
+pub fn select_property_by(
+    version: GjsonVersion,
+    document: &SecretBytes,
+    property: &str,
+) -> Result<Option<SecretBytes>, SelectFailure> {
+    check_sizes(document, property, PATH_LIMIT)?;
+    if let Some(mut value) = gjson::select(version, document.expose(), &gjson::literal_path(property))? {
+        return Ok(Some(SecretBytes::new(std::mem::take(&mut *value))));
+    }
+    select_gjson(version, document, property)
 }
 
 fn check_sizes(document: &SecretBytes, path: &str, limit: usize) -> Result<(), SelectFailure> {

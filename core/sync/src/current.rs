@@ -1,0 +1,203 @@
+//! A target as the cluster has it, seen through its metadata: whose it is, and who wrote which part of it.
+//!
+//! The API server keeps in `managedFields` which writer set which key, so that most of what matters about a Secret is
+//! known without reading it.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference};
+use serde_json::Value;
+use strongroom_api::external_secrets::CreationPolicy;
+use strongroom_api::external_secrets::vocabulary::{annotation, label};
+use strongroom_crypto::sha3_224;
+
+use crate::Texts;
+use crate::hash::field_managers;
+use crate::object::SecretObject;
+use crate::target::Wanted;
+
+/// A Secret as the cluster has it.
+#[derive(Clone, Debug, Default)]
+pub struct Current {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// The version that was seen.
+    pub resource_version: String,
+    /// Its labels.
+    pub labels: Texts,
+    /// Its annotations.
+    pub annotations: Texts,
+    pub(crate) finalizers: Vec<String>,
+    pub(crate) owners: Vec<OwnerReference>,
+    /// What our field manager wrote.
+    pub(crate) owned: Parts,
+    /// The keys of data that others wrote.
+    pub foreign_data: BTreeSet<String>,
+    /// When others last wrote data, by manager; only to see that they did again.
+    foreign_writes: Vec<(String, Option<i64>)>,
+    /// Whether anybody set `immutable`.
+    pub(crate) sets_immutable: bool,
+    /// The whole Secret, where it was read.
+    pub(crate) full: Option<SecretObject>,
+}
+
+/// The parts of a Secret that one writer wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parts {
+    pub(crate) data: BTreeSet<String>,
+    pub(crate) labels: BTreeSet<String>,
+    pub(crate) annotations: BTreeSet<String>,
+    pub(crate) finalizers: BTreeSet<String>,
+}
+
+impl Current {
+    /// What `metadata` tells to the ExternalSecret `owner` (its name, from which its field manager follows).
+    pub fn from_metadata(metadata: &ObjectMeta, owner: &str) -> Self {
+        let mut current = Self {
+            name: metadata.name.clone().unwrap_or_default(),
+            uid: metadata.uid.clone().unwrap_or_default(),
+            resource_version: metadata.resource_version.clone().unwrap_or_default(),
+            labels: metadata.labels.clone().unwrap_or_default(),
+            annotations: metadata.annotations.clone().unwrap_or_default(),
+            finalizers: metadata.finalizers.clone().unwrap_or_default(),
+            owners: metadata.owner_references.clone().unwrap_or_default(),
+            ..Self::default()
+        };
+        let ours = field_managers(owner);
+        for entry in metadata.managed_fields.iter().flatten() {
+            current.note(entry, entry.manager.as_ref().is_some_and(|manager| ours.contains(manager)));
+        }
+        current
+    }
+
+    /// What a Secret tells that was read whole.
+    pub fn from_secret(secret: Secret, owner: &str) -> Self {
+        Self { full: Some(SecretObject::new(secret.clone())), ..Self::from_metadata(&secret.metadata, owner) }
+    }
+
+    /// Whether it was read whole.
+    pub fn is_full(&self) -> bool {
+        self.full.is_some()
+    }
+
+    fn note(&mut self, entry: &ManagedFieldsEntry, is_ours: bool) {
+        let Some(fields) = entry.fields_v1.as_ref().map(|fields| &fields.0) else { return };
+        self.sets_immutable |= fields.get("f:immutable").is_some();
+        let data = names(fields.get("f:data"));
+        if is_ours {
+            let metadata = fields.get("f:metadata");
+            let part = |name: &str| metadata.and_then(|metadata| metadata.get(name));
+            self.owned.data.extend(data);
+            self.owned.labels.extend(names(part("f:labels")));
+            self.owned.annotations.extend(names(part("f:annotations")));
+            self.owned.finalizers.extend(elements(part("f:finalizers")));
+        } else if !data.is_empty() {
+            let time = entry.time.as_ref().map(|time| time.0.as_second());
+            self.foreign_writes.push((entry.manager.clone().unwrap_or_default(), time));
+            self.foreign_data.extend(data);
+        }
+    }
+
+    /// The owner that controls it, if any.
+    pub(crate) fn controller(&self) -> Option<&OwnerReference> {
+        self.owners.iter().find(|owner| owner.controller == Some(true))
+    }
+
+    /// What changes when anybody else changes what concerns us.
+    fn fingerprint(&self) -> [u8; 28] {
+        let seen = (
+            &self.uid,
+            &self.owned.data,
+            &self.foreign_data,
+            &self.foreign_writes,
+            self.labels.get(label::MANAGED),
+            self.annotations.get(annotation::DATA_HASH),
+        );
+        sha3_224(format!("{seen:?}").as_bytes())
+    }
+
+    /// What to remember after [`crate::target::plan`] found nothing to do for `wanted`, or after it was written and the
+    /// API server answered with this.
+    pub fn remember(&self, wanted: &Wanted) -> Memory {
+        Memory {
+            uid: self.uid.clone(),
+            resource_version: self.resource_version.clone(),
+            fingerprint: self.fingerprint(),
+            wanted: wanted.digest(),
+        }
+    }
+}
+
+/// The names below `f:…` of a part of `fieldsV1`.
+fn names(part: Option<&Value>) -> BTreeSet<String> {
+    let members = part.and_then(Value::as_object).into_iter().flatten();
+    members.filter_map(|(name, _)| name.strip_prefix("f:").map(str::to_owned)).collect()
+}
+
+/// The elements of a list of texts in `fieldsV1`: `v:"text"`.
+fn elements(part: Option<&Value>) -> BTreeSet<String> {
+    let members = part.and_then(Value::as_object).into_iter().flatten();
+    members.filter_map(|(name, _)| serde_json::from_str(name.strip_prefix("v:")?).ok()).collect()
+}
+
+/// What a process remembers of a target that it found or made right. Not to be kept beyond its life: it holds a digest
+/// of the values, without a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
+    uid: String,
+    resource_version: String,
+    fingerprint: [u8; 28],
+    wanted: [u8; 28],
+}
+
+impl Memory {
+    /// Whether neither the target nor what is wanted has changed since.
+    pub(crate) fn holds(&self, current: &Current, wanted: &Wanted) -> bool {
+        self.uid == current.uid && self.resource_version == current.resource_version && self.wanted == wanted.digest()
+    }
+}
+
+/// Whether a target is as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// It is, or nothing needs to be there.
+    Valid,
+    /// It does not exist.
+    Missing,
+    /// It does not carry the label of what is managed: it is new to us.
+    Unmanaged,
+    /// It carries no data hash.
+    Unhashed,
+    /// Somebody else wrote or removed data.
+    Drifted,
+}
+
+/// Whether a target needs to be mended before its time. `memory` is of this process, if it has seen the target before;
+/// without it, a key that somebody removed while no operator ran is only noticed when the values are read again.
+///
+/// Orphan is never mended before its time and None keeps nothing. Merge waits for a Secret that is not there.
+pub fn validity(current: Option<&Current>, creation: CreationPolicy, memory: Option<&Memory>) -> Validity {
+    let merges = match creation {
+        CreationPolicy::Orphan | CreationPolicy::None => return Validity::Valid,
+        CreationPolicy::Owner => false,
+        CreationPolicy::Merge | CreationPolicy::CreateOrMerge => true,
+    };
+    let Some(current) = current else {
+        return if creation == CreationPolicy::Merge { Validity::Valid } else { Validity::Missing };
+    };
+    if current.labels.get(label::MANAGED).map(String::as_str) != Some(label::MANAGED_VALUE) {
+        return Validity::Unmanaged;
+    }
+    if !current.annotations.contains_key(annotation::DATA_HASH) {
+        return Validity::Unhashed;
+    }
+    let has_drifted = match memory {
+        Some(memory) if memory.resource_version == current.resource_version => false,
+        Some(memory) => memory.fingerprint != current.fingerprint(),
+        None => !merges && !current.foreign_data.is_empty(),
+    };
+    if has_drifted { Validity::Drifted } else { Validity::Valid }
+}
