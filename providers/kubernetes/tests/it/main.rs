@@ -1,0 +1,9 @@
+//! Secrets and other objects, against a real API server.
+
+#![cfg(test)]
+
+mod cluster;
+mod faults;
+mod logins;
+mod objects;
+mod secrets;
