@@ -1,8 +1,9 @@
-//! Real parts for tests and for people: a Kubernetes control plane, a node, OpenBao, an AWS emulator, a stand-in for
-//! Google Secret Manager, and a fault switchboard to put between them and a program. Not shipped.
+//! Real parts for tests and for people: a Kubernetes control plane, a node, OpenBao, an AWS emulator, stand-ins for
+//! Google Secret Manager and Azure Key Vault, and a fault switchboard to put between them and a program. Not shipped.
 
 #![forbid(unsafe_code)]
 
+pub mod azure;
 pub mod binaries;
 pub mod cache;
 pub mod certificates;

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+mod azure;
 mod command_line;
 mod control_plane;
 mod google;
