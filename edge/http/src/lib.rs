@@ -8,6 +8,8 @@
 //! - Redirects are not followed unless asked for, and then only to the same scheme, host and port, so that credentials
 //!   never travel to another host.
 //! - Addresses that a tenant chose are checked after name resolution ([`AddressPolicy::NoLocal`]).
+//! - With the feature `server` there is also a small server for probes and metrics (`Server`); programs that are copied
+//!   into pods leave it out.
 //! - It never retries; an [`Error`] says what went wrong and becomes a `Failure` with its class.
 
 #![forbid(unsafe_code)]
@@ -21,6 +23,8 @@ mod headers;
 mod json;
 mod proxy;
 mod response;
+#[cfg(feature = "server")]
+mod server;
 mod tls;
 
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
@@ -33,4 +37,6 @@ pub use crate::headers::{secret_header, shown_headers};
 pub use crate::json::json_body;
 pub use crate::proxy::{Hop, Proxy};
 pub use crate::response::Response;
+#[cfg(feature = "server")]
+pub use crate::server::{Answer, Route, Server};
 pub use crate::tls::{ClientCertificate, Pem, Roots, TlsSettings};

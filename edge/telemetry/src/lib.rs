@@ -1,4 +1,5 @@
-//! Logs, the same for every program: one line an event, readable and searchable, to standard error.
+//! Logs, the same for every program: one line an event, readable and searchable, to standard error; and with the
+//! feature `metrics` metrics as Prometheus reads them (`Metrics`).
 //!
 //! Invariant: only this project's own crates are heard. What libraries log may hold request bodies, so their events
 //! are dropped at every level.
@@ -6,7 +7,11 @@
 #![forbid(unsafe_code)]
 
 mod logfmt;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod panics;
+#[cfg(feature = "metrics")]
+mod process;
 
 use std::io;
 use std::str::FromStr;
@@ -18,6 +23,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
 
+#[cfg(feature = "metrics")]
+pub use crate::metrics::{Counters, Gauges, Histograms, METRICS_CONTENT_TYPE, Metrics};
 pub use crate::panics::hide_panic_messages;
 
 /// How a log line is written.
