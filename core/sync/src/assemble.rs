@@ -43,6 +43,23 @@ pub struct Missing {
     pub key: Option<String>,
 }
 
+impl Assembled {
+    /// Whether this can be gone on with: all or nothing, unless the ExternalSecret takes what can be had, and there is
+    /// something.
+    ///
+    /// # Errors
+    /// The failures.
+    pub fn settle(self, is_partial: bool) -> Result<Self, Vec<Failure>> {
+        let is_enough = self.failed.is_empty() || (is_partial && !self.data.is_empty());
+        if is_enough { Ok(self) } else { Err(self.failed) }
+    }
+
+    /// Whether the stores hold nothing at all, which is for the deletion policy. A failure is no such answer.
+    pub fn found_nothing(&self) -> bool {
+        self.data.is_empty() && self.failed.is_empty()
+    }
+}
+
 impl Missing {
     /// The words of the event `MissingProviderSecret`.
     pub fn words(&self) -> String {

@@ -154,6 +154,11 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// That it is right that there is no target: the stores hold nothing for it.
+    pub fn of_absence() -> Self {
+        Self { uid: String::new(), resource_version: String::new(), fingerprint: [0; 28], wanted: [0; 28] }
+    }
+
     /// Whether neither the target nor what is wanted has changed since.
     pub(crate) fn holds(&self, current: &Current, wanted: &Wanted) -> bool {
         self.uid == current.uid && self.resource_version == current.resource_version && self.wanted == wanted.digest()
@@ -186,7 +191,8 @@ pub fn validity(current: Option<&Current>, creation: CreationPolicy, memory: Opt
         CreationPolicy::Merge | CreationPolicy::CreateOrMerge => true,
     };
     let Some(current) = current else {
-        return if creation == CreationPolicy::Merge { Validity::Valid } else { Validity::Missing };
+        let is_right = creation == CreationPolicy::Merge || memory.is_some_and(|memory| memory.uid.is_empty());
+        return if is_right { Validity::Valid } else { Validity::Missing };
     };
     if current.labels.get(label::MANAGED).map(String::as_str) != Some(label::MANAGED_VALUE) {
         return Validity::Unmanaged;

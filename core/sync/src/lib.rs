@@ -36,3 +36,11 @@ pub type Texts = BTreeMap<String, String>;
 
 /// The prefix of our own annotations on other people's kinds.
 pub const OWN_PREFIX: &str = "strongroom.dev/";
+
+/// The annotation on an ExternalSecret, `true`, by which a value that cannot be had does not keep the others back.
+pub const PARTIAL_ANNOTATION: &str = "strongroom.dev/partial";
+
+/// Whether an ExternalSecret with these annotations takes what can be had.
+pub fn is_partial(annotations: &Texts) -> bool {
+    annotations.get(PARTIAL_ANNOTATION).is_some_and(|text| text == "true")
+}

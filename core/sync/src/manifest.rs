@@ -24,6 +24,9 @@ use crate::{Texts, Values};
 /// The largest index in a path. Elements before it are made where there are none, so that a path could fill the memory.
 pub const INDEX_LIMIT: usize = 10_000;
 
+/// The most steps of a path: more than any kind's schema is deep, and bounds what the indexes of one path can make.
+const STEPS_LIMIT: usize = 32;
+
 /// What an object should be.
 #[derive(Clone, Debug)]
 pub struct Wanted {
@@ -90,28 +93,26 @@ pub fn build(
             (labels, annotations)
         }
     };
-    if !failed.is_empty() {
-        return Err(failed);
+    if failed.is_empty() {
+        let finished = finish(&mut object, labels, annotations, owner, creation, input.template);
+        failed.extend(finished.err());
     }
-    finish(&mut object, labels, annotations, owner, creation, input.template);
-    Ok(object)
+    if failed.is_empty() { Ok(object) } else { Err(failed) }
 }
 
 /// Labels, annotations, the hash and the owner.
 fn finish(
     object: &mut ManifestObject,
-    labels: Texts,
+    mut labels: Texts,
     annotations: Texts,
     owner: &Owner,
     creation: CreationPolicy,
     template: Option<&Template>,
-) {
+) -> Result<(), Failure> {
     let root = object.expose_mut();
-    put_texts(root, "labels", labels);
-    put_texts(root, "annotations", annotations);
-    let mut ours = Texts::from([(label::MANAGED.to_owned(), label::MANAGED_VALUE.to_owned())]);
+    labels.insert(label::MANAGED.to_owned(), label::MANAGED_VALUE.to_owned());
     if creation == CreationPolicy::Owner {
-        ours.insert(label::OWNER.to_owned(), created_by(&owner.namespace, &owner.name));
+        labels.insert(label::OWNER.to_owned(), created_by(&owner.namespace, &owner.name));
         root["metadata"]["ownerReferences"] = json!([{
             "apiVersion": format!("{GROUP}/v1"),
             "kind": "ExternalSecret",
@@ -121,29 +122,20 @@ fn finish(
             "blockOwnerDeletion": true,
         }]);
     }
-    put_texts(root, "labels", ours);
+    labels.into_iter().try_for_each(|(key, text)| put_at(root, Place::Labels, &key, text))?;
+    annotations.into_iter().try_for_each(|(key, text)| put_at(root, Place::Annotations, &key, text))?;
     let hash = content_hash(root, template);
-    put_texts(root, "annotations", Texts::from([(annotation::DATA_HASH.to_owned(), hash)]));
-}
-
-fn put_texts(root: &mut Value, part: &str, texts: Texts) {
-    for (key, text) in texts {
-        root["metadata"][part][key] = Value::String(text);
-    }
+    put_at(root, Place::Annotations, annotation::DATA_HASH, hash)
 }
 
 /// Without a template: a ConfigMap's data, any other kind's `spec.data`.
 fn put_plain(object: &mut ManifestObject, kind: &ManifestRef, values: &Values) -> Result<(), Failure> {
-    let mut data = Map::new();
-    for (key, value) in values {
-        data.insert(key.clone(), Value::String(text(key, value)?));
-    }
     let root = object.expose_mut();
-    match kind.kind.as_str() {
-        "ConfigMap" => root["data"] = Value::Object(data),
-        _ => root["spec"]["data"] = Value::Object(data),
-    }
-    Ok(())
+    let path: &[&str] = if kind.kind == "ConfigMap" { &["data"] } else { &["spec", "data"] };
+    put_in(root, path, Value::Object(Map::new()))?;
+    values
+        .iter()
+        .try_for_each(|(key, value)| put_in(root, &[path, &[key.as_str()]].concat(), Value::String(text(key, value)?)))
 }
 
 fn text(key: &str, value: &SecretBytes) -> Result<String, Failure> {
@@ -164,43 +156,41 @@ fn put_templates(object: &mut ManifestObject, template: &Template, input: &Input
                 let strategy = decode_of(entry.values_decoding_strategy.unwrap_or_default());
                 return pieces.into_iter().try_for_each(|piece| put_piece(root, path, piece, strategy));
             };
-            for (key, value) in &flat(pieces, entry.values_decoding_strategy)? {
-                put_at(root, place, key, text(key, value)?);
-            }
-            Ok(())
+            let values = flat(pieces, entry.values_decoding_strategy)?;
+            values.iter().try_for_each(|(key, value)| put_at(root, place, key, text(key, value)?))
         });
         failed.extend(made.err().map(|failure| placed(failure, &field)));
     }
     for (key, template) in &template.data {
-        match input.render.render(key, template, input.values).and_then(|value| text(key, &value)) {
-            Ok(text) => put_at(root, Place::Data, key, text),
-            Err(failure) => failed.push(placed(failure, &format!("spec.target.template.data.{key}"))),
-        }
+        let made = input.render.render(key, template, input.values).and_then(|value| text(key, &value));
+        let made = made.and_then(|text| put_at(root, Place::Data, key, text));
+        failed.extend(made.err().map(|failure| placed(failure, &format!("spec.target.template.data.{key}"))));
     }
     failed
 }
 
-fn put_at(root: &mut Value, place: Place, key: &str, text: String) {
+fn put_at(root: &mut Value, place: Place, key: &str, text: String) -> Result<(), Failure> {
     match place {
-        Place::Data => root["data"][key] = Value::String(text),
-        Place::Labels => root["metadata"]["labels"][key] = Value::String(text),
-        Place::Annotations => root["metadata"]["annotations"][key] = Value::String(text),
+        Place::Data => put_in(root, &["data", key], Value::String(text)),
+        Place::Labels => put_in(root, &["metadata", "labels", key], Value::String(text)),
+        Place::Annotations => put_in(root, &["metadata", "annotations", key], Value::String(text)),
     }
+}
+
+fn put_in(root: &mut Value, keys: &[&str], value: Value) -> Result<(), Failure> {
+    let steps: Vec<Step> = keys.iter().map(|key| Step::Key((*key).to_owned())).collect();
+    set(root, &steps, value, false).map_err(|words| unfit(&keys.join("."), &words))
 }
 
 fn put_piece(root: &mut Value, path: &str, piece: Piece, strategy: strongroom_select::Decode) -> Result<(), Failure> {
     let steps = steps(path)?;
-    if matches!(steps.first(), Some(Step::Key(first)) if !matches!(first.as_str(), "spec" | "data" | "metadata")) {
-        // A kind's other parts are for whoever serves it (`status`) or say which object it is.
-        return Err(Failure::new(Class::Invalid, format!("the path {path:?} leads out of spec, data and metadata")));
-    }
+    check_reach(path, &steps)?;
     match piece {
         Piece::One(key, value) => {
             let value =
                 decode(strategy, value).map_err(|failure| Failure::new(Class::Invalid, format!("{key}: {failure}")))?;
             if path.eq_ignore_ascii_case("spec") {
-                root["spec"][&key] = Value::String(text(&key, &value)?);
-                return Ok(());
+                return put_in(root, &["spec", &key], Value::String(text(&key, &value)?));
             }
             let value = yaml(&value).unwrap_or(Value::String(text(&key, &value)?));
             set(root, &steps, value, false).map_err(|words| unfit(path, &words))
@@ -211,6 +201,23 @@ fn put_piece(root: &mut Value, path: &str, piece: Piece, strategy: strongroom_se
             set(root, &steps, value, steps.len() > 1).map_err(|words| unfit(path, &words))
         }
     }
+}
+
+/// Templates do not say which object it is, whose it is, or how it stands.
+fn check_reach(path: &str, steps: &[Step]) -> Result<(), Failure> {
+    let key = |index: usize| match steps.get(index) {
+        Some(Step::Key(key)) => key.as_str(),
+        Some(Step::Index(_)) | None => "",
+    };
+    let is_allowed = match key(0) {
+        "apiVersion" | "kind" | "status" => false,
+        "metadata" => matches!(key(1), "labels" | "annotations"),
+        _ => true,
+    };
+    if is_allowed {
+        return Ok(());
+    }
+    Err(Failure::new(Class::Invalid, format!("templates cannot write to {path:?}")))
 }
 
 fn yaml(value: &SecretBytes) -> Option<Value> {
@@ -249,6 +256,9 @@ fn steps(path: &str) -> Result<Vec<Step>, Failure> {
             }
             rest = after;
         }
+    }
+    if steps.len() > STEPS_LIMIT {
+        return Err(unfit(path, &format!("a path has at most {STEPS_LIMIT} steps")));
     }
     Ok(steps)
 }
@@ -452,8 +462,13 @@ fn holds(live: &Value, wanted: &Value) -> bool {
 }
 
 /// Whether an object needs to be mended before its time; as [`crate::current::validity`], but the hash is compared with
-/// what is there.
-pub fn validity(current: Option<&Value>, creation: CreationPolicy, template: Option<&Template>) -> Validity {
+/// what is there. `seen` is the resource version in which [`plan`] last found nothing to do.
+pub fn validity(
+    current: Option<&Value>,
+    creation: CreationPolicy,
+    template: Option<&Template>,
+    seen: Option<&str>,
+) -> Validity {
     if matches!(creation, CreationPolicy::Orphan | CreationPolicy::None) {
         return Validity::Valid;
     }
@@ -461,6 +476,9 @@ pub fn validity(current: Option<&Value>, creation: CreationPolicy, template: Opt
         return if creation == CreationPolicy::Merge { Validity::Valid } else { Validity::Missing };
     };
     let metadata = &current["metadata"];
+    if seen.is_some_and(|seen| metadata["resourceVersion"] == seen) {
+        return Validity::Valid;
+    }
     if metadata["labels"][label::MANAGED] != label::MANAGED_VALUE {
         return Validity::Unmanaged;
     }

@@ -28,7 +28,7 @@ pub struct Input<'a> {
     pub refresh_time: Option<Timestamp>,
     /// When this process last read the values with success: `refreshTime` only moves when something changed.
     pub last_success: Option<Timestamp>,
-    /// How the target is: [`crate::current::validity`].
+    /// How the target is: [`crate::current::validity`]. Right after a synchronisation: valid.
     pub target: Validity,
     /// Whether the target, once it exists, never changes (`spec.target.immutable`): nothing needs to be read for it.
     pub immutable: bool,

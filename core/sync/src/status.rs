@@ -115,8 +115,17 @@ pub fn ready(ending: &Ending<'_>, target: TargetKind) -> Condition {
     let is_secret = target == TargetKind::Secret;
     let named = |secret: &'static str, resource: &'static str| if is_secret { secret } else { resource };
     let (status, reason, message) = match ending {
-        Ending::Success { outcome, .. } => {
+        Ending::Success { outcome, failed, .. } => {
             let (reason, message) = match outcome {
+                Outcome::Synced if !failed.is_empty() => {
+                    let message = format!("{}, in part: see the condition {PARTIAL}", message::SYNCED);
+                    return stating(
+                        condition::READY,
+                        "True",
+                        named(reason::SECRET_SYNCED, reason::RESOURCE_SYNCED),
+                        message,
+                    );
+                }
                 Outcome::Synced => (named(reason::SECRET_SYNCED, reason::RESOURCE_SYNCED), message::SYNCED),
                 Outcome::Retained => (named(reason::SECRET_SYNCED, reason::RESOURCE_SYNCED), message::RETAINED),
                 Outcome::Deleted => (named(reason::SECRET_DELETED, reason::RESOURCE_DELETED), message::DELETED),
