@@ -8,8 +8,14 @@
 
 pub mod external_secrets;
 
+mod crds;
 mod duration;
 mod lenient;
 mod names;
+mod selection;
+mod store_policy;
 
+pub use crds::{crds, crds_yaml};
 pub use duration::GoDuration;
+pub use selection::label_selector;
+pub use store_policy::{PolicyNamespaces, PolicyRule, PolicyStore, StorePolicy, StorePolicySpec, StorePolicyStatus};

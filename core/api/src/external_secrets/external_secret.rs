@@ -86,7 +86,7 @@ pub struct SecretStoreRef {
     pub kind: Option<SecretStoreKind>,
 }
 
-/// The kinds of store.
+/// The kind of a store; SecretStore where nothing is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum SecretStoreKind {
     /// A store of one namespace.
@@ -96,7 +96,7 @@ pub enum SecretStoreKind {
     ClusterSecretStore,
 }
 
-/// When values are read again.
+/// When values are read again; Periodic where nothing is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum RefreshPolicy {
     /// Once, when the Secret is made.
@@ -174,7 +174,7 @@ pub struct Target {
     pub immutable: bool,
 }
 
-/// Who makes and owns a Secret.
+/// Who makes and owns the Secret; Owner where nothing is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum CreationPolicy {
     /// It is made, owned, and goes with its ExternalSecret.
@@ -190,7 +190,7 @@ pub enum CreationPolicy {
     CreateOrMerge,
 }
 
-/// What happens to a Secret when the stores hold nothing for it any more.
+/// What happens to the Secret when the stores hold nothing for it any more; Retain where nothing is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// The Secret goes too.
@@ -247,7 +247,7 @@ pub struct Template {
     pub template_from: Vec<TemplateFrom>,
 }
 
-/// The versions of the template language.
+/// The version of the template language.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineVersion {
@@ -256,7 +256,7 @@ pub enum EngineVersion {
     V2,
 }
 
-/// Whether values that no template names are written too.
+/// Whether values that no template names are written too; Replace (they are not) where nothing is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum TemplateMergePolicy {
     /// Only what templates make.
@@ -328,7 +328,7 @@ pub struct TemplateRefItem {
     pub template_as: Option<TemplateScope>,
 }
 
-/// What a template makes.
+/// What a template makes; Values where nothing is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum TemplateScope {
     /// The value of its key.
@@ -378,7 +378,7 @@ pub struct RemoteRef {
     pub null_byte_policy: Option<NullBytePolicy>,
 }
 
-/// Whether a secret's metadata is read in place of its value.
+/// Whether a secret's metadata is read in place of its value; None (the value) where nothing is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum MetadataPolicy {
     /// The value.
@@ -388,7 +388,7 @@ pub enum MetadataPolicy {
     Fetch,
 }
 
-/// What becomes of keys that a Secret cannot have.
+/// What becomes of keys that a Secret cannot have; Default where nothing is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum ConversionStrategy {
     /// Letters that are not allowed become an underscore.
@@ -398,7 +398,7 @@ pub enum ConversionStrategy {
     Unicode,
 }
 
-/// How a value is decoded.
+/// How values are decoded; None where nothing is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum DecodingStrategy {
     /// What decodes as base64 is decoded, anything else stays.
@@ -413,7 +413,7 @@ pub enum DecodingStrategy {
     None,
 }
 
-/// Whether a value may hold NUL bytes.
+/// Whether values may hold NUL bytes; Ignore (they may) where nothing is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum NullBytePolicy {
     /// It may.
@@ -563,7 +563,7 @@ pub struct RewriteMerge {
     pub strategy: Option<MergeStrategy>,
 }
 
-/// What a key of priority that does not exist means.
+/// What a key of priority that does not exist means; Strict (an error) where nothing is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum MergePriorityPolicy {
     /// It is passed over.
@@ -573,7 +573,7 @@ pub enum MergePriorityPolicy {
     Strict,
 }
 
-/// What a key that two values have means.
+/// What a key that two values have means; Error where nothing is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum MergeConflictPolicy {
     /// The later wins.
@@ -583,7 +583,7 @@ pub enum MergeConflictPolicy {
     Error,
 }
 
-/// What the result of a merge is.
+/// What the result of a merge is; Extract where nothing is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum MergeStrategy {
     /// The merged keys, one by one.

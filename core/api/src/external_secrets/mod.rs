@@ -2,6 +2,7 @@
 
 mod cluster_external_secret;
 mod external_secret;
+mod problems;
 pub mod provider;
 mod rules;
 mod selector;

@@ -61,3 +61,21 @@ pub struct SecretStoreProvider {
     #[schemars(skip)]
     pub others: BTreeMap<String, Value>,
 }
+
+impl SecretStoreProvider {
+    /// The names of the slots that are set, of those that we serve.
+    pub fn served(&self) -> Vec<&'static str> {
+        let slots = [
+            ("aws", self.aws.is_some()),
+            ("azurekv", self.azure.is_some()),
+            ("gcpsm", self.google.is_some()),
+            ("vault", self.vault.is_some()),
+            ("openBao", self.open_bao.is_some()),
+            ("kubernetes", self.kubernetes.is_some()),
+            ("crd", self.custom_resource.is_some()),
+            ("webhook", self.webhook.is_some()),
+            ("fake", self.fake.is_some()),
+        ];
+        slots.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect()
+    }
+}
