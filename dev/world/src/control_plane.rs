@@ -38,7 +38,9 @@ pub struct ControlPlane {
     /// In the order of their end.
     parts: Vec<Part>,
     cluster: Cluster,
-    _folder: RunFolder,
+    placement: Placement,
+    options: Options,
+    folder: RunFolder,
 }
 
 impl ControlPlane {
@@ -62,8 +64,28 @@ impl ControlPlane {
         let server = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let placement = Placement { listen: server, public: server, names: Vec::new() };
         let started = start_parts(folder.path(), &placement, options)?;
-        let control_plane = Self { parts: started.parts, cluster: started.cluster, _folder: folder };
-        Ok(control_plane)
+        let Started { parts, cluster, .. } = started;
+        Ok(Self { parts, cluster, placement, options: options.clone(), folder })
+    }
+
+    /// Kills the API server, as a crash would. etcd goes on, and with it all objects.
+    pub fn kill_api_server(&mut self) {
+        // Dropping a part kills it.
+        self.parts.retain(|part| part.name() != API_SERVER);
+    }
+
+    /// Starts the API server again, where it was and with the same flags, and waits until it is ready.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::start`].
+    pub fn start_api_server(&mut self) -> Result<()> {
+        self.kill_api_server();
+        let programs = binaries::control_plane()?;
+        let part = start_api_server(self.folder.path(), &programs, &self.placement, &self.options)?;
+        // Before etcd, after what writes to it.
+        let place = self.parts.iter().position(|part| part.name() == "etcd").unwrap_or(0);
+        self.parts.insert(place, part);
+        Ok(())
     }
 
     /// The cluster as its users see it.
@@ -237,7 +259,11 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: system:s
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: system:unauthenticated}]
 ";
 
+/// The name of that part.
+const API_SERVER: &str = "kube-apiserver";
+
 /// Where an API server listens, and where its users find it.
+#[derive(Debug)]
 pub(crate) struct Placement {
     /// What it binds.
     pub(crate) listen: SocketAddr,
@@ -357,7 +383,7 @@ fn start_api_server(
     command.arg(format!("--service-cluster-ip-range={SERVICE_NETWORK}")).arg("--authorization-mode=Node,RBAC");
     command.args(["--enable-admission-plugins=NodeRestriction", "--allow-privileged=true"]);
     command.args(["--kubelet-preferred-address-types=InternalIP"]).args(&options.api_server_flags);
-    let mut api_server = Part::start("kube-apiserver", &command, folder)?;
+    let mut api_server = Part::start(API_SERVER, &command, folder)?;
     let authority = std::fs::read(folder.join("pki/ca.crt"))?;
     let client = probe::Client::new(&authority)?;
     api_server.wait_until(PATIENCE, || {

@@ -44,6 +44,16 @@ fn a_part_that_fails_says_why() {
 }
 
 #[test]
+fn a_killed_api_server_comes_back_with_everything() {
+    let mut control_plane = ControlPlane::start(&Options::default()).unwrap();
+    control_plane.kubectl(&["create", "namespace", "stays"]).unwrap();
+    control_plane.kill_api_server();
+    assert!(control_plane.kubectl(&["get", "namespaces", "--request-timeout=5s"]).is_err());
+    control_plane.start_api_server().unwrap();
+    assert!(control_plane.kubectl(&["get", "namespaces", "-o", "name"]).unwrap().contains("namespace/stays"));
+}
+
+#[test]
 fn controllers_make_service_accounts_and_pods() {
     let control_plane = ControlPlane::start(&Options { controllers: true, ..Options::default() }).unwrap();
     control_plane.kubectl(&["create", "deployment", "app", "--image=none"]).unwrap();
