@@ -182,6 +182,7 @@ fn pem(certificates: &[Vec<u8>]) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "nobody reads these files meanwhile")]
 mod tests {
     use super::*;
 

@@ -56,8 +56,7 @@ pub enum Leadership {
     },
 }
 
-/// Stands for a Lease until it is told to step down. Dropping it without that leaves the Lease to expire, as a crash
-/// does.
+/// Stands for a Lease until it is told to step down. Dropping it steps down as well, without waiting until that is done.
 #[derive(Debug)]
 pub struct Election {
     leadership: watch::Receiver<Leadership>,

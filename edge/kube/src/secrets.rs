@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -130,13 +131,13 @@ pub struct Preconditions {
 #[derive(Clone)]
 pub struct Secrets {
     client: Client,
-    manager: &'static str,
+    manager: Cow<'static, str>,
 }
 
 impl Secrets {
     /// Writes in the name of `manager`.
-    pub fn new(client: Client, manager: &'static str) -> Self {
-        Self { client, manager }
+    pub fn new(client: Client, manager: impl Into<Cow<'static, str>>) -> Self {
+        Self { client, manager: manager.into() }
     }
 
     /// The Secret, or `None` where there is none of that name.
