@@ -20,6 +20,16 @@ pub trait ClusterReader: Send + Sync {
     /// `NotFound`, `Denied` or `Unavailable`.
     async fn secret(&self, namespace: &str, name: &str) -> Result<BTreeMap<String, SecretBytes>, Failure>;
 
+    /// The `data` of a Secret and its labels. A reader that sees no labels finds none, so that what needs one is
+    /// refused.
+    ///
+    /// # Errors
+    /// As [`ClusterReader::secret`].
+    async fn labelled_secret(&self, namespace: &str, name: &str) -> Result<LabelledSecret, Failure> {
+        let data = self.secret(namespace, name).await?;
+        Ok(LabelledSecret { data, labels: BTreeMap::new() })
+    }
+
     /// The `data` of a ConfigMap.
     ///
     /// # Errors
@@ -49,6 +59,15 @@ pub trait ClusterReader: Send + Sync {
 
     /// A variable of the operator's own environment: endpoints (`AWS_SECRETSMANAGER_ENDPOINT`), proxies, regions.
     fn variable(&self, name: &str) -> Option<String>;
+}
+
+/// A Secret whose labels say what it may be used for.
+#[derive(Clone, Debug, Default)]
+pub struct LabelledSecret {
+    /// Its data.
+    pub data: BTreeMap<String, SecretBytes>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What we look at of a service account.
@@ -188,6 +207,32 @@ impl Scope {
         Ok((self.secret_data(field, &namespace, name).await?, namespace))
     }
 
+    /// The whole data of a Secret that carries `label` (name, value): its owner allows this use of it.
+    ///
+    /// # Errors
+    /// As [`Scope::secret`], and `Denied` where the label is missing.
+    pub async fn labelled_secret(
+        &self,
+        field: &str,
+        selector: &SecretKeySelector,
+        label: (&str, &str),
+    ) -> Result<BTreeMap<String, SecretBytes>, Failure> {
+        let namespace = self.namespace(field, selector.namespace.as_deref())?;
+        let name = selector.name.as_deref().filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| Failure::new(Class::Invalid, "the Secret's name is missing").in_field(field))?;
+        self.seen().secrets.insert((namespace.clone(), name.to_owned()));
+        let read = self.cluster.labelled_secret(&namespace, name).await;
+        let secret = read.map_err(|failure| failure.in_field(field))?;
+        if secret.labels.get(label.0).is_some_and(|value| value == label.1) {
+            return Ok(secret.data);
+        }
+        let words =
+            format!("the Secret {namespace}/{name} may not be used here without the label {}: {}", label.0, label.1);
+        Err(Failure::new(Class::Denied, words)
+            .in_field(field)
+            .with_hint(format!("kubectl label secret -n {namespace} {name} {}={}", label.0, label.1)))
+    }
+
     async fn secret_data(
         &self,
         field: &str,
@@ -225,6 +270,26 @@ impl Scope {
         let namespace = self.namespace(field, selector.namespace.as_deref())?;
         let account = self.cluster.service_account(&namespace, &selector.name).await;
         account.map(|account| account.annotations).map_err(|failure| failure.in_field(field))
+    }
+
+    /// One value of a ConfigMap.
+    ///
+    /// # Errors
+    /// `Denied` for a namespace that this store may not name, `NotFound` for a ConfigMap or key that is missing.
+    pub async fn config_map(
+        &self,
+        field: &str,
+        name: &str,
+        namespace: Option<&str>,
+        key: &str,
+    ) -> Result<String, Failure> {
+        let namespace = self.namespace(field, namespace)?;
+        let read = self.cluster.config_map(&namespace, name).await;
+        let mut data = read.map_err(|failure| failure.in_field(field))?;
+        data.remove(key).ok_or_else(|| {
+            let words = format!("the ConfigMap {namespace}/{name} has no key \"{key}\"");
+            Failure::new(Class::NotFound, words).in_field(field)
+        })
     }
 
     /// The authorities to trust instead of the system's, in PEM: `caBundle` (base64 of PEM, or PEM itself), else
@@ -293,6 +358,12 @@ impl Scope {
     /// (design invariant 6).
     pub fn depends_on_asker(&self) -> bool {
         self.seen().depends_on_asker
+    }
+
+    /// Says that the opened provider serves the asker's namespace alone though nothing was looked up there: its name
+    /// became part of the identity.
+    pub fn mark_dependent_on_asker(&self) {
+        self.seen().depends_on_asker = true;
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
