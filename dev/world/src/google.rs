@@ -135,6 +135,35 @@ impl GoogleStandIn {
         project_number(project)
     }
 
+    /// The outside token that the security token service takes, as in [`GoogleStandIn::external_account_file`], and the
+    /// audience that it must be asked for; the cluster's own (`world` in `europe-west3`) is taken as well.
+    pub fn subject_token(&self) -> (&str, &str) {
+        (&self.desk.identities.subject_token, &self.desk.identities.audience)
+    }
+
+    /// The e-mail address of the service account.
+    pub fn service_account(&self) -> &str {
+        &self.desk.identities.client_email
+    }
+
+    /// Sets a secret's labels.
+    ///
+    /// # Errors
+    /// When there is no such secret.
+    pub fn label(&self, project: &str, secret: &str, labels: &[(&str, &str)]) -> Result<()> {
+        let done = lock(&self.desk.store).set(&secret_name(project, None, secret), "labels", labels);
+        done.map_err(|refusal| anyhow!(refusal.message))
+    }
+
+    /// Sets a secret's annotations.
+    ///
+    /// # Errors
+    /// When there is no such secret.
+    pub fn annotate(&self, project: &str, secret: &str, annotations: &[(&str, &str)]) -> Result<()> {
+        let done = lock(&self.desk.store).set(&secret_name(project, None, secret), "annotations", annotations);
+        done.map_err(|refusal| anyhow!(refusal.message))
+    }
+
     /// Adds a version to a secret, which is made if need be; returns the version's number.
     pub fn put(&self, project: &str, secret: &str, value: &[u8]) -> u64 {
         lock(&self.desk.store).put(&secret_name(project, None, secret), value)
@@ -318,7 +347,9 @@ impl Desk {
         let path = head.uri.path();
         match (head.method.as_str(), path) {
             ("POST", "/token") => oauth(lock(&self.tokens).oauth(&self.identities, &fields(head, body))),
-            ("POST", "/v1/token") => oauth(lock(&self.tokens).exchange(&self.identities, &fields(head, body))),
+            ("POST", "/v1/token" | "/v1/identitybindingtoken") => {
+                oauth(lock(&self.tokens).exchange(&self.identities, &fields(head, body)))
+            }
             ("POST", path) if path.ends_with(":generateAccessToken") => api(self.impersonate(head, path)),
             ("GET", path) if path == format!("/v1/projects/{}", project_number(PROJECT)) => api(self.project(head)),
             (method, path) => api(self.secret_manager(head, method, path, body)),
@@ -372,6 +403,8 @@ impl Desk {
             ("project/project-id", _) => text(200, PROJECT),
             ("project/numeric-project-id", _) => text(200, project_number(PROJECT)),
             ("universe/universe-domain" | "universe/universe_domain", _) => text(200, "googleapis.com"),
+            ("instance/attributes/cluster-name", _) => text(200, "world"),
+            ("instance/attributes/cluster-location", _) => text(200, "europe-west3"),
             ("instance/zone", _) => text(200, format!("projects/{}/zones/europe-west3-a", project_number(PROJECT))),
             (_, Some((name, field))) if name == "default" || name == email => match field {
                 "" => json_body(200, &json!({"aliases": ["default"], "email": email, "scopes": [scope]})),

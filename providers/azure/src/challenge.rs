@@ -4,9 +4,9 @@ use strongroom_http::{HeaderMap, Uri, header};
 
 use crate::settings::is_below;
 
-/// The resource that tokens for the vault at `host` must be for, as its challenge says: a domain above its own, so that
-/// no server can ask for a token that opens another one's doors.
-pub(crate) fn resource(headers: &HeaderMap, host: &str) -> Option<String> {
+/// The resource that tokens for the vault at `host` must be for, as its challenge says: in a domain above its own, or at
+/// the host of `named`, so that no server can ask for a token that opens another one's doors.
+pub(crate) fn resource(headers: &HeaderMap, host: &str, named: Option<&str>) -> Option<String> {
     let challenge = headers.get(header::WWW_AUTHENTICATE)?.to_str().ok()?;
     let parameters = challenge.trim().strip_prefix("Bearer ")?;
     let value = |wanted: &str| {
@@ -18,8 +18,11 @@ pub(crate) fn resource(headers: &HeaderMap, host: &str) -> Option<String> {
     let scope = || value("scope").map(|scope| scope.trim_end_matches("/.default").to_owned());
     let resource = value("resource").or_else(scope)?;
     let address: Uri = resource.parse().ok()?;
-    let is_above = address.scheme_str() == Some("https") && address.host().is_some_and(|above| is_below(host, above));
-    is_above.then(|| resource.trim_end_matches('/').to_owned())
+    let named: Option<Uri> = named.and_then(|named| named.trim().parse().ok());
+    let is_named =
+        |place: &str| named.as_ref().and_then(Uri::host).is_some_and(|named| named.eq_ignore_ascii_case(place));
+    let is_fitting = address.host().is_some_and(|place| is_below(host, place) || is_named(place));
+    (is_fitting && address.scheme_str() == Some("https")).then(|| resource.trim_end_matches('/').to_owned())
 }
 
 #[cfg(test)]
@@ -28,12 +31,13 @@ mod tests {
 
     #[test]
     fn a_vault_may_ask_for_tokens_of_its_own_domain_alone() {
-        let check = |challenge: &str, expected: Option<&str>| {
+        let check_named = |challenge: &str, named: Option<&str>, expected: Option<&str>| {
             let mut headers = HeaderMap::new();
             headers.insert(header::WWW_AUTHENTICATE, challenge.parse().unwrap());
             let host = "world.vault.local.azurestack.external";
-            assert_eq!(resource(&headers, host).as_deref(), expected, "{challenge}");
+            assert_eq!(resource(&headers, host, named).as_deref(), expected, "{challenge}");
         };
+        let check = |challenge: &str, expected: Option<&str>| check_named(challenge, None, expected);
         let asked = |resource: &str| format!("Bearer authorization=\"https://login.x/t\", resource=\"{resource}\"");
         let above = "https://vault.local.azurestack.external";
         check(&asked(above), Some(above));
@@ -44,10 +48,14 @@ mod tests {
         check(&asked("https://world.vault.local.azurestack.external"), None);
         check(&asked("http://vault.local.azurestack.external"), None);
         check(&asked("vault.local.azurestack.external"), None);
+        let named = Some("https://Vault.corp.example/");
+        check_named(&asked("https://vault.corp.example/x"), named, Some("https://vault.corp.example/x"));
+        check_named(&asked(above), named, Some(above));
+        check_named(&asked("https://vault.azure.net"), named, None);
         check("Basic realm=\"x\"", None);
         check("Bearer", None);
         let mut headers = HeaderMap::new();
         headers.insert(header::SERVER, "x".parse().unwrap());
-        assert_eq!(resource(&headers, "a.b"), None);
+        assert_eq!(resource(&headers, "a.b", None), None);
     }
 }

@@ -37,7 +37,7 @@ use crate::tokens::{Token, Tokens};
 const VERSION: &str = "7.4";
 
 /// What a search calls.
-const LIST: &str = "keyvault.secrets.list";
+const LIST: &str = "keyvault:GetSecrets";
 
 /// Reads under way at once: as many as the client keeps connections for.
 const CONCURRENCY: usize = 32;
@@ -124,20 +124,19 @@ impl KeyVault {
     async fn resource(&self) -> Result<String, Failure> {
         match &self.settings.cloud.vaults {
             Vaults::Below(domain) => Ok(format!("https://{domain}")),
-            Vaults::For(resource) => Ok(resource.trim_end_matches('/').to_owned()),
-            Vaults::Asked => self.resource.get(|_| true, self.asked_resource()).await,
+            Vaults::Asked(named) => self.resource.get(|_| true, self.asked_resource(named.as_deref())).await,
         }
     }
 
-    async fn asked_resource(&self) -> Result<String, Failure> {
+    async fn asked_resource(&self, named: Option<&str>) -> Result<String, Failure> {
         let address = format!("{}/secrets?api-version={VERSION}&maxresults=1", self.vault.base);
         let response = self.ask(&address, None, LIST).await?;
         if response.status != StatusCode::UNAUTHORIZED {
             return Err(answer::refusal(&response, Kind::Secret, &[]));
         }
-        challenge::resource(&response.headers, &self.vault.host).ok_or_else(|| {
+        challenge::resource(&response.headers, &self.vault.host, named).ok_or_else(|| {
             let words = "the vault does not say which tokens it takes, or asks for those of another domain";
-            Failure::new(Class::Invalid, words).with_hint("name the resource in customCloudConfig.keyVaultEndpoint")
+            Failure::new(Class::Invalid, words).with_hint("name that domain in customCloudConfig.keyVaultEndpoint")
         })
     }
 

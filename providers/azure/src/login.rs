@@ -98,8 +98,8 @@ impl Login {
     /// The name of asking for a token, for metrics.
     pub(crate) fn operation(&self) -> &'static str {
         match self {
-            Self::Application { .. } => "entra.token",
-            Self::Managed { .. } => "managedidentity.token",
+            Self::Application { .. } => "azure:GetToken",
+            Self::Managed { .. } => "azure:GetManagedIdentityToken",
         }
     }
 

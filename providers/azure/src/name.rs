@@ -24,9 +24,9 @@ impl Kind {
     /// What is called, for metrics.
     pub(crate) fn operation(self) -> &'static str {
         match self {
-            Self::Secret => "keyvault.secrets.get",
-            Self::Key => "keyvault.keys.get",
-            Self::Certificate => "keyvault.certificates.get",
+            Self::Secret => "keyvault:GetSecret",
+            Self::Key => "keyvault:GetKey",
+            Self::Certificate => "keyvault:GetCertificate",
         }
     }
 

@@ -148,16 +148,15 @@ pub struct Cloud {
     pub vaults: Vaults,
 }
 
-/// Which vaults belong to a cloud, and what a token must be for. A token of an identity that is not the store owner's
-/// own must not reach a server of the owner's choice, so that only the last two take any vault.
+/// Which vaults belong to a cloud, and what a token must be for: a token for one cloud's vaults must not reach a server
+/// of somebody else's choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Vaults {
     /// Those below this domain; tokens are for `https://DOMAIN`.
     Below(String),
-    /// Any; tokens are for this resource.
-    For(String),
-    /// Any; the vault itself says what tokens must be for, and it must be a domain above its own.
-    Asked,
+    /// Any, for private clouds: the vault itself says what tokens must be for. That must lie in a domain above its own,
+    /// or at this address where one is given (`https://HOST`).
+    Asked(Option<String>),
 }
 
 impl Cloud {
@@ -284,8 +283,7 @@ mod tests {
         check("https://a.vault.azure.net:443/", public(), Some("https://a.vault.azure.net:443"));
         check("https://a.vault.usgovcloudapi.net/", Cloud::us_government(), Some("https://a.vault.usgovcloudapi.net"));
         let custom = |vaults| Cloud { login: "https://login.example".to_owned(), vaults };
-        check("https://10.0.0.1:8443", custom(Vaults::Asked), Some("https://10.0.0.1:8443"));
-        check("https://v.corp", custom(Vaults::For("https://vault.corp".to_owned())), Some("https://v.corp"));
+        check("https://10.0.0.1:8443", custom(Vaults::Asked(None)), Some("https://10.0.0.1:8443"));
         for wrong in [
             "",
             "a.vault.azure.net",

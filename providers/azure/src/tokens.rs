@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use strongroom_failure::Failure;
+use strongroom_failure::{Class, Failure};
 use strongroom_provider::{Meter, Outcome, Shared};
 use strongroom_secret::SecretBytes;
 
@@ -52,9 +52,11 @@ impl Tokens {
         let since = Instant::now();
         let grant = Box::pin(self.login.ask(resource)).await;
         self.meter.record(self.login.operation(), if grant.is_ok() { Outcome::Answered } else { Outcome::Failed });
-        let Grant { token, lifetime } = grant.map_err(|failure| Failure {
-            words: format!("no access token as {}: {}", self.identity(), failure.words),
-            ..failure
+        let Grant { token, lifetime } = grant.map_err(|failure| {
+            let words = format!("no access token as {}: {}", self.identity(), failure.words);
+            // A service account that is missing says nothing about secrets: what was delivered must stay.
+            let class = if failure.class == Class::NotFound { Class::Unauthenticated } else { failure.class };
+            Failure { class, words, ..failure }
         })?;
         Ok(Token { secret: token, until: since + lifetime, since })
     }

@@ -1,11 +1,14 @@
 //! What Google's answers mean. Pure.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use strongroom_failure::{Class, Failure, outside_words};
 use strongroom_http::{Response, StatusCode};
 use strongroom_secret::SecretBytes;
@@ -47,6 +50,79 @@ pub(crate) fn payload(body: &[u8]) -> Result<(SecretBytes, Option<String>), Fail
     }
     let version = accessed.name.as_deref().and_then(|name| name.rsplit_once("/versions/"));
     Ok((value, version.map(|(_, version)| version.to_owned())))
+}
+
+/// A secret without its value, as it is read alone or in a list.
+#[derive(Default, Deserialize)]
+pub(crate) struct Described {
+    #[serde(default)]
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
+/// A page of a list of secrets.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SecretsPage {
+    #[serde(default)]
+    pub(crate) secrets: Vec<Described>,
+    #[serde(default)]
+    pub(crate) next_page_token: String,
+}
+
+/// A page of a list of versions.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct VersionsPage {
+    #[serde(default)]
+    pub(crate) versions: Vec<Version>,
+    #[serde(default)]
+    pub(crate) next_page_token: String,
+}
+
+/// A version of a secret, without its value.
+#[derive(Deserialize)]
+pub(crate) struct Version {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    state: String,
+}
+
+impl Version {
+    /// The number of a version that can be read.
+    pub(crate) fn enabled_number(&self) -> Option<u64> {
+        let (_, number) = self.name.rsplit_once("/versions/")?;
+        number.parse().ok().filter(|_| self.state == "ENABLED")
+    }
+}
+
+/// Reads an answer without values; the words never quote it.
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    let words = "the answer is not what Google Secret Manager sends";
+    serde_json::from_slice(body).map_err(|_| Failure::new(Class::Unavailable, words))
+}
+
+/// Annotations and labels as one JSON object, as External Secrets Operator writes it: what is empty is `null`, and the
+/// letters that HTML gives a meaning are escaped.
+pub(crate) fn metadata(body: &[u8]) -> Result<SecretBytes, Failure> {
+    let Described { labels, annotations, .. } = read(body)?;
+    let part = |all: BTreeMap<String, String>| if all.is_empty() { Value::Null } else { serde_json::json!(all) };
+    let text = serde_json::json!({"annotations": part(annotations), "labels": part(labels)}).to_string();
+    // None of them stands outside of strings.
+    let text = text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+    Ok(SecretBytes::from(text.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")))
+}
+
+/// Whether a version cannot be read for its state, which another version may not have.
+pub(crate) fn is_out_of_use(response: &Response) -> bool {
+    let words = ErrorWords::of(response.body.expose());
+    let message = words.message.unwrap_or_default();
+    words.code.as_deref() == Some("FAILED_PRECONDITION")
+        && (message.contains("DISABLED state") || message.contains("DESTROYED state"))
 }
 
 /// The known fields of an error: Google's own form, or OAuth's.
@@ -175,6 +251,19 @@ mod tests {
         check(r#"{"payload":{"data":"@@@@"}}"#, Err("the value in the answer is not base64"));
         check(r#"{"name":"x"}"#, Err("the answer is not what Google Secret Manager sends"));
         check("<html>", Err("the answer is not what Google Secret Manager sends"));
+    }
+
+    #[test]
+    fn metadata_is_annotations_and_labels() {
+        let check = |body: &str, expected: &str| {
+            assert_eq!(metadata(body.as_bytes()).unwrap().expose_text(), Some(expected));
+        };
+        check(r#"{"name":"projects/1/secrets/s"}"#, r#"{"annotations":null,"labels":null}"#);
+        check(
+            r#"{"labels":{"b":"2","a":"1"},"annotations":{"x.y/z":"<&>"}}"#,
+            r#"{"annotations":{"x.y/z":"\u003c\u0026\u003e"},"labels":{"a":"1","b":"2"}}"#,
+        );
+        assert_eq!(metadata(b"canary").unwrap_err().words, "the answer is not what Google Secret Manager sends");
     }
 
     fn response(status: u16, body: &str) -> Response {

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use strongroom_failure::{Class, Failure};
 use strongroom_secret::SecretBytes;
 
-use crate::settings::{Credentials, Settings, optional_secret, secret};
+use crate::settings::{Credentials, Exchange, Federation, Settings, optional_secret, secret};
 use crate::signature::Key;
 
 /// The largest file of credentials or tokens, in bytes; real ones have 2 to 16 KiB.
@@ -29,6 +29,8 @@ pub(crate) enum Source {
     Person { user: AuthorizedUser, place: String },
     /// An identity of somebody else's that Google was told to trust.
     Federated { account: Box<ExternalAccount>, place: String },
+    /// The same with tokens that this process is given, exchanged at an address.
+    Workload { federation: Federation, address: String },
     /// A service account that another identity may act as.
     Impersonated { base: Box<Source>, target: Impersonation },
 }
@@ -157,6 +159,11 @@ impl Source {
                 parse(json.expose(), "the settings", true).map_err(|failure| failure.in_field("credentials"))
             }
             (None, Some(path)) if path.exists() => from_file(path),
+            (Some(Credentials::Federated(federation)), _) => {
+                let universe = settings.universe_domain.as_deref().unwrap_or("googleapis.com");
+                let source = workload(federation, universe)?;
+                Ok(Found { source, quota_project: None, universe_domain: None })
+            }
             (Some(Credentials::Metadata) | None, _) => {
                 Ok(Found { source: Self::Metadata, quota_project: None, universe_domain: None })
             }
@@ -173,6 +180,9 @@ impl Source {
                 let origin = account.credential_source.describe();
                 format!("the federated identity of {} by {origin} ({place})", account.audience)
             }
+            Self::Workload { federation, .. } => {
+                format!("the federated identity of {} by {}", federation.audience, federation.tokens.describe())
+            }
             Self::Impersonated { base, target } => {
                 format!("service account {}, acted for by {}", target.email(), base.describe(metadata_host))
             }
@@ -184,7 +194,7 @@ impl Source {
         match self {
             Self::Metadata => "metadata.token",
             Self::ServiceAccount { .. } | Self::Person { .. } => "oauth2.token",
-            Self::Federated { .. } => "sts.token",
+            Self::Federated { .. } | Self::Workload { .. } => "sts.token",
             Self::Impersonated { .. } => "iamcredentials.generateAccessToken",
         }
     }
@@ -273,6 +283,25 @@ fn external_account(json: &[u8], place: &str) -> Result<Source, Failure> {
             Source::Impersonated { base: Box::new(base), target }
         }
     })
+}
+
+/// Where an outside identity's tokens are exchanged, and as whom it acts then.
+fn workload(federation: &Federation, universe: &str) -> Result<Source, Failure> {
+    let address = match federation.exchange {
+        Exchange::SecurityTokenService => format!("https://sts.{universe}/v1/token"),
+        Exchange::IdentityBinding => format!("https://securetoken.{universe}/v1/identitybindingtoken"),
+    };
+    let base = Source::Workload { federation: federation.clone(), address };
+    let Some(email) = &federation.service_account else { return Ok(base) };
+    let is_email = (1..=255).contains(&email.len())
+        && email.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'@' | b':'));
+    if !is_email {
+        return Err(invalid("this is no e-mail address of a service account").in_field("serviceAccount"));
+    }
+    let address =
+        format!("https://iamcredentials.{universe}/v1/projects/-/serviceAccounts/{email}:generateAccessToken");
+    let target = Impersonation { address, delegates: Vec::new(), lifetime_seconds: 3600 };
+    Ok(Source::Impersonated { base: Box::new(base), target })
 }
 
 /// Reads JSON. The words name the place or a missing field, and never quote what stands there.

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{
     Client, HeaderName, HeaderValue, Request, Response, StatusCode, form_body, header, json_body, secret_header,
@@ -15,10 +15,13 @@ use zeroize::Zeroizing;
 use crate::answer::{ErrorWords, patience};
 use crate::credentials::{AuthorizedUser, ExternalAccount, Impersonation, Source, read_field, read_file};
 use crate::metadata::Metadata;
-use crate::settings::secret;
+use crate::settings::{Exchange, Federation, secret};
 
 /// Secret Manager has no narrower scope; what may be read is decided by roles.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+
+/// How forms are named.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A token fresh from its issuer.
 pub(crate) struct Grant {
@@ -39,11 +42,12 @@ pub(crate) async fn ask(source: &Source, client: &Client, metadata: &Metadata) -
                 .ok_or_else(|| Failure::new(Class::Invalid, "the key cannot sign"))?;
             let grant_type: &[u8] = b"urn:ietf:params:oauth:grant-type:jwt-bearer";
             let fields = [("grant_type", grant_type), ("assertion", assertion.expose())];
-            let response = post(client, address, form_body(&fields), None).await?;
+            let response = post(client, address, form_body(&fields), FORM, None).await?;
             understand(&response, address, &[&assertion])
         }
         Source::Person { user, .. } => refresh(user, client).await,
         Source::Federated { account, .. } => exchange(account, client).await,
+        Source::Workload { federation, address } => exchange_given(federation, address, client).await,
         Source::Impersonated { base, target } => {
             let base = Box::pin(ask(base, client, metadata)).await?;
             impersonate(target, &base.token, client).await
@@ -67,8 +71,53 @@ async fn refresh(user: &AuthorizedUser, client: &Client) -> Result<Grant, Failur
         ("client_secret", user.client_secret.expose()),
         ("refresh_token", user.refresh_token.expose()),
     ]);
-    let response = post(client, &user.token_uri, body, None).await?;
+    let response = post(client, &user.token_uri, body, FORM, None).await?;
     understand(&response, &user.token_uri, &[&user.client_secret, &user.refresh_token])
+}
+
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+
+/// The same trade, as the service behind the workload identity of GKE wants it written.
+#[derive(Serialize)]
+struct Binding<'a> {
+    grant_type: &'a str,
+    subject_token_type: &'a str,
+    requested_token_type: &'a str,
+    subject_token: &'a str,
+    audience: &'a str,
+    scope: &'a str,
+}
+
+/// Trades a token that this process was given for one of Google's (RFC 8693).
+async fn exchange_given(federation: &Federation, address: &str, client: &Client) -> Result<Grant, Failure> {
+    let subject = federation.tokens.token().await?;
+    let no_text = || Failure::new(Class::Unauthenticated, "the source of the token gives no text");
+    let binding = Binding {
+        grant_type: TOKEN_EXCHANGE,
+        subject_token_type: JWT,
+        requested_token_type: ACCESS_TOKEN,
+        subject_token: subject.expose_text().ok_or_else(no_text)?,
+        audience: &federation.audience,
+        scope: SCOPE,
+    };
+    let (body, kind) = match federation.exchange {
+        Exchange::IdentityBinding => (json_body(&binding)?, "application/json"),
+        Exchange::SecurityTokenService => {
+            let fields = [
+                ("grant_type", TOKEN_EXCHANGE.as_bytes()),
+                ("audience", binding.audience.as_bytes()),
+                ("scope", SCOPE.as_bytes()),
+                ("requested_token_type", ACCESS_TOKEN.as_bytes()),
+                ("subject_token", subject.expose()),
+                ("subject_token_type", JWT.as_bytes()),
+            ];
+            (form_body(&fields), FORM)
+        }
+    };
+    let response = post(client, address, body, kind, None).await?;
+    understand(&response, address, &[&subject])
 }
 
 /// Trades the somebody else's token for one of Google's (RFC 8693).
@@ -77,15 +126,16 @@ async fn exchange(account: &ExternalAccount, client: &Client) -> Result<Grant, F
     let user_project = account.workforce_pool_user_project.as_ref().filter(|_| account.client_id.is_none());
     let options = user_project.map(|project| serde_json::json!({"userProject": project}).to_string());
     let mut fields: Vec<(&str, &[u8])> = vec![
-        ("grant_type", b"urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("grant_type", TOKEN_EXCHANGE.as_bytes()),
         ("audience", account.audience.as_bytes()),
         ("scope", SCOPE.as_bytes()),
-        ("requested_token_type", b"urn:ietf:params:oauth:token-type:access_token"),
+        ("requested_token_type", ACCESS_TOKEN.as_bytes()),
         ("subject_token", subject.expose()),
         ("subject_token_type", account.subject_token_type.as_bytes()),
     ];
     fields.extend(options.as_ref().map(|options| ("options", options.as_bytes())));
-    let response = post(client, &account.token_url, form_body(&fields), client_authorization(account)?).await?;
+    let authorization = client_authorization(account)?;
+    let response = post(client, &account.token_url, form_body(&fields), FORM, authorization).await?;
     let unknown = SecretBytes::default();
     let client_secret = account.client_secret.as_ref().unwrap_or(&unknown);
     understand(&response, &account.token_url, &[&subject, client_secret])
@@ -149,11 +199,11 @@ async fn post(
     client: &Client,
     address: &str,
     body: SecretBytes,
+    kind: &'static str,
     authorization: Option<HeaderValue>,
 ) -> Result<Response, Failure> {
     let mut request = Request::post(address).body(body).map_err(|_| no_address(address))?;
-    let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-    request.headers_mut().insert(header::CONTENT_TYPE, kind);
+    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     if let Some(authorization) = authorization {
         request.headers_mut().insert(header::AUTHORIZATION, authorization);
     }

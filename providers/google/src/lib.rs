@@ -1,4 +1,5 @@
-//! Google Secret Manager: concurrent reads of secret versions, as the identity that Google's own tools would use.
+//! Google Secret Manager: concurrent reads of secret versions, and searches by name and labels, as the identity that
+//! Google's own tools would use or as one that is given.
 //!
 //! One read is one GET (`projects/P/secrets/S/versions/V:access`) over the one client stack of `edge/http`; tokens come
 //! from Application Default Credentials ([`Settings`]). Never retries by itself, except that a token which the store
@@ -8,10 +9,12 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod cluster;
 mod credentials;
 mod grants;
 mod metadata;
 mod name;
+mod search;
 mod settings;
 mod signature;
 mod tokens;
@@ -24,18 +27,23 @@ use futures_util::stream;
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{Client, HeaderName, HeaderValue, Request, Response, StatusCode, header, secret_header};
 use strongroom_provider::{
-    Answer, Call, Limits, Meter, Outcome, Provider, RemoteKey, RemoteValue, SecretBytes, Shared, one_by_one,
+    Answer, Call, Facet, Find, Found, Limits, Meter, Outcome, Provider, RemoteKey, RemoteValue, SecretBytes, Shared,
+    Validation, one_by_one,
 };
 
-pub use crate::settings::{Credentials, ProxySettings, Settings, Timeouts};
+pub use crate::cluster::Cluster;
+pub use crate::settings::{Credentials, Exchange, Federation, ProxySettings, Settings, Timeouts};
 
 use crate::credentials::Source;
 use crate::metadata::Metadata;
 use crate::name::{SecretName, is_domain};
 use crate::tokens::{Token, Tokens};
 
-/// What is called, and what must be allowed.
-const OPERATION: &str = "secretmanager.versions.access";
+/// What a read calls, and what must be allowed.
+const ACCESS: &str = "secretmanager.versions.access";
+
+/// The same for labels and annotations.
+const DESCRIBE: &str = "secretmanager.secrets.get";
 
 /// Reads under way at once: as many as the client keeps connections for.
 const CONCURRENCY: usize = 32;
@@ -47,6 +55,8 @@ const BODY_LIMIT: usize = 128 * 1024;
 pub struct SecretManager {
     settings: Settings,
     client: Client,
+    /// For lists, whose answers are larger.
+    lists: Client,
     metadata: Metadata,
     tokens: Tokens,
     project: Shared<String>,
@@ -63,6 +73,7 @@ impl SecretManager {
     pub fn open(settings: Settings, meter: Arc<Meter>) -> Result<Self, Failure> {
         settings.validate()?;
         let client = Client::new(settings.client(BODY_LIMIT)?)?;
+        let lists = Client::new(settings.client(search::BODY_LIMIT)?)?;
         let metadata = Metadata::new(settings.metadata_host())?;
         let found = Source::find(&settings)?;
         let universe = settings.universe_domain.clone().or(found.universe_domain);
@@ -75,7 +86,8 @@ impl SecretManager {
             Failure::new(Class::Invalid, "the project has characters that no project has").in_field("quotaProject")
         })?;
         let tokens = Tokens::new(found.source, client.clone(), metadata.clone(), Arc::clone(&meter));
-        Ok(Self { settings, client, metadata, tokens, project: Shared::default(), quota_project, universe, meter })
+        let project = Shared::default();
+        Ok(Self { settings, client, lists, metadata, tokens, project, quota_project, universe, meter })
     }
 
     async fn answer(&self, key: &RemoteKey) -> Answer {
@@ -84,24 +96,61 @@ impl SecretManager {
     }
 
     async fn access(&self, key: &RemoteKey) -> Answer {
-        let name = SecretName::parse(key, self.settings.location.as_deref())?;
+        let name = SecretName::parse(key, self.settings.location.as_deref(), self.settings.is_confined)?;
         let project = match &name.project {
             Some(project) => project.clone(),
-            None => self.ambient_project(&name.secret).await?,
+            None => self.ambient_project(&format!("failed to get secret \"{}\" from", name.secret)).await?,
         };
-        let address = format!("{}/v1/{}:access", self.endpoint(&name), name.resource(&project));
+        let endpoint = self.endpoint(name.location.as_deref());
+        if key.facet == Facet::Metadata {
+            let address = format!("{endpoint}/v1/{}", name.secret_resource(&project));
+            let response = self.get(&self.client, DESCRIBE, &address).await?;
+            return Ok(RemoteValue::new(answer::metadata(response.body.expose())?, None));
+        }
+        let address = format!("{endpoint}/v1/{}:access", name.resource(&project));
+        let (mut response, mut token) = self.ask_twice(&self.client, ACCESS, &address).await?;
+        if self.settings.latest_enabled && key.version.is_none() && answer::is_out_of_use(&response) {
+            let secret = format!("{endpoint}/v1/{}", name.secret_resource(&project));
+            if let Some(number) = self.newest_enabled(&secret).await? {
+                let address = format!("{secret}/versions/{number}:access");
+                (response, token) = self.ask_twice(&self.client, ACCESS, &address).await?;
+            }
+        }
+        let response = self.understand(response, ACCESS, &token)?;
+        let (value, version) = answer::payload(response.body.expose())?;
+        Ok(RemoteValue::new(value, version))
+    }
+
+    /// A successful answer.
+    async fn get(&self, client: &Client, operation: &'static str, address: &str) -> Result<Response, Failure> {
+        let (response, token) = self.ask_twice(client, operation, address).await?;
+        self.understand(response, operation, &token)
+    }
+
+    /// An answer, with one fresh token where the store refuses the first; and the token that was used.
+    async fn ask_twice(
+        &self,
+        client: &Client,
+        operation: &'static str,
+        address: &str,
+    ) -> Result<(Response, Token), Failure> {
         let token = self.tokens.current().await?;
-        let response = self.ask(&address, &token).await?;
+        let response = self.ask(client, operation, address, &token).await?;
         if response.status != StatusCode::UNAUTHORIZED {
-            return self.understand(&response, &token);
+            return Ok((response, token));
         }
         tracing::debug!("Google refuses the access token; asking for another");
         let token = self.tokens.instead_of(&token).await?;
-        let response = self.ask(&address, &token).await?;
-        self.understand(&response, &token)
+        Ok((self.ask(client, operation, address, &token).await?, token))
     }
 
-    async fn ask(&self, address: &str, token: &Token) -> Result<Response, Failure> {
+    async fn ask(
+        &self,
+        client: &Client,
+        operation: &'static str,
+        address: &str,
+        token: &Token,
+    ) -> Result<Response, Failure> {
         let mut request = Request::get(address)
             .body(SecretBytes::default())
             .map_err(|_| Failure::new(Class::Invalid, "the endpoint is not an address").in_field("endpoint"))?;
@@ -109,37 +158,40 @@ impl SecretManager {
         if let Some(project) = &self.quota_project {
             request.headers_mut().insert(HeaderName::from_static("x-goog-user-project"), project.clone());
         }
-        let result = self.client.send(request).await;
+        let result = client.send(request).await;
         let answered = matches!(&result, Ok(response) if is_answer(response.status));
-        self.meter.record(OPERATION, if answered { Outcome::Answered } else { Outcome::Failed });
+        self.meter.record(operation, if answered { Outcome::Answered } else { Outcome::Failed });
         Ok(result?)
     }
 
-    fn understand(&self, response: &Response, token: &Token) -> Answer {
+    fn understand(&self, response: Response, operation: &str, token: &Token) -> Result<Response, Failure> {
         if response.status.is_success() {
-            let (value, version) = answer::payload(response.body.expose())?;
-            return Ok(RemoteValue::new(value, version));
+            return Ok(response);
         }
-        let failure = answer::refusal(response, &[&token.secret]);
-        Err(match failure.class {
-            Class::Denied => failure.with_hint(format!(
-                "grant roles/secretmanager.secretAccessor on the secret to {}, or make the reference optional",
-                self.identity()
+        let failure = answer::refusal(&response, &[&token.secret]);
+        let identity = self.identity();
+        Err(match (failure.class, operation) {
+            (Class::Denied, ACCESS) => failure.with_hint(format!(
+                "grant roles/secretmanager.secretAccessor on the secret to {identity}, or make the reference optional"
             )),
-            Class::Unauthenticated => failure.with_hint(format!("look at the credentials: {}", self.identity())),
+            (Class::Denied, operation) => {
+                failure.with_hint(format!("grant roles/secretmanager.viewer ({operation}) to {identity}"))
+            }
+            (Class::Unauthenticated, _) => failure.with_hint(format!("look at the credentials: {identity}")),
             _ => failure,
         })
     }
 
-    /// The project of a key that names none: the metadata server's, asked when it is first needed.
-    async fn ambient_project(&self, secret: &str) -> Result<String, Failure> {
+    /// The project of a key that names none: the metadata server's, asked when it is first needed. `what` begins the
+    /// words of a failure.
+    async fn ambient_project(&self, what: &str) -> Result<String, Failure> {
         if let Some(project) = &self.settings.project {
             return Ok(project.clone());
         }
         let found = self.project.get(|_| true, self.metadata.project()).await;
         found.map_err(|failure| {
             // The words are those that people who come from secrets-init look for.
-            let words = format!("failed to get secret \"{secret}\" from Google Secret Manager (unknown project)");
+            let words = format!("{what} Google Secret Manager (unknown project)");
             Failure::new(failure.class, words).with_hint(format!(
                 "name the project in the reference or in GOOGLE_CLOUD_PROJECT; {} does not tell it: {}",
                 self.settings.metadata_host(),
@@ -149,9 +201,9 @@ impl SecretManager {
     }
 
     /// Where a secret is asked for: regional secrets are served in their region only.
-    fn endpoint(&self, name: &SecretName) -> String {
+    fn endpoint(&self, location: Option<&str>) -> String {
         let universe = &self.universe;
-        match (&self.settings.endpoint, &name.location) {
+        match (&self.settings.endpoint, location) {
             (Some(endpoint), _) => endpoint.trim_end_matches('/').to_owned(),
             (None, Some(location)) => format!("https://secretmanager.{location}.rep.{universe}"),
             (None, None) => format!("https://secretmanager.{universe}"),
@@ -186,7 +238,11 @@ impl Provider for SecretManager {
     }
 
     fn plan(&self, keys: &[RemoteKey]) -> Vec<Call> {
-        one_by_one(keys, |_| OPERATION.to_owned())
+        let operation = |facet| match facet {
+            Facet::Value => ACCESS,
+            Facet::Metadata => DESCRIBE,
+        };
+        one_by_one(keys, |key| operation(key.facet).to_owned())
     }
 
     async fn read(&self, keys: &[RemoteKey]) -> Vec<Answer> {
@@ -194,5 +250,16 @@ impl Provider for SecretManager {
         let reads =
             keys.iter().map(|key| -> futures_util::future::BoxFuture<'_, Answer> { Box::pin(self.answer(key)) });
         stream::iter(reads.collect::<Vec<_>>()).buffered(CONCURRENCY).collect().await
+    }
+
+    /// Secrets by the beginning of their names (`path`), by name and by labels, in the project and region of the
+    /// settings.
+    async fn find(&self, query: &Find) -> Result<Vec<Found>, Failure> {
+        Box::pin(self.search(query)).await.map_err(|failure| failure.from_store(self.describe()))
+    }
+
+    async fn validate(&self) -> Result<Validation, Failure> {
+        let proven = Box::pin(self.tokens.current()).await;
+        proven.map(|_| Validation::Valid).map_err(|failure| failure.from_store(self.describe()))
     }
 }

@@ -6,7 +6,7 @@ use strongroom_failure::{Class, Failure};
 use strongroom_http::{Cause, Client, Error, HeaderValue, Proxy, Request, Response, Settings, StatusCode, Timeouts};
 use strongroom_secret::SecretBytes;
 
-/// How long the project's name may take: it is asked for on machines that may not be Google's at all.
+/// How long the project's name and such may take: it is asked for on machines that may not be Google's at all.
 const PROJECT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// GKE's metadata server takes seconds for a pod's first token.
@@ -36,15 +36,24 @@ impl Metadata {
 
     /// The project of the machine. The words of a failure say what the server did.
     pub(crate) async fn project(&self) -> Result<String, Failure> {
-        let asked = tokio::time::timeout(PROJECT_PATIENCE, self.ask("project/project-id")).await;
+        self.value("project/project-id", "a project").await
+    }
+
+    /// One of the machine's attributes: `cluster-name`, `cluster-location`.
+    pub(crate) async fn attribute(&self, name: &str) -> Result<String, Failure> {
+        self.value(&format!("instance/attributes/{name}"), name).await
+    }
+
+    async fn value(&self, path: &str, what: &str) -> Result<String, Failure> {
+        let asked = tokio::time::timeout(PROJECT_PATIENCE, self.ask(path)).await;
         let response = asked.map_err(|_| Failure::new(Class::Unavailable, "it does not answer"))??;
-        let project = response.body.expose_text().map(str::trim).filter(|text| crate::name::is_project(text));
-        match (response.status, project) {
-            (StatusCode::OK, Some(project)) => Ok(project.to_owned()),
+        let value = response.body.expose_text().map(str::trim).filter(|text| crate::name::is_project(text));
+        match (response.status, value) {
+            (StatusCode::OK, Some(value)) => Ok(value.to_owned()),
             (status, _) if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
                 Err(Failure::new(Class::Unavailable, format!("HTTP {}", status.as_u16())))
             }
-            (status, _) => Err(Failure::new(Class::Invalid, format!("HTTP {} without a project", status.as_u16()))),
+            (status, _) => Err(Failure::new(Class::Invalid, format!("HTTP {} without {what}", status.as_u16()))),
         }
     }
 

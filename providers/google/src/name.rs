@@ -16,14 +16,17 @@ pub(crate) struct SecretName {
 }
 
 impl SecretName {
-    /// Reads a key; a short one is in `location` where that is given.
+    /// Reads a key; a short one is in `location` where that is given. No other is taken where keys are confined.
     ///
     /// Every part is checked letter by letter: they become a path and, the location, a host name.
-    pub(crate) fn parse(key: &RemoteKey, location: Option<&str>) -> Result<Self, Failure> {
+    pub(crate) fn parse(key: &RemoteKey, location: Option<&str>, is_confined: bool) -> Result<Self, Failure> {
         if key.request.is_some() {
             return Err(Failure::new(Class::Invalid, "Google Secret Manager takes no request"));
         }
         let segments: Vec<&str> = key.name.split('/').collect();
+        if is_confined && segments.len() > 1 {
+            return Err(Failure::new(Class::Invalid, "the key must be the name of a secret in the store's project"));
+        }
         let (path, written) = match segments.as_slice() {
             [path @ .., "versions", version] => (path, Some(*version)),
             path => (path, None),
@@ -56,11 +59,16 @@ impl SecretName {
 
     /// The version's resource name, with `project` where the key names none.
     pub(crate) fn resource(&self, project: &str) -> String {
-        let Self { project: own, location, secret, version } = self;
+        format!("{}/versions/{}", self.secret_resource(project), self.version)
+    }
+
+    /// The secret's resource name, with `project` where the key names none.
+    pub(crate) fn secret_resource(&self, project: &str) -> String {
+        let Self { project: own, location, secret, .. } = self;
         let project = own.as_deref().unwrap_or(project);
         match location {
-            Some(location) => format!("projects/{project}/locations/{location}/secrets/{secret}/versions/{version}"),
-            None => format!("projects/{project}/secrets/{secret}/versions/{version}"),
+            Some(location) => format!("projects/{project}/locations/{location}/secrets/{secret}"),
+            None => format!("projects/{project}/secrets/{secret}"),
         }
     }
 }
@@ -101,7 +109,7 @@ mod tests {
     use super::*;
 
     fn resource(key: &RemoteKey, location: Option<&str>) -> Result<String, Failure> {
-        SecretName::parse(key, location).map(|name| name.resource("ambient"))
+        SecretName::parse(key, location, false).map(|name| name.resource("ambient"))
     }
 
     #[test]
@@ -140,6 +148,16 @@ mod tests {
         check(RemoteKey::current(global), Some("us-east1"), "projects/p/secrets/s/versions/latest");
         let twice = at("s/versions/1", Version::Id("1".to_owned()));
         assert_eq!(resource(&twice, None).unwrap_err().class, Class::Invalid);
+    }
+
+    #[test]
+    fn confined_keys_name_no_other_project_or_region() {
+        let parse = |name: &str| SecretName::parse(&RemoteKey::current(name), Some("us-east1"), true);
+        let name = parse("s").unwrap();
+        assert_eq!(name.resource("own"), "projects/own/locations/us-east1/secrets/s/versions/latest");
+        for name in ["projects/p/secrets/s", "projects/p/locations/us-east1/secrets/s", "s/versions/1"] {
+            assert_eq!(parse(name).unwrap_err().class, Class::Invalid, "{name}");
+        }
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! How to reach Google and as whom.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 use strongroom_failure::{Class, Failure};
-use strongroom_http::{Proxy, TlsSettings};
+use strongroom_http::{AddressPolicy, Proxy, TlsSettings};
+use strongroom_provider::TokenSource;
 use strongroom_secret::SecretBytes;
 
 use crate::name::{is_location, is_project};
 
 /// Where the metadata server answers unless `GCE_METADATA_HOST` says otherwise.
-const METADATA_HOST: &str = "metadata.google.internal";
+pub(crate) const METADATA_HOST: &str = "metadata.google.internal";
 
 /// How to reach Google and as whom. What is left out is found as Google's own tools find it, once
 /// [`Settings::completed`] was called.
@@ -33,6 +35,8 @@ pub struct Settings {
     pub quota_project: Option<String>,
     /// Google's domain, for clouds other than the public one; `googleapis.com` when absent.
     pub universe_domain: Option<String>,
+    /// Where the latest version is disabled or destroyed, takes the newest one that is enabled.
+    pub latest_enabled: bool,
     /// Whom to trust.
     pub tls: TlsSettings,
     /// Proxies, never asked for the metadata server; the ambient ones when absent.
@@ -45,6 +49,13 @@ pub struct Settings {
     /// The proxies that the environment names; not for settings files.
     #[serde(skip)]
     pub ambient_proxy: Proxy,
+    /// Where requests may lead, the metadata server's apart; not for settings files.
+    #[serde(skip)]
+    pub addresses: AddressPolicy,
+    /// Whether keys are names of secrets in the project and region of these settings, and of no others; not for
+    /// settings files.
+    #[serde(skip)]
+    pub is_confined: bool,
 }
 
 /// As whom to ask.
@@ -58,6 +69,32 @@ pub enum Credentials {
     Json(SecretBytes),
     /// The service account of the machine or pod, from the metadata server.
     Metadata,
+    /// An outside identity whose tokens this process is given; not for settings files.
+    #[serde(skip)]
+    Federated(Federation),
+}
+
+/// An outside identity that Google was told to trust.
+#[derive(Clone, Debug)]
+pub struct Federation {
+    /// Where its tokens come from.
+    pub tokens: Arc<dyn TokenSource>,
+    /// Who was told to trust it: a provider of a pool (`//iam.googleapis.com/projects/…/providers/…`), or a cluster
+    /// ([`crate::Cluster::audience`]).
+    pub audience: String,
+    /// Who exchanges its tokens.
+    pub exchange: Exchange,
+    /// The e-mail address of a service account to act as.
+    pub service_account: Option<String>,
+}
+
+/// Who exchanges an outside identity's tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exchange {
+    /// The security token service, for pools.
+    SecurityTokenService,
+    /// The service behind the workload identity of GKE, for clusters.
+    IdentityBinding,
 }
 
 /// Proxies by the scheme of what is asked for; none at all when empty.
@@ -163,6 +200,7 @@ impl Settings {
             proxy,
             timeouts: strongroom_http::Timeouts { connect, wait: call, total: call },
             body_limit,
+            addresses: self.addresses,
             ..strongroom_http::Settings::default()
         })
     }

@@ -111,6 +111,13 @@ impl Store {
         self.secrets.entry(secret.to_owned()).or_insert_with(|| Secret::new(Map::new())).add(value)
     }
 
+    /// Sets labels or annotations.
+    pub(super) fn set(&mut self, secret: &str, field: &str, pairs: &[(&str, &str)]) -> Result<(), Refusal> {
+        let pairs: BTreeMap<_, _> = pairs.iter().copied().collect();
+        self.secret_mut(secret)?.settings.insert(field.to_owned(), json!(pairs));
+        Ok(())
+    }
+
     /// Points an alias at a version.
     pub(super) fn alias(&mut self, secret: &str, alias: &str, version: u64) -> Result<(), Refusal> {
         self.version(secret, &version.to_string())?;
@@ -186,6 +193,11 @@ impl Store {
 
     fn list_versions(&self, secret: &str, query: &BTreeMap<String, String>) -> Result<Json, Refusal> {
         let versions = self.secret(secret)?.versions.iter().enumerate();
+        let is_wanted = |version: &Version| match query.get("filter").and_then(|filter| filter.strip_prefix("state:")) {
+            Some(state) => version.state.name() == state,
+            None => true,
+        };
+        let versions = versions.filter(|(_, version)| is_wanted(version));
         let described = versions.map(|(place, version)| version.describe(&version_name(secret, place as u64 + 1)));
         // Newest first, as the real service lists them.
         let mut described: Vec<_> = described.collect();
@@ -198,7 +210,9 @@ impl Store {
             let place = name.strip_prefix(parent).and_then(|rest| rest.strip_prefix("/secrets/"));
             place.is_some()
         });
-        page("secrets", inside.map(|(name, secret)| secret.describe(name)).collect(), query)
+        let filter = query.get("filter").map(String::as_str).unwrap_or_default();
+        let wanted = inside.filter(|(name, secret)| secret.fits(name, filter));
+        page("secrets", wanted.map(|(name, secret)| secret.describe(name)).collect(), query)
     }
 
     fn create(&mut self, parent: &str, ask: &Ask<'_>) -> Result<Json, Refusal> {
@@ -293,6 +307,19 @@ impl Store {
 impl Secret {
     fn new(settings: Map<String, Json>) -> Self {
         Self { settings, created: now(), versions: Vec::new(), aliases: BTreeMap::new() }
+    }
+
+    /// The part of the filters' language that is words with nothing between them: `labels.NAME=VALUE` and `name:PART`.
+    fn fits(&self, name: &str, filter: &str) -> bool {
+        let id = name.rsplit('/').next().unwrap_or_default();
+        filter.split_whitespace().all(|word| match (word.strip_prefix("labels."), word.strip_prefix("name:")) {
+            (Some(label), _) => {
+                let (label, value) = label.split_once('=').unwrap_or((label, ""));
+                self.settings.get("labels").is_some_and(|labels| labels[label] == value)
+            }
+            (None, Some(part)) => id.contains(part),
+            (None, None) => false,
+        })
     }
 
     fn add(&mut self, value: &[u8]) -> u64 {

@@ -37,6 +37,8 @@ pub(super) struct Identities {
     pub(super) refresh_token: String,
     pub(super) subject_token: String,
     pub(super) audience: String,
+    /// The same for the cluster's own service accounts.
+    pub(super) cluster_audience: String,
 }
 
 /// Why no token was given, in OAuth's words: code and description.
@@ -57,6 +59,10 @@ impl Identities {
             client_secret: random()?,
             refresh_token: format!("1//{}", random()?),
             subject_token: random()?,
+            cluster_audience: format!(
+                "identitynamespace:{project}.svc.id.goog:https://container.googleapis.com/v1/projects/{project}/\
+                 locations/europe-west3/clusters/world"
+            ),
             audience: format!("//iam.googleapis.com/projects/{project_number}/{pool}"),
         })
     }
@@ -181,7 +187,7 @@ impl Tokens {
         if field("grant_type") != TOKEN_EXCHANGE || field("requested_token_type") != ACCESS_TOKEN_TYPE {
             return Err(("invalid_request", "Invalid grant type or requested token type.".to_owned()));
         }
-        if field("audience") != identities.audience {
+        if field("audience") != identities.audience && field("audience") != identities.cluster_audience {
             return Err(("invalid_target", "The target service indicated by the \"audience\" is invalid.".to_owned()));
         }
         if field("subject_token") != identities.subject_token {

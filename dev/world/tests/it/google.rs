@@ -83,6 +83,12 @@ print([version.name.rsplit('/', 1)[1] for version in client.list_secret_versions
 for name in 'bcd':
     client.create_secret(request={'parent': f'projects/{project}', 'secret_id': name, 'secret': {'replication': {'automatic': {}}}})
 print([secret.name.rsplit('/', 1)[1] for secret in client.list_secrets(request={'parent': f'projects/{project}', 'page_size': 3})])
+list_of = lambda filter: [secret.name.rsplit('/', 1)[1]
+    for secret in client.list_secrets(request={'parent': f'projects/{project}', 'filter': filter})]
+print(list_of('labels.team=a'), list_of('labels.team=b'), list_of('name:ad'), list_of('labels.team=a name:b'))
+client.disable_secret_version(request={'name': f'{made.name}/versions/2'})
+print([version.name.rsplit('/', 1)[1]
+    for version in client.list_secret_versions(request={'parent': made.name, 'filter': 'state:ENABLED'})])
 print(attempt(client.create_secret, parent=f'projects/{project}', secret_id='made', secret={'replication': {'automatic': {}}}))
 print(attempt(client.add_secret_version, parent=made.name, payload={'data': b'x' * 65537}))
 print(attempt(client.add_secret_version, parent=made.name, payload={'data': b'x', 'data_crc32c': 1}))
@@ -101,6 +107,8 @@ print(read(f'{secrets}/made/versions/latest'))
         "b'one'",
         "['3', '2', '1']",
         "['b', 'c', 'd', 'made']",
+        "['made'] [] ['made'] []",
+        "['3', '1']",
         "ALREADY_EXISTS",
         "INVALID_ARGUMENT",
         "INVALID_ARGUMENT",

@@ -23,6 +23,8 @@ fn behind_switchboard() -> (AzureStandIn, Switchboard, Settings) {
 async fn throttling_is_told_with_its_patience_and_never_retried_here() {
     let (_azure, board, settings) = behind_switchboard();
     let (store, meter) = open_metered(settings);
+    assert_eq!(text(&read_one(&store, "db").await), CANARY);
+    board.reset_counts();
     let wait = |seconds: Option<u64>| Class::Throttled { retry_after: seconds.map(Duration::from_secs) };
     board.add(Fault::throttle(Some(7)));
     check_failure(&read_one(&store, "db").await, wait(Some(7)), "Azure Key Vault asks for patience");
@@ -31,7 +33,7 @@ async fn throttling_is_told_with_its_patience_and_never_retried_here() {
     board.add(Fault::answer(429, &[], body));
     check_failure(&read_one(&store, "db").await, wait(None), "Throttled: Request was not processed");
     assert_eq!(board.counts().requests, 2);
-    assert!(meter.counts().contains(&("keyvault.secrets.get", Outcome::Failed, 2)));
+    assert!(meter.counts().contains(&("keyvault:GetSecret", Outcome::Failed, 2)));
     board.clear();
     assert_eq!(text(&read_one(&store, "db").await), CANARY);
 }
@@ -40,6 +42,7 @@ async fn throttling_is_told_with_its_patience_and_never_retried_here() {
 async fn broken_answers_are_unavailable() {
     let (_azure, board, settings) = behind_switchboard();
     let store = open(settings);
+    assert_eq!(text(&read_one(&store, "db").await), CANARY);
     let faults = [
         (Fault::cut_body(), "before its answer was whole"),
         (Fault::hangup(), "before its answer was whole"),
@@ -112,6 +115,8 @@ async fn an_expired_token_is_replaced_once_for_all() {
 async fn a_token_that_is_never_accepted_is_asked_for_no_more_than_twice() {
     let (azure, board, settings) = behind_switchboard();
     let store = open(settings);
+    assert_eq!(text(&read_one(&store, "db").await), CANARY);
+    board.reset_counts();
     azure.set_resource("https://another.example");
     let answer = read_one(&store, "db").await;
     check_failure(&answer, Class::Unauthenticated, "the access token is refused: Unauthorized: AKV10022");

@@ -45,7 +45,7 @@ fn secret(azure: &AzureStandIn) -> Credentials {
 
 /// A private cloud whose login is at `login`.
 fn cloud(login: &str) -> Cloud {
-    Cloud { login: login.to_owned(), vaults: Vaults::For("https://vault.azure.net".to_owned()) }
+    Cloud { login: login.to_owned(), vaults: Vaults::Asked(Some("https://vault.azure.net".to_owned())) }
 }
 
 fn trusting(azure: &AzureStandIn) -> TlsSettings {

@@ -65,7 +65,7 @@ async fn a_private_cloud_says_itself_what_tokens_are_for() {
     let proxy = ForwardProxy::start().unwrap();
     proxy.route(host, address_of(&azure));
     proxy.route(login, address_of(&azure));
-    let cloud = Cloud { login: format!("https://{login}/"), vaults: Vaults::Asked };
+    let cloud = Cloud { login: format!("https://{login}/"), vaults: Vaults::Asked(None) };
     let private = || Settings {
         vault_url: format!("https://{host}"),
         cloud: cloud.clone(),

@@ -59,8 +59,8 @@ async fn one_bad_key_spoils_only_its_own_answer() {
     check_failure(&answers[1], Class::NotFound, "cannot read \"missing\" from Azure Key Vault (127.0.0.1:");
     check_failure(&answers[2], Class::Invalid, "this does not name an object of a vault");
     let counts = meter.counts();
-    assert!(counts.contains(&("keyvault.secrets.get", Outcome::Answered, 3)), "{counts:?}");
-    assert!(counts.contains(&("entra.token", Outcome::Answered, 1)), "{counts:?}");
+    assert!(counts.contains(&("keyvault:GetSecret", Outcome::Answered, 3)), "{counts:?}");
+    assert!(counts.contains(&("azure:GetToken", Outcome::Answered, 1)), "{counts:?}");
 }
 
 #[tokio::test]
@@ -99,10 +99,12 @@ async fn costs_and_identity_are_told_before_anything_is_asked_and_validation_is_
     let (store, meter) = open_metered(settings(&azure));
     let plan = store.plan(&[RemoteKey::current("a"), RemoteKey::current("key/b"), RemoteKey::current("cert/c")]);
     let told: Vec<_> = plan.iter().map(|call| (call.operation.as_str(), call.keys.as_slice())).collect();
-    let expected = ["keyvault.secrets.get", "keyvault.keys.get", "keyvault.certificates.get"];
+    let expected = ["keyvault:GetSecret", "keyvault:GetKey", "keyvault:GetCertificate"];
     assert_eq!(told, [(expected[0], &[0][..]), (expected[1], &[1][..]), (expected[2], &[2][..])]);
     assert!(store.identity().contains(&azure.client_id()), "{}", store.identity());
     assert_eq!((meter.counts().len(), azure.tokens_issued()), (0, 0));
     assert_eq!(store.validate().await.unwrap(), Validation::Valid);
-    assert_eq!(meter.counts(), [("entra.token", Outcome::Answered, 1)]);
+    // Of a private cloud the vault is asked, without a token, what tokens are for.
+    let asked = ("keyvault:GetSecrets", Outcome::Answered, 1);
+    assert_eq!(meter.counts(), [("azure:GetToken", Outcome::Answered, 1), asked]);
 }

@@ -6,6 +6,7 @@ mod credentials;
 mod faults;
 mod network;
 mod reads;
+mod search;
 
 use std::sync::Arc;
 use std::time::Duration;
