@@ -22,6 +22,29 @@ const VISITS_LIMIT: usize = 32 * DOCUMENT_LIMIT;
 const EXPRESSION_COST: usize = 256;
 
 pub(crate) fn select(document: &SecretBytes, path: &str) -> Result<Option<SecretBytes>, SelectFailure> {
+    with_nodes(document, path, |nodes| match nodes {
+        [] => Ok(None),
+        [node] => export(node).map(Some),
+        nodes => as_json(&nodes).map(Some),
+    })
+}
+
+pub(crate) fn select_first(document: &SecretBytes, path: &str) -> Result<Option<SecretBytes>, SelectFailure> {
+    with_nodes(document, path, |nodes| {
+        let mut found = nodes.first().copied();
+        while let Some(Value::Array(elements)) = found {
+            found = elements.first();
+        }
+        found.map(export).transpose()
+    })
+}
+
+/// What `take` makes of the nodes that a query selects.
+fn with_nodes<T>(
+    document: &SecretBytes,
+    path: &str,
+    take: impl FnOnce(&[&Value]) -> Result<T, SelectFailure>,
+) -> Result<T, SelectFailure> {
     let shape = Shape::of(path);
     if shape.nesting > NESTING_LIMIT {
         return Err(SelectFailure::TooDeep);
@@ -37,11 +60,7 @@ pub(crate) fn select(document: &SecretBytes, path: &str) -> Result<Option<Secret
     if shape.visits(document.len(), depth(tree.root())) > VISITS_LIMIT {
         return Err(SelectFailure::TooMuchWork);
     }
-    match query.query(tree.root()).all().as_slice() {
-        [] => Ok(None),
-        [node] => export(node).map(Some),
-        nodes => as_json(&nodes).map(Some),
-    }
+    take(query.query(tree.root()).all().as_slice())
 }
 
 /// What a query's text says about its cost.

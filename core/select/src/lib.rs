@@ -158,6 +158,13 @@ pub fn select_property_by(
     select_gjson(version, document, property)
 }
 
+/// The first value of a JSONPath, as external-secrets takes it from a webhook's answer: of several nodes the first, of
+/// an array the first element, down to what is no array. Else as [`select`].
+pub fn select_first(document: &SecretBytes, path: &str) -> Result<Option<SecretBytes>, SelectFailure> {
+    check_sizes(document, path, QUERY_LIMIT)?;
+    jsonpath::select_first(document, path)
+}
+
 fn check_sizes(document: &SecretBytes, path: &str, limit: usize) -> Result<(), SelectFailure> {
     if document.len() > DOCUMENT_LIMIT {
         return Err(SelectFailure::DocumentTooLarge { bytes: document.len() });

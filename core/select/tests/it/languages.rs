@@ -2,7 +2,7 @@
 
 use strongroom_failure::{Class, Failure};
 use strongroom_secret::SecretBytes;
-use strongroom_select::{Language, SelectFailure, select, select_property};
+use strongroom_select::{Language, SelectFailure, select, select_first, select_property};
 
 const DOCUMENT: &str = r#"{"users":[{"name":"ann","age":37,"keys":["k1","k2"]},{"name":"bob","age":2.50}],
     "big":12345678901234567890123,"exponent":1e3,"quote":"a\"b","null":null,"list":[1,2.50,-3],"a.b":"dotted","a":{"b":"nested"},
@@ -50,6 +50,23 @@ fn jsonpath_has_the_functions_of_rfc_9535() {
     check("$.users[?search(@.name, '(')]", None);
     check("$.users[?search(@.name, '((a{99}){99}){99}|.')]", None);
     check("$[?match(@, '\\u00e9|accent')]", Some("accent"));
+}
+
+#[test]
+fn the_first_value_is_what_is_no_array() {
+    let check = |path: &str, expected: Option<&str>| {
+        let found = select_first(&SecretBytes::from(DOCUMENT.to_owned()), path).unwrap();
+        assert_eq!(found.as_ref().map(|value| value.expose_text().unwrap()), expected, "{path}");
+    };
+    check("$.users[0].name", Some("ann"));
+    check("$.users[*].name", Some("ann"));
+    check("$.users[0].keys", Some("k1"));
+    check("$.users[*].keys", Some("k1"));
+    check("$.list", Some("1"));
+    check("$.users[0]", Some(r#"{"name":"ann","age":37,"keys":["k1","k2"]}"#));
+    check("$.null", Some(""));
+    check("$.nope", None);
+    check("$.list[5:]", None);
 }
 
 #[test]
