@@ -2,9 +2,9 @@
 
 #![cfg(test)]
 
-use strongroom_failure::Class;
+use strongroom_failure::{Class, Failure};
 use strongroom_fake::{Fake, Settings};
-use strongroom_provider::{Provider, RemoteKey, Version};
+use strongroom_provider::{Find, Pattern, Provider, RemoteKey, SecretBytes, Validation, Version};
 
 fn store(yaml: &str) -> Fake {
     Fake::open(serde_saphyr::from_str::<Settings>(yaml).unwrap()).unwrap()
@@ -41,6 +41,75 @@ async fn versions_are_met_letter_by_letter() {
     assert_eq!(words(3), "cannot read \"a\" from the fake store: no entry with this key and version \"V1\"");
     assert_eq!(words(4), "cannot read \"b\" from the fake store: no entry with this key and no version");
     assert_eq!(answers[4].as_ref().unwrap_err().class, Class::NotFound);
+}
+
+/// A store with External Secrets Operator's rules.
+fn newest(entries: &[(&str, &str, &str)]) -> Fake {
+    let entries = entries.iter().map(|(key, version, value)| {
+        ((*key).to_owned(), (*version).to_owned(), SecretBytes::from((*value).to_owned()))
+    });
+    Fake::with_newest(entries, Ok(Validation::Valid))
+}
+
+#[tokio::test]
+async fn a_key_of_versions_alone_stands_for_the_newest() {
+    let store = newest(&[
+        ("a", "v1", "old"),
+        ("a", "v2", "new"),
+        ("b", "v9", "versioned"),
+        ("b", "", "plain"),
+        ("c", "", "first"),
+        ("c", "", "last"),
+        ("d", "v10", "ten"),
+        ("d", "v9", "nine"),
+    ]);
+    let check = async |name: &str, version: Option<&str>, expected: Option<&str>| {
+        let version = version.map(|version| Version::Stage(version.to_owned()));
+        let key = RemoteKey { version, ..RemoteKey::current(name) };
+        let answer = store.read(&[key]).await.remove(0);
+        assert_eq!(answer.as_ref().ok().map(|read| read.value.expose_text().unwrap()), expected, "{name}");
+        if let Err(failure) = answer {
+            assert_eq!(failure.class, Class::NotFound);
+        }
+    };
+    check("a", None, Some("new")).await;
+    check("a", Some("v1"), Some("old")).await;
+    check("a", Some("v3"), None).await;
+    check("b", None, Some("plain")).await;
+    check("b", Some("v9"), Some("versioned")).await;
+    check("c", None, Some("last")).await;
+    check("d", None, Some("nine")).await;
+    check("e", None, None).await;
+}
+
+#[tokio::test]
+async fn the_newest_of_each_name_is_found() {
+    let store = newest(&[("app/a", "v1", "old"), ("app/a", "v2", "new"), ("app/b", "", "plain"), ("other", "", "x")]);
+    let by_name = |name: &str| Find { name: Some(Pattern::new(name).unwrap()), ..Find::default() };
+    let found = store.find(&by_name("^app/")).await.unwrap();
+    let shown: Vec<_> = found
+        .iter()
+        .map(|found| (found.name.as_str(), found.value.as_ref().unwrap().value.expose_text().unwrap()))
+        .collect();
+    assert_eq!(shown, [("app/a", "new"), ("app/b", "plain")]);
+    let keys: Vec<_> = found.into_iter().map(|found| found.key).collect();
+    let read = store.read(&keys).await;
+    assert_eq!(read[0].as_ref().unwrap().value.expose(), b"new");
+    for query in [
+        Find::default(),
+        Find { path: Some("app".to_owned()), ..by_name(".") },
+        Find { tags: [("a".to_owned(), "b".to_owned())].into(), ..by_name(".") },
+    ] {
+        assert_eq!(store.find(&query).await.unwrap_err().class, Class::Invalid);
+    }
+}
+
+#[tokio::test]
+async fn validating_comes_to_what_was_asked_for() {
+    assert_eq!(newest(&[]).validate().await.unwrap(), Validation::Valid);
+    assert_eq!(Fake::with_newest([], Ok(Validation::Unknown)).validate().await.unwrap(), Validation::Unknown);
+    let failing = Fake::with_newest([], Err(Failure::new(Class::Invalid, "as asked")));
+    assert_eq!(failing.validate().await.unwrap_err().to_string(), "the fake store: as asked");
 }
 
 #[test]
