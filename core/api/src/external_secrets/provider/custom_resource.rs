@@ -1,5 +1,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strongroom_failure::{Class, Failure};
 use strongroom_pattern::Pattern;
 
 use super::{KubernetesAuth, KubernetesServer};
@@ -80,32 +81,34 @@ impl CustomResourceKind {
 }
 
 impl CustomResourceProvider {
-    /// What is wrong with this provider of a ClusterSecretStore or SecretStore, each as `FIELD: WORDS` with the field
-    /// below `spec.provider.crd`; nothing where it is right. What a schema says alone is not repeated.
-    pub fn problems(&self, is_cluster_store: bool) -> Vec<String> {
+    /// What is wrong with this provider of a ClusterSecretStore or SecretStore, each problem with its field; nothing
+    /// where it is right. Nothing is read while there are any.
+    pub fn problems(&self, is_cluster_store: bool) -> Vec<Failure> {
         let mut problems = Vec::new();
         let has_login = self.auth.is_some() || self.auth_ref.is_some();
         let names_server = self.server.as_ref().and_then(|server| server.url.as_deref()).is_some_and(is_elsewhere);
         if self.auth.is_some() && self.auth_ref.is_some() {
-            problems.push("authRef: auth and authRef exclude each other".to_owned());
+            problems.push(problem("authRef", "auth and authRef exclude each other"));
         }
         if !has_login && names_server {
-            problems.push("auth: a server needs auth or authRef to log in to it".to_owned());
+            problems.push(problem("auth", "a server needs auth or authRef to log in to it"));
         } else if !has_login && self.service_account_ref.is_none() {
-            problems.push("auth: one of auth and authRef is needed".to_owned());
+            problems.push(problem("auth", "one of auth and authRef is needed"));
         }
         let impersonated = self.service_account_ref.as_ref().filter(|_| has_login);
         if is_cluster_store && impersonated.is_some_and(|account| account.namespace.is_none()) {
-            problems.push("serviceAccountRef.namespace: a ClusterSecretStore must name whom to impersonate".to_owned());
+            let words = "a ClusterSecretStore must name whom to impersonate";
+            problems.push(problem("serviceAccountRef.namespace", words));
         }
         problems.extend(self.resource.problems());
-        let rules = self.whitelist.iter().flat_map(|whitelist| &whitelist.rules);
-        for (place, rule) in rules.enumerate() {
-            let within = |problem: String| format!("whitelist.rules[{place}]{problem}");
-            problems.extend(rule.problems(is_cluster_store).into_iter().map(within));
-        }
+        let rules = self.whitelist.iter().flat_map(|whitelist| &whitelist.rules).enumerate();
+        problems.extend(rules.flat_map(|(place, rule)| rule.problems(place, is_cluster_store)));
         problems
     }
+}
+
+fn problem(field: &str, words: &str) -> Failure {
+    Failure::new(Class::Invalid, words).in_field(format!("spec.provider.crd.{field}"))
 }
 
 /// Whether an address is another than the schema's default, which stands for this cluster.
@@ -114,39 +117,42 @@ fn is_elsewhere(url: &str) -> bool {
 }
 
 impl CustomResourceKind {
-    fn problems(&self) -> Vec<String> {
+    fn problems(&self) -> Vec<Failure> {
         let mut problems = Vec::new();
         if self.version.is_empty() {
-            problems.push("resource.version: a version is needed".to_owned());
+            problems.push(problem("resource.version", "a version is needed"));
         }
         if self.kind.is_empty() {
-            problems.push("resource.kind: a kind is needed".to_owned());
+            problems.push(problem("resource.kind", "a kind is needed"));
         }
         if self.is_secret() {
-            problems.push("resource.kind: Secrets are read by the kubernetes provider, never by this one".to_owned());
+            let words = "Secrets are read by the kubernetes provider, never by this one";
+            problems.push(problem("resource.kind", words));
         }
         problems
     }
 }
 
 impl CustomResourceRule {
-    fn problems(&self, is_cluster_store: bool) -> Vec<String> {
+    fn problems(&self, place: usize, is_cluster_store: bool) -> Vec<Failure> {
+        let rule = format!("whitelist.rules[{place}]");
         let mut problems = Vec::new();
         if self.name().is_none() && self.namespace().is_none() && self.properties.is_empty() {
-            problems.push(": a rule names at least one of name, namespace and properties".to_owned());
+            problems.push(problem(&rule, "a rule names at least one of name, namespace and properties"));
         }
         if self.namespace().is_some() && !is_cluster_store {
-            problems.push(".namespace: only a ClusterSecretStore reads other namespaces than its own".to_owned());
+            let words = "only a ClusterSecretStore reads other namespaces than its own";
+            problems.push(problem(&format!("{rule}.namespace"), words));
         }
         let mut check = |field: String, expression: &str| {
             if let Err(failure) = Pattern::new(expression) {
-                problems.push(format!("{field}: {}", failure.words));
+                problems.push(problem(&format!("{rule}.{field}"), &failure.words));
             }
         };
-        self.name().into_iter().for_each(|name| check(".name".to_owned(), name));
-        self.namespace().into_iter().for_each(|namespace| check(".namespace".to_owned(), namespace));
+        self.name().into_iter().for_each(|name| check("name".to_owned(), name));
+        self.namespace().into_iter().for_each(|namespace| check("namespace".to_owned(), namespace));
         for (place, property) in self.properties.iter().enumerate() {
-            check(format!(".properties[{place}]"), property);
+            check(format!("properties[{place}]"), property);
         }
         problems
     }
@@ -179,7 +185,8 @@ mod tests {
         for (name, value) in change.as_object().unwrap() {
             spec[name] = value.clone();
         }
-        serde_json::from_value::<CustomResourceProvider>(spec).unwrap().problems(is_cluster_store)
+        let problems = serde_json::from_value::<CustomResourceProvider>(spec).unwrap().problems(is_cluster_store);
+        problems.iter().map(|problem| problem.to_string().replace("spec.provider.crd.", "")).collect()
     }
 
     #[test]

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::GoDuration;
 use crate::external_secrets::{CaProvider, SecretKeySelector};
 
 /// Any HTTP endpoint. `url`, `headers`, `body` and `result.jsonPath` are templates over `.remoteRef` and the Secrets
@@ -26,7 +27,7 @@ pub struct WebhookProvider {
     pub body: Option<String>,
     /// How long an answer may take, as Go writes durations: `10s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<String>,
+    pub timeout: Option<GoDuration>,
     /// What of the answer is meant.
     pub result: WebhookResult,
     /// Secrets for the templates.
