@@ -3,13 +3,15 @@
 
 mod aws;
 mod azure;
-mod google;
-mod vault;
-mod kubernetes;
 mod custom_resource;
-mod webhook;
 mod fake;
+mod google;
+mod kubernetes;
 mod scope;
+#[cfg(test)]
+mod table;
+mod vault;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -17,7 +19,7 @@ use strongroom_api::external_secrets::provider::SecretStoreProvider;
 use strongroom_failure::{Class, Failure};
 use strongroom_provider::Provider;
 
-pub use self::scope::{ClusterReader, Scope, ServiceAccount, StoreIdentity};
+pub use self::scope::{ClusterReader, LabelledSecret, Scope, ServiceAccount, StoreIdentity};
 
 /// Opens the provider of `spec` for one asker, without asking the store: credentials that are written in the cluster
 /// are read now, tokens when a login needs them.
