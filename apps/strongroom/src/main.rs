@@ -9,6 +9,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use strongroom_inspect::{Explain, Get, Select};
 use strongroom_launch::Run;
+use strongroom_operator::OperatorCommand;
 use strongroom_read::{Audience, report};
 
 /// Secrets for Kubernetes, whole: start programs with their secrets, and look at where those come from
@@ -29,6 +30,7 @@ enum Command {
     Get(Get),
     Explain(Explain),
     Select(Select),
+    Operator(Box<OperatorCommand>),
     /// Print completions for a shell: `source <(strongroom completions bash)`
     Completions {
         /// The shell
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Get(get) => return get.run(&variables),
         Command::Explain(explain) => return explain.run(&variables),
         Command::Select(select) => select.run(),
+        Command::Operator(operator) => return operator.run(&variables),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Strongroom::command(), "strongroom", &mut script);

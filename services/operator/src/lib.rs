@@ -1,5 +1,30 @@
 //! `strongroom operator`: keeps the Secrets that custom resources ask for.
+//!
+//! Watches fill an index; whatever changes or falls due is reconciled by `pipeline/reconcile`; an ExternalSecret goes
+//! from its stores (`pipeline/resolve`, one lane for each store and identity) through the planner (`core/sync`) to at
+//! most one write of its target and one of its status.
+//!
+//! - Another system's interface stays in the module that bears its name ([`eso`]).
+//! - In steady state nothing is written and no Secret is read (design invariant 3).
+//! - Who may read what is asked for each asker, before anything is shared (`access`).
 
 #![forbid(unsafe_code)]
 
 pub mod eso;
+
+mod access;
+mod foreign;
+mod index;
+mod memory;
+mod metrics;
+mod names;
+mod openings;
+mod operator;
+mod reader;
+mod run;
+mod settings;
+mod watches;
+
+pub use crate::names::{Name, StoreName};
+pub use crate::run::OperatorCommand;
+pub use crate::settings::{OperatorSettings, RefreshTime};

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod operator;
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;

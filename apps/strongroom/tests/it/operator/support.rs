@@ -1,0 +1,199 @@
+//! A cluster with our kinds, and operators that run against it as processes.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use world::control_plane::{ControlPlane, Options};
+
+/// How long anything may take before a test fails: generous, since nothing here waits for luck.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A cluster with controllers and our kinds, shared by all tests of this process.
+pub(crate) static CLUSTER: LazyLock<ControlPlane> = LazyLock::new(|| cluster(&Options::default()));
+
+/// An operator for the whole of [`CLUSTER`], with loopback addresses allowed: stores of the world listen there.
+pub(crate) static OPERATOR: LazyLock<Operator> = LazyLock::new(|| {
+    Operator::start(&CLUSTER, &["--allow-local-addresses", "--unsafe-allow-generic-targets", "--store-requeue-interval=10s"])
+});
+
+/// A new cluster with our kinds.
+pub(crate) fn cluster(options: &Options) -> ControlPlane {
+    let cluster = ControlPlane::start(&Options { controllers: true, ..options.clone() }).unwrap();
+    cluster.apply(&strongroom_api::crds_yaml()).unwrap();
+    for kind in ["externalsecrets", "secretstores", "clustersecretstores", "clusterexternalsecrets"] {
+        let crd = format!("crd/{kind}.external-secrets.io");
+        cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", &crd]).unwrap();
+    }
+    cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd/storepolicies.strongroom.dev"]).unwrap();
+    cluster
+}
+
+/// A running `strongroom operator`; dropping it kills it.
+pub(crate) struct Operator {
+    child: Child,
+    log: PathBuf,
+    _folder: tempfile::TempDir,
+    pub(crate) metrics: String,
+    pub(crate) health: String,
+}
+
+impl Operator {
+    /// Starts one and waits until it is ready.
+    pub(crate) fn start(cluster: &ControlPlane, flags: &[&str]) -> Self {
+        let operator = Self::spawn(cluster, flags, &[]);
+        eventually("the operator is ready", || {
+            let (status, body) = operator.get(&operator.health, "/readyz");
+            if status == 200 { Ok(()) } else { Err(format!("{status} {body}\n{}", operator.logged())) }
+        });
+        operator
+    }
+
+    /// Starts one and waits until it says where it listens.
+    pub(crate) fn spawn(cluster: &ControlPlane, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
+        command.args(["operator", "--metrics-addr=127.0.0.1:0", "--live-addr=127.0.0.1:0", "--loglevel=debug"]);
+        command.arg("--kubeconfig").arg(cluster.kubeconfig()).args(flags);
+        command.env_clear().env("PATH", "/usr/bin:/bin").envs(variables.iter().copied());
+        let file = File::create(&log).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        let mut operator =
+            Self { child, log, _folder: folder, metrics: String::new(), health: String::new() };
+        operator.metrics = operator.listening("--metrics-addr");
+        operator.health = operator.listening("--live-addr");
+        operator
+    }
+
+    fn listening(&self, flag: &str) -> String {
+        eventually(&format!("{flag} listens"), || {
+            let logged = self.logged();
+            let line = logged.lines().find(|line| line.contains("msg=listening") && line.contains(flag));
+            let address = line.and_then(|line| line.split("address=").nth(1)).map(|rest| rest.split(' ').next());
+            address.flatten().map(|address| address.trim_matches('"').to_owned()).ok_or(logged)
+        })
+    }
+
+    /// What it logged so far.
+    pub(crate) fn logged(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Its metrics.
+    pub(crate) fn scraped(&self) -> String {
+        self.get(&self.metrics, "/metrics").1
+    }
+
+    /// A page of one of its servers.
+    pub(crate) fn get(&self, address: &str, path: &str) -> (u16, String) {
+        let Ok(mut stream) = TcpStream::connect(address) else { return (0, "nobody listens".to_owned()) };
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+        (status, body)
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it at once, as the kernel does.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end and says how it did and how long it took.
+    pub(crate) fn stop(mut self) -> (Option<i32>, Duration) {
+        let start = Instant::now();
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGTERM).unwrap();
+        let status = self.child.wait().unwrap();
+        (status.code(), start.elapsed())
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the operator's log:\n{}", self.logged());
+        }
+    }
+}
+
+/// A namespace of its own for one test.
+pub(crate) fn namespace(cluster: &ControlPlane, labels: &[(&str, &str)]) -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+    let labels = labels.join(", ");
+    cluster
+        .apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}, labels: {{{labels}}}}}}}"))
+        .unwrap();
+    name
+}
+
+/// An object as JSON, or `None` where there is none.
+pub(crate) fn object(cluster: &ControlPlane, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+    let read = cluster.kubectl(&["get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found"]).unwrap();
+    if read.trim().is_empty() { None } else { Some(serde_json::from_str(&read).unwrap()) }
+}
+
+/// The data of a Secret as text.
+pub(crate) fn secret(cluster: &ControlPlane, namespace: &str, name: &str) -> Option<Value> {
+    object(cluster, "secret", namespace, name)
+}
+
+/// One value of a Secret.
+pub(crate) fn value(secret: &Value, key: &str) -> Option<String> {
+    use std::process::Command;
+    let encoded = secret["data"][key].as_str()?;
+    let mut child =
+        Command::new("base64").arg("-d").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(encoded.as_bytes()).unwrap();
+    Some(String::from_utf8_lossy(&child.wait_with_output().unwrap().stdout).into_owned())
+}
+
+/// The condition `kind` of an object: status, reason, message.
+pub(crate) fn condition(object: &Value, kind: &str) -> Option<(String, String, String)> {
+    let conditions = object["status"]["conditions"].as_array()?;
+    let found = conditions.iter().find(|condition| condition["type"] == kind)?;
+    let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
+    Some((text("status"), text("reason"), text("message")))
+}
+
+/// Waits until an ExternalSecret's Ready condition has this status, and gives reason and message.
+pub(crate) fn ready(cluster: &ControlPlane, namespace: &str, name: &str, status: &str) -> (String, String) {
+    eventually(&format!("{name} is Ready={status}"), || {
+        let object = object(cluster, "externalsecret", namespace, name).ok_or("it does not exist")?;
+        match condition(&object, "Ready") {
+            Some((found, reason, message)) if found == status => Ok((reason, message)),
+            other => Err(format!("{other:?}")),
+        }
+    })
+}
+
+/// Tries until it works, or fails with the last reason when patience ends.
+pub(crate) fn eventually<T, E: std::fmt::Display>(what: &str, attempt: impl Fn() -> Result<T, E>) -> T {
+    let start = Instant::now();
+    loop {
+        match attempt() {
+            Ok(value) => return value,
+            Err(reason) if start.elapsed() > PATIENCE => panic!("{what}: not within {PATIENCE:?}: {reason}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}

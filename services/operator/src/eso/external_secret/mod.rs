@@ -1,0 +1,402 @@
+//! An ExternalSecret, brought from its stores into its target: decides whether it is time, asks, assembles, renders,
+//! plans, writes, and says in its status how that went.
+
+mod ask;
+mod manifest;
+mod removal;
+mod status;
+mod templates;
+mod write;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use strongroom_api::external_secrets::vocabulary::{event, message};
+use strongroom_api::external_secrets::{CreationPolicy, DeletionPolicy, ExternalSecret, Target};
+use strongroom_failure::{Class, Failure};
+use strongroom_kube::EventKind;
+use strongroom_policy::TargetKind;
+use strongroom_reconcile::Outcome;
+use strongroom_sync::assemble::{Assembled, assemble};
+use strongroom_sync::current::{Current, Validity, validity};
+use strongroom_sync::hash::synced_version;
+use strongroom_sync::refresh::{self, Refresh, Spread, decide};
+use strongroom_sync::render::{self, Rendered};
+use strongroom_sync::status::told;
+use strongroom_sync::target::{Owner, Wanted};
+use strongroom_sync::wants::{Want, wants};
+use strongroom_sync::windows::Windows;
+use tokio::time::Instant;
+
+use self::ask::Asker;
+use self::write::{Writer, Written};
+use crate::index::{Key, stores_of, target_of};
+use crate::memory::Remembered;
+use crate::names::Name;
+use crate::operator::{Operator, reference};
+
+/// How long all stores together may take to answer for one object. Retries with pauses fit in; a store that is away for
+/// longer is asked again by the backoff.
+const ASKING_LIMIT: Duration = Duration::from_secs(60);
+
+/// What the CRD fills in for `refreshInterval`, for objects that a CRD without defaults let through.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// The annotation that lets one missing key not block the others.
+const PARTIAL: &str = "strongroom.dev/partial";
+
+/// Why a synchronisation did not end well.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    /// External Secrets Operator's words for it.
+    message: &'static str,
+    /// The causes, the first one first.
+    causes: Vec<Failure>,
+    /// Whether trying again, unchanged, can help.
+    can_retry: bool,
+}
+
+impl Trouble {
+    fn of(message: &'static str, cause: Failure) -> Self {
+        Self { message, causes: vec![cause], can_retry: true }
+    }
+
+    /// Something that passes.
+    fn passing(message: &'static str, cause: Failure) -> Self {
+        Self::of(message, cause)
+    }
+
+    /// Something that stays until the object, its target or its store changes.
+    fn final_(message: &'static str, cause: Failure) -> Self {
+        Self { can_retry: false, ..Self::of(message, cause) }
+    }
+
+    /// One sentence for the event and the log, as the condition has it: the known words, then the real cause and what
+    /// to do.
+    fn words(&self) -> String {
+        format!("{}: {}", self.message, told(&self.causes))
+    }
+}
+
+/// One ExternalSecret that is looked at.
+pub(super) struct Round<'a> {
+    operator: &'a Operator,
+    name: &'a Name,
+    object: &'a ExternalSecret,
+    about: ObjectReference,
+    /// What `status.syncedResourceVersion` would be now.
+    version: String,
+    remembered: Remembered,
+}
+
+/// Looks at the ExternalSecret `name` and does what is due.
+pub(crate) async fn reconcile(operator: Arc<Operator>, name: Name) -> Outcome {
+    let Some(object) = operator.index().external_secret(&name) else {
+        operator.memories.forget(&name);
+        operator.metrics.forget("externalsecret", Some(&name.namespace), &name.name);
+        return Outcome::Done(None);
+    };
+    if operator.foreign().is_some() {
+        return Outcome::Done(None);
+    }
+    let round = Round::new(&operator, &name, &object);
+    if object.metadata.deletion_timestamp.is_some() {
+        return round.remove().await;
+    }
+    if !round.is_ours() {
+        return Outcome::Done(None);
+    }
+    let start = std::time::Instant::now();
+    let outcome = round.look().await;
+    operator.metrics.reconciled("externalsecret", &object.metadata, start.elapsed());
+    outcome
+}
+
+impl<'a> Round<'a> {
+    fn new(operator: &'a Operator, name: &'a Name, object: &'a ExternalSecret) -> Self {
+        let metadata = &object.metadata;
+        let generation = metadata.generation.unwrap_or_default();
+        let version = synced_version(generation, metadata.labels.as_ref(), metadata.annotations.as_ref());
+        let remembered = operator.memories.get(name, metadata.uid.as_deref().unwrap_or_default());
+        let about = reference("external-secrets.io/v1", "ExternalSecret", metadata);
+        Self { operator, name, object, about, version, remembered }
+    }
+
+    fn key(&self) -> Key {
+        Key::ExternalSecret(self.name.clone())
+    }
+
+    /// Whether every store that it names is served by us.
+    fn is_ours(&self) -> bool {
+        let index = self.operator.index();
+        stores_of(self.name, self.object).iter().all(|store| {
+            let class = index.store(store).map(|store| self.operator.is_ours(store.spec.controller.as_deref()));
+            self.operator.serves(store) && class.unwrap_or(true)
+        })
+    }
+
+    fn target(&self) -> Target {
+        self.object.spec.target.clone().unwrap_or_default()
+    }
+
+    fn creation(&self) -> CreationPolicy {
+        self.object.spec.target.as_ref().and_then(|target| target.creation_policy).unwrap_or_default()
+    }
+
+    fn deletion(&self) -> DeletionPolicy {
+        self.object.spec.target.as_ref().and_then(|target| target.deletion_policy).unwrap_or_default()
+    }
+
+    fn is_partial(&self) -> bool {
+        let annotations = self.object.metadata.annotations.as_ref();
+        annotations.and_then(|annotations| annotations.get(PARTIAL)).is_some_and(|value| value == "true")
+    }
+
+    async fn look(&self) -> Outcome {
+        let problems = self.object.problems();
+        if !problems.is_empty() {
+            let trouble = Trouble { message: message::NOT_UPDATED, causes: problems, can_retry: false };
+            return self.failed(trouble).await;
+        }
+        let now = Timestamp::now();
+        let reason = match self.decide(now) {
+            Refresh::Now(reason) => reason,
+            Refresh::At(moment) => return Outcome::Done(Some(until(now, moment))),
+            Refresh::OnChange | Refresh::OnDamage => return Outcome::Done(None),
+        };
+        if self.remembered.refused_version.as_deref() == Some(&self.version) && !matches!(reason, refresh::Reason::Due)
+        {
+            return Outcome::Done(None);
+        }
+        if let Err(failure) = self.keep_finalizer().await {
+            return self.failed(Trouble::passing(message::NOT_UPDATED, failure)).await;
+        }
+        let labels = &self.object.metadata;
+        self.operator.metrics.synced("externalsecret", labels, false);
+        match self.synchronise().await {
+            Ok((written, causes)) => self.succeeded(now, written, causes).await,
+            Err(trouble) => {
+                self.operator.metrics.synced("externalsecret", labels, true);
+                self.failed(trouble).await
+            }
+        }
+    }
+
+    fn decide(&self, now: Timestamp) -> Refresh {
+        let status = self.object.status.as_ref();
+        let synced_version = status.and_then(|status| status.synced_resource_version.as_deref());
+        let refresh_time = status.and_then(|status| status.refresh_time.as_ref()).map(|time| time.0);
+        let spread =
+            Spread { start: self.operator.start, within: self.operator.settings.spread, uid: &self.remembered.uid };
+        self.decide_by(now, synced_version, refresh_time, self.validity(), Some(spread))
+    }
+
+    /// As [`Round::decide`], for the moment after a success, whose status may not have come back yet.
+    fn decide_after_success(&self, now: Timestamp, success: Timestamp) -> Refresh {
+        self.decide_by(now, Some(&self.version), Some(success), Validity::Valid, None)
+    }
+
+    fn decide_by(
+        &self,
+        now: Timestamp,
+        synced_version: Option<&str>,
+        refresh_time: Option<Timestamp>,
+        target: Validity,
+        spread: Option<Spread<'_>>,
+    ) -> Refresh {
+        let spec = &self.object.spec;
+        let interval = spec.refresh_interval.as_ref().and_then(|interval| interval.duration().ok());
+        let windows = spec.sync_windows.as_ref().map(|windows| Windows::parse(windows).0);
+        let is_after_success = spread.is_none();
+        decide(&refresh::Input {
+            now,
+            policy: spec.refresh_policy.unwrap_or_default(),
+            interval: interval.unwrap_or(DEFAULT_INTERVAL),
+            windows: windows.as_ref(),
+            synced_version,
+            version: &self.version,
+            refresh_time,
+            last_success: if is_after_success { refresh_time } else { self.remembered.last_success },
+            target,
+            immutable: spec.target.as_ref().is_some_and(|target| target.immutable),
+            spread,
+        })
+    }
+
+    fn validity(&self) -> Validity {
+        if self.manifest().is_some() {
+            return Validity::Valid;
+        }
+        let facts = self.operator.index().secret(&target_of(self.name, self.object));
+        let current = facts.map(|facts| Current::from_metadata(&facts.metadata, &self.name.name));
+        validity(current.as_ref(), self.creation(), self.remembered.target.as_ref())
+    }
+
+    /// Does it all; also gives the causes for which a partial synchronisation is without some values.
+    async fn synchronise(&self) -> Result<(Written, Vec<Failure>), Trouble> {
+        let no_data = |failure| Trouble::of(message::NO_DATA, failure);
+        let wanted = wants(&self.object.spec).map_err(|failure| Trouble::final_(message::NO_DATA, failure))?;
+        let asker = Asker {
+            operator: self.operator,
+            name: self.name,
+            target: self.target_kind(),
+            deadline: Instant::now() + ASKING_LIMIT,
+        };
+        let answers = asker.ask(&wanted).await;
+        let templates = templates::Engine::new(&self.operator.settings);
+        let assembled = assemble(&wanted, answers, self.deletion(), &templates);
+        for missing in &assembled.missing {
+            let words = missing.words();
+            self.operator.recorder.record(&self.about, EventKind::Normal, event::MISSING_PROVIDER_SECRET, &words);
+        }
+        let mut causes = named(&wanted, self.object, assembled.failed.clone());
+        let may_go_on = self.is_partial() && !assembled.data.is_empty();
+        if !causes.is_empty() && !may_go_on {
+            let can_retry = causes.iter().any(|cause| cause.class != Class::Invalid);
+            return Err(Trouble { message: message::NO_DATA, causes, can_retry });
+        }
+        let sources = self.template_sources().await.map_err(no_data)?;
+        let found_nothing = assembled.data.is_empty() && causes.is_empty();
+        if self.manifest().is_some() {
+            let written = self.write_manifest(&assembled, &sources, &templates, found_nothing).await?;
+            return Ok((written, causes));
+        }
+        let rendered = self.render(&assembled, &sources, &templates)?;
+        causes.extend(rendered.failed.iter().cloned());
+        let wanted = self.wanted(rendered, found_nothing, !causes.is_empty());
+        let writer = Writer {
+            operator: self.operator,
+            name: self.name,
+            about: &self.about,
+            target: target_of(self.name, self.object),
+        };
+        let written = writer.write(&wanted, self.remembered.target.as_ref()).await?;
+        Ok((written, causes))
+    }
+
+    fn render(
+        &self,
+        assembled: &Assembled,
+        sources: &BTreeMap<render::TemplateSource, strongroom_sync::Values>,
+        templates: &templates::Engine,
+    ) -> Result<Rendered, Trouble> {
+        let target = self.target();
+        let empty = BTreeMap::new();
+        let input = render::Input {
+            template: target.template.as_ref(),
+            labels: self.object.metadata.labels.as_ref().unwrap_or(&empty),
+            annotations: self.object.metadata.annotations.as_ref().unwrap_or(&empty),
+            values: &assembled.data,
+            sources,
+            is_partial: self.is_partial(),
+            render: templates,
+        };
+        let failed = |causes| Trouble { message: message::NOT_UPDATED, causes, can_retry: true };
+        render::render(&input).map_err(failed)
+    }
+
+    fn wanted(&self, rendered: Rendered, found_nothing: bool, is_partial: bool) -> Wanted {
+        let target = self.target();
+        let status = self.object.status.as_ref();
+        let synced = status.and_then(|status| status.synced_resource_version.as_deref());
+        Wanted {
+            owner: self.owner(),
+            name: target_of(self.name, self.object).name.to_string(),
+            creation: self.creation(),
+            deletion: self.deletion(),
+            immutable: target.immutable,
+            found_nothing,
+            is_partial,
+            has_changed: synced != Some(&self.version),
+            rendered,
+            data_hash: self.operator.data_hash.clone(),
+        }
+    }
+
+    fn owner(&self) -> Owner {
+        Owner {
+            namespace: self.name.namespace.to_string(),
+            name: self.name.name.to_string(),
+            uid: self.remembered.uid.clone(),
+        }
+    }
+
+    /// Whether a Secret is there after a synchronisation that ended well.
+    fn makes_a_secret(&self) -> bool {
+        self.creation() != CreationPolicy::None
+    }
+
+    fn target_kind(&self) -> TargetKind {
+        match self.manifest() {
+            None => TargetKind::secret(),
+            Some(manifest) => TargetKind { api_version: manifest.api_version.clone(), kind: manifest.kind.clone() },
+        }
+    }
+
+    /// Files a synchronisation that ended well, or as well as `causes` let it.
+    async fn succeeded(&self, now: Timestamp, written: Written, causes: Vec<Failure>) -> Outcome {
+        let remembered = Remembered {
+            last_success: Some(now),
+            target: written.memory.clone(),
+            refused_version: None,
+            ..self.remembered.clone()
+        };
+        self.operator.memories.put(self.name, remembered);
+        self.operator.metrics.succeeded(&self.object.metadata, now.as_second());
+        let is_done = causes.is_empty();
+        let trouble =
+            (!is_done).then_some(Trouble { message: "some values could not be had", causes, can_retry: true });
+        let words = trouble.as_ref().map(Trouble::words);
+        self.operator.tell(&self.key(), &self.about, event::UPDATE_FAILED, words.as_deref());
+        let told = self.tell_success(now, &written, trouble.as_ref()).await;
+        if !is_done || told.is_err() {
+            return Outcome::Failed(None);
+        }
+        // What is due next is decided by the same rule as everything else.
+        match self.decide_after_success(Timestamp::now(), now) {
+            Refresh::At(moment) => Outcome::Done(Some(until(Timestamp::now(), moment))),
+            Refresh::Now(_) => Outcome::Done(Some(Duration::ZERO)),
+            Refresh::OnChange | Refresh::OnDamage => Outcome::Done(None),
+        }
+    }
+
+    /// Files a synchronisation that failed, once where the user looks.
+    async fn failed(&self, trouble: Trouble) -> Outcome {
+        let refused_version = (!trouble.can_retry).then(|| self.version.clone());
+        self.operator.memories.put(self.name, Remembered { refused_version, ..self.remembered.clone() });
+        self.operator.tell(&self.key(), &self.about, event::UPDATE_FAILED, Some(&trouble.words()));
+        let told = self.tell_failure(&trouble).await;
+        if trouble.can_retry || told.is_err() { Outcome::Failed(retry_after(&trouble)) } else { Outcome::Done(None) }
+    }
+}
+
+/// Names the key of the Secret that a failed entry of `data` was for: people know it better than its place.
+fn named(wants: &[Want], object: &ExternalSecret, failed: Vec<Failure>) -> Vec<Failure> {
+    let name = |failure: Failure| {
+        let field = failure.subject.field.clone().unwrap_or_default();
+        let place =
+            wants.iter().filter(|want| want.field.starts_with("spec.data[")).position(|want| want.field == field);
+        match place.and_then(|place| object.spec.data.get(place)) {
+            Some(entry) => failure.in_field(format!("{field} ({})", entry.secret_key)),
+            None => failure,
+        }
+    };
+    failed.into_iter().map(name).collect()
+}
+
+/// The store's own wish for patience, where it had one.
+fn retry_after(trouble: &Trouble) -> Option<Duration> {
+    let asked = trouble.causes.iter().filter_map(|cause| match cause.class {
+        Class::Throttled { retry_after } => retry_after,
+        _ => None,
+    });
+    asked.max().map(|asked| asked.min(Duration::from_secs(3600)))
+}
+
+/// How long from `now` until `moment`; nothing where it has passed.
+fn until(now: Timestamp, moment: Timestamp) -> Duration {
+    Duration::try_from(moment.duration_since(now)).unwrap_or_default()
+}

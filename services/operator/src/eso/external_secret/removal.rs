@@ -1,0 +1,91 @@
+//! The end of an ExternalSecret, and the finalizer that lets us see it.
+
+use kube::Api;
+use serde_json::json;
+use strongroom_api::external_secrets::vocabulary::{event, finalizer, message};
+use strongroom_api::external_secrets::{DeletionPolicy, ExternalSecret};
+use strongroom_failure::{Class, Failure};
+use strongroom_kube::{EventKind, Preconditions, Secrets, WriteFailure, merge_patch};
+use strongroom_reconcile::Outcome;
+use strongroom_sync::current::Current;
+use strongroom_sync::hash::field_manager;
+use strongroom_sync::target::removal;
+
+use super::{Round, Trouble, target_of};
+use crate::operator::FIELD_MANAGER;
+
+impl Round<'_> {
+    /// Puts the finalizer on where the target must go with the ExternalSecret, and nowhere else.
+    pub(super) async fn keep_finalizer(&self) -> Result<(), Failure> {
+        let has_one = self.finalizers().iter().any(|name| name == finalizer::EXTERNAL_SECRET);
+        if self.deletion() != DeletionPolicy::Delete || has_one {
+            return Ok(());
+        }
+        let mut finalizers = self.finalizers().to_vec();
+        finalizers.push(finalizer::EXTERNAL_SECRET.to_owned());
+        self.set_finalizers(&finalizers).await
+    }
+
+    /// Deletes what must go with the ExternalSecret, then lets go of it. The finalizer of External Secrets Operator is
+    /// the same one: what it left is ended here.
+    pub(super) async fn remove(&self) -> Outcome {
+        self.operator.memories.forget(self.name);
+        if !self.finalizers().iter().any(|name| name == finalizer::EXTERNAL_SECRET) {
+            return Outcome::Done(None);
+        }
+        let done = match self.delete_target().await {
+            Ok(()) => self.set_finalizers(&self.other_finalizers()).await,
+            Err(failure) => Err(failure),
+        };
+        match done {
+            Ok(()) => Outcome::Done(None),
+            Err(failure) => {
+                let trouble = Trouble::passing(message::NOT_DELETED, failure);
+                self.operator.tell(&self.key(), &self.about, event::UPDATE_FAILED, Some(&trouble.words()));
+                Outcome::Failed(None)
+            }
+        }
+    }
+
+    async fn delete_target(&self) -> Result<(), Failure> {
+        if self.manifest().is_some() {
+            return self.delete_manifest().await;
+        }
+        let target = target_of(self.name, self.object);
+        let facts = self.operator.index().secret(&target);
+        let current = facts.map(|facts| Current::from_metadata(&facts.metadata, &self.name.name));
+        let Some(deletion) = removal(current.as_ref(), &self.owner(), self.deletion()) else { return Ok(()) };
+        let secrets = Secrets::new(self.operator.connection.client(), field_manager(&self.name.name));
+        let only = Preconditions { uid: Some(deletion.uid), resource_version: None };
+        match secrets.delete(&target.namespace, &deletion.name, &only).await {
+            Ok(()) => {
+                self.operator.recorder.record(&self.about, EventKind::Normal, event::DELETED, message::DELETED);
+                Ok(())
+            }
+            // It is another Secret by now, or none.
+            Err(WriteFailure::NotFound | WriteFailure::Conflict) => Ok(()),
+            Err(WriteFailure::Other(failure)) => Err(failure),
+            Err(_) => Err(Failure::new(Class::Unavailable, "the Secret could not be deleted")),
+        }
+    }
+
+    fn finalizers(&self) -> &[String] {
+        self.object.metadata.finalizers.as_deref().unwrap_or_default()
+    }
+
+    fn other_finalizers(&self) -> Vec<String> {
+        self.finalizers().iter().filter(|name| *name != finalizer::EXTERNAL_SECRET).cloned().collect()
+    }
+
+    /// Writes the list against the version that was seen, so that nobody else's finalizer is lost.
+    async fn set_finalizers(&self, finalizers: &[String]) -> Result<(), Failure> {
+        let api: Api<ExternalSecret> = Api::namespaced(self.operator.connection.client(), &self.name.namespace);
+        let version = self.object.metadata.resource_version.clone();
+        let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": version } });
+        match merge_patch(&api, &self.name.name, &patch, FIELD_MANAGER).await {
+            Ok(_) | Err(WriteFailure::NotFound) => Ok(()),
+            Err(WriteFailure::Other(failure)) => Err(failure),
+            Err(_) => Err(Failure::new(Class::Unavailable, "somebody else wrote it at the same time")),
+        }
+    }
+}

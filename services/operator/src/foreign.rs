@@ -1,0 +1,84 @@
+//! Another controller on the same objects: two would overwrite one another for ever, so the one that comes later waits.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use strongroom_kube::{EventKind, Presence, deployments_available, lease_held};
+
+use crate::operator::Operator;
+
+/// The Lease of External Secrets Operator.
+const LEASE: &str = "external-secrets-controller";
+
+/// The labels of its controller's Deployment, in its own chart.
+const DEPLOYMENT: &str = "app.kubernetes.io/name=external-secrets";
+
+/// How often is looked: what somebody starts by mistake is noticed within a minute.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// Looks once, and pauses or resumes the work by what was seen.
+pub(crate) async fn look(operator: &Operator) {
+    if operator.settings.take_over {
+        return;
+    }
+    let seen = seen(operator).await;
+    let before = operator.foreign();
+    if before == seen {
+        return;
+    }
+    match &seen {
+        Some(who) => {
+            tracing::error!(who, "another controller serves the same objects; nothing is written until it is gone");
+            tell(operator, who);
+        }
+        None => tracing::info!("the other controller is gone"),
+    }
+    let was_seen = seen.is_some();
+    *operator.foreign.write().unwrap_or_else(PoisonError::into_inner) = seen;
+    if !was_seen {
+        operator.learn(|index| index.everything());
+    }
+}
+
+/// Looks again and again.
+pub(crate) async fn keep_looking(operator: Arc<Operator>) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        look(&operator).await;
+    }
+}
+
+/// Who is at work on our objects, in words for people.
+async fn seen(operator: &Operator) -> Option<String> {
+    let client = operator.connection.client();
+    let held = lease_held(&client, &[LEASE], Timestamp::now()).await;
+    let running = deployments_available(&client, DEPLOYMENT).await;
+    for presence in [held, running] {
+        match presence {
+            Ok(Presence::Live(who)) => return Some(who),
+            Ok(Presence::Absent | Presence::Unknown(_)) => {}
+            // What was known stays known while the API server is away.
+            Err(_) => return operator.foreign(),
+        }
+    }
+    None
+}
+
+/// One event on our own pod, where we know it.
+fn tell(operator: &Operator, who: &str) {
+    let (Some(name), Some(namespace)) = (operator.variables.get("POD_NAME"), operator.variables.get("POD_NAMESPACE"))
+    else {
+        return;
+    };
+    let pod = ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Pod".to_owned()),
+        name: Some(name.clone()),
+        namespace: Some(namespace.clone()),
+        ..ObjectReference::default()
+    };
+    let words = format!("{who} serves the same objects; scale it to zero, or start with --take-over");
+    operator.recorder.record(&pod, EventKind::Warning, "ForeignController", &words);
+}

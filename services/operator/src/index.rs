@@ -1,0 +1,426 @@
+//! What is known of the cluster: objects by name and who depends on whom. Pure: watches tell it what they saw, and it
+//! says whom that concerns.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use strongroom_api::external_secrets::{
+    ClusterExternalSecret, ClusterSecretStore, ExternalSecret, ExternalSecretStatus, SecretStore, SecretStoreKind,
+    SecretStoreSpec, SecretStoreStatus,
+};
+use strongroom_reconcile::Priority;
+
+use crate::names::{Name, StoreName};
+
+/// One thing that is reconciled.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Key {
+    /// An ExternalSecret.
+    ExternalSecret(Name),
+    /// A SecretStore or ClusterSecretStore.
+    Store(StoreName),
+    /// A ClusterExternalSecret.
+    ClusterExternalSecret(Arc<str>),
+}
+
+/// What shares slots: whatever reads one store, so that a slow one delays no other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Group {
+    /// ExternalSecrets of one store.
+    Store(StoreName),
+    /// Everything else of a kind: each one alone, for they wait for stores too.
+    Alone(Key),
+}
+
+/// Keys to be woken, and how urgently.
+pub(crate) type Wakes = Vec<(Key, Priority)>;
+
+/// A store of either kind.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    /// Its name.
+    pub(crate) name: StoreName,
+    /// Its metadata, without managed fields.
+    pub(crate) metadata: ObjectMeta,
+    /// What it says.
+    pub(crate) spec: SecretStoreSpec,
+    /// How it stood last.
+    pub(crate) status: Option<SecretStoreStatus>,
+}
+
+/// What is known of a Secret: never a value.
+#[derive(Clone, Debug)]
+pub(crate) struct SecretFacts {
+    /// Its version, by which credentials are told to be still the same.
+    pub(crate) resource_version: String,
+    /// How it looks as a target; only where something of External Secrets' is on it, or an ExternalSecret names it.
+    pub(crate) metadata: Arc<ObjectMeta>,
+}
+
+/// What is known of a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Namespace {
+    /// Its labels.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Whether it is being deleted: nothing can be made in it any more.
+    pub(crate) is_ending: bool,
+    /// Finalizers, of which other operators' are honoured and removed.
+    pub(crate) finalizers: Vec<String>,
+}
+
+/// What is known of the cluster.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    external_secrets: HashMap<Name, Arc<ExternalSecret>>,
+    stores: HashMap<StoreName, Arc<Store>>,
+    cluster_external_secrets: HashMap<Arc<str>, Arc<ClusterExternalSecret>>,
+    secrets: HashMap<Name, Arc<SecretFacts>>,
+    namespaces: HashMap<Arc<str>, Arc<Namespace>>,
+    by_target: HashMap<Name, BTreeSet<Name>>,
+    by_store: HashMap<StoreName, BTreeSet<Name>>,
+}
+
+impl Index {
+    /// Takes in an ExternalSecret as it is now.
+    pub(crate) fn apply_external_secret(&mut self, mut object: ExternalSecret) -> Wakes {
+        let Some(name) = name_of(&object.metadata) else { return Vec::new() };
+        object.metadata.managed_fields = None;
+        let before = self.external_secrets.get(&name).cloned();
+        if let Some(before) = &before {
+            self.unlink(&name, before);
+        }
+        self.by_target.entry(target_of(&name, &object)).or_default().insert(name.clone());
+        for store in stores_of(&name, &object) {
+            self.by_store.entry(store).or_default().insert(name.clone());
+        }
+        let is_new = before.as_deref().is_none_or(|before| is_another_wish(&before.metadata, &object.metadata));
+        let owner = controller_of(&object.metadata, "ClusterExternalSecret");
+        self.external_secrets.insert(name.clone(), Arc::new(object));
+        let mut wakes = Vec::new();
+        if is_new {
+            wakes.push((Key::ExternalSecret(name), Priority::Urgent));
+        }
+        wakes.extend(owner.filter(|_| is_new).map(|owner| (Key::ClusterExternalSecret(owner), Priority::Routine)));
+        wakes
+    }
+
+    /// Takes in that an ExternalSecret is gone.
+    pub(crate) fn delete_external_secret(&mut self, name: &Name) -> Wakes {
+        let Some(before) = self.external_secrets.remove(name) else { return Vec::new() };
+        self.unlink(name, &before);
+        let owner = controller_of(&before.metadata, "ClusterExternalSecret");
+        let mut wakes = vec![(Key::ExternalSecret(name.clone()), Priority::Routine)];
+        wakes.extend(owner.map(|owner| (Key::ClusterExternalSecret(owner), Priority::Urgent)));
+        // Who shared its target may now own it.
+        let heirs = self.by_target.get(&target_of(name, &before)).into_iter().flatten();
+        wakes.extend(heirs.map(|heir| (Key::ExternalSecret(heir.clone()), Priority::Urgent)));
+        wakes
+    }
+
+    /// Takes in a store as it is now.
+    pub(crate) fn apply_store(&mut self, mut store: Store) -> Wakes {
+        store.metadata.managed_fields = None;
+        let name = store.name.clone();
+        let before = self.stores.insert(name.clone(), Arc::new(store));
+        let after = &self.stores[&name];
+        let is_new = before.as_ref().is_none_or(|before| before.metadata.generation != after.metadata.generation);
+        let became_ready = is_ready(after) && !before.as_deref().is_some_and(is_ready);
+        let mut wakes = Vec::new();
+        if is_new {
+            wakes.push((Key::Store(name.clone()), Priority::Urgent));
+        }
+        if is_new && before.is_some() || became_ready {
+            wakes.extend(self.readers(&name));
+        }
+        wakes
+    }
+
+    /// Takes in that a store is gone.
+    pub(crate) fn delete_store(&mut self, name: &StoreName) -> Wakes {
+        self.stores.remove(name);
+        let mut wakes = vec![(Key::Store(name.clone()), Priority::Routine)];
+        wakes.extend(self.readers(name));
+        wakes
+    }
+
+    /// Takes in a ClusterExternalSecret as it is now.
+    pub(crate) fn apply_cluster_external_secret(&mut self, mut object: ClusterExternalSecret) -> Wakes {
+        let Some(name) = object.metadata.name.as_deref().map(Arc::<str>::from) else { return Vec::new() };
+        object.metadata.managed_fields = None;
+        let before = self.cluster_external_secrets.get(&name);
+        let is_new = before.is_none_or(|before| is_another_wish(&before.metadata, &object.metadata));
+        self.cluster_external_secrets.insert(Arc::clone(&name), Arc::new(object));
+        if is_new { vec![(Key::ClusterExternalSecret(name), Priority::Urgent)] } else { Vec::new() }
+    }
+
+    /// Takes in that a ClusterExternalSecret is gone.
+    pub(crate) fn delete_cluster_external_secret(&mut self, name: &str) -> Wakes {
+        self.cluster_external_secrets.remove(name);
+        vec![(Key::ClusterExternalSecret(name.into()), Priority::Routine)]
+    }
+
+    /// Takes in a Secret's metadata as it is now; also what we ourselves just wrote, so that its echo is no news.
+    pub(crate) fn apply_secret(&mut self, mut metadata: ObjectMeta) -> Wakes {
+        let Some(name) = name_of(&metadata) else { return Vec::new() };
+        let resource_version = metadata.resource_version.clone().unwrap_or_default();
+        let before = self.secrets.get(&name);
+        if before.is_some_and(|before| before.resource_version == resource_version) {
+            return Vec::new();
+        }
+        if !self.by_target.contains_key(&name) && !is_managed(&metadata) {
+            // Only its version is of interest: somebody's credentials.
+            metadata = ObjectMeta { uid: metadata.uid, labels: metadata.labels, ..ObjectMeta::default() };
+        }
+        let facts = SecretFacts { resource_version, metadata: Arc::new(metadata) };
+        self.secrets.insert(name.clone(), Arc::new(facts));
+        self.targeting(&name)
+    }
+
+    /// Takes in that a Secret is gone.
+    pub(crate) fn delete_secret(&mut self, name: &Name) -> Wakes {
+        if self.secrets.remove(name).is_none() {
+            return Vec::new();
+        }
+        self.targeting(name)
+    }
+
+    /// Takes in a namespace as it is now.
+    pub(crate) fn apply_namespace(&mut self, metadata: &ObjectMeta) -> Wakes {
+        let Some(name) = metadata.name.as_deref().map(Arc::<str>::from) else { return Vec::new() };
+        let namespace = Namespace {
+            labels: metadata.labels.clone().unwrap_or_default(),
+            is_ending: metadata.deletion_timestamp.is_some(),
+            finalizers: metadata.finalizers.clone().unwrap_or_default(),
+        };
+        let before = self.namespaces.insert(Arc::clone(&name), Arc::new(namespace.clone()));
+        if before.as_deref() == Some(&namespace) {
+            return Vec::new();
+        }
+        self.concerned_by_namespace(&name, before.is_some_and(|before| before.labels != namespace.labels))
+    }
+
+    /// Takes in that a namespace is gone.
+    pub(crate) fn delete_namespace(&mut self, name: &str) -> Wakes {
+        self.namespaces.remove(name);
+        self.concerned_by_namespace(name, false)
+    }
+
+    fn concerned_by_namespace(&self, name: &str, has_other_labels: bool) -> Wakes {
+        let fan_outs = self.cluster_external_secrets.keys();
+        let mut wakes: Wakes =
+            fan_outs.map(|name| (Key::ClusterExternalSecret(Arc::clone(name)), Priority::Routine)).collect();
+        if has_other_labels {
+            let inside = self.external_secrets.keys().filter(|key| *key.namespace == *name);
+            wakes.extend(inside.map(|key| (Key::ExternalSecret(key.clone()), Priority::Routine)));
+        }
+        wakes
+    }
+
+    /// Everything that reads `store`.
+    pub(crate) fn readers(&self, store: &StoreName) -> Wakes {
+        let readers = self.by_store.get(store).into_iter().flatten();
+        readers.map(|name| (Key::ExternalSecret(name.clone()), Priority::Urgent)).collect()
+    }
+
+    /// Everything that is reconciled: after a time in which nothing was.
+    pub(crate) fn everything(&self) -> Wakes {
+        let stores = self.stores.keys().map(|name| (Key::Store(name.clone()), Priority::Urgent));
+        let fan_outs = self.cluster_external_secrets.keys();
+        let fan_outs = fan_outs.map(|name| (Key::ClusterExternalSecret(Arc::clone(name)), Priority::Routine));
+        stores.chain(fan_outs).chain(self.everybody()).collect()
+    }
+
+    /// Every ExternalSecret: after a change of policy.
+    pub(crate) fn everybody(&self) -> Wakes {
+        let all = self.external_secrets.keys();
+        all.map(|name| (Key::ExternalSecret(name.clone()), Priority::Routine)).collect()
+    }
+
+    /// Takes in a status that we ourselves just wrote, so that nobody decides by the one before.
+    pub(crate) fn note_status(&mut self, name: &Name, status: ExternalSecretStatus, resource_version: Option<String>) {
+        let Some(object) = self.external_secrets.get(name) else { return };
+        let mut next = ExternalSecret::clone(object);
+        next.status = Some(status);
+        next.metadata.resource_version = resource_version.or(next.metadata.resource_version);
+        self.external_secrets.insert(name.clone(), Arc::new(next));
+    }
+
+    /// Takes in a store's status that we ourselves just wrote; whoever waited for the store is woken.
+    pub(crate) fn note_store_status(&mut self, name: &StoreName, status: SecretStoreStatus) -> Wakes {
+        let Some(store) = self.stores.get(name) else { return Vec::new() };
+        let next = Store { status: Some(status), ..Store::clone(store) };
+        self.apply_store(next)
+    }
+
+    /// Forgets all that lies in `namespace`, which is served no more.
+    pub(crate) fn forget_namespace(&mut self, namespace: &str) -> Wakes {
+        let inside = |name: &&Name| *name.namespace == *namespace;
+        let objects: Vec<Name> = self.external_secrets.keys().filter(inside).cloned().collect();
+        let secrets: Vec<Name> = self.secrets.keys().filter(inside).cloned().collect();
+        let stores: Vec<StoreName> =
+            self.stores.keys().filter(|store| store.namespace.as_deref() == Some(namespace)).cloned().collect();
+        let mut wakes: Wakes = objects.iter().flat_map(|name| self.delete_external_secret(name)).collect();
+        wakes.extend(stores.iter().flat_map(|name| self.delete_store(name)));
+        secrets.iter().for_each(|name| drop(self.secrets.remove(name)));
+        wakes
+    }
+
+    fn targeting(&self, secret: &Name) -> Wakes {
+        let names = self.by_target.get(secret).into_iter().flatten();
+        names.map(|name| (Key::ExternalSecret(name.clone()), Priority::Urgent)).collect()
+    }
+
+    fn unlink(&mut self, name: &Name, object: &ExternalSecret) {
+        remove_from(&mut self.by_target, &target_of(name, object), name);
+        for store in stores_of(name, object) {
+            remove_from(&mut self.by_store, &store, name);
+        }
+    }
+
+    /// Which slots a key uses.
+    pub(crate) fn group(&self, key: &Key) -> Group {
+        let Key::ExternalSecret(name) = key else { return Group::Alone(key.clone()) };
+        let first = self.external_secrets.get(name).and_then(|object| stores_of(name, object).into_iter().next());
+        first.map_or_else(|| Group::Alone(key.clone()), Group::Store)
+    }
+
+    /// An ExternalSecret.
+    pub(crate) fn external_secret(&self, name: &Name) -> Option<Arc<ExternalSecret>> {
+        self.external_secrets.get(name).cloned()
+    }
+
+    /// Names of all ExternalSecrets that are known.
+    pub(crate) fn external_secret_names(&self) -> Vec<Name> {
+        self.external_secrets.keys().cloned().collect()
+    }
+
+    /// A store.
+    pub(crate) fn store(&self, name: &StoreName) -> Option<Arc<Store>> {
+        self.stores.get(name).cloned()
+    }
+
+    /// Names of all stores that are known.
+    pub(crate) fn store_names(&self) -> Vec<StoreName> {
+        self.stores.keys().cloned().collect()
+    }
+
+    /// A ClusterExternalSecret.
+    pub(crate) fn cluster_external_secret(&self, name: &str) -> Option<Arc<ClusterExternalSecret>> {
+        self.cluster_external_secrets.get(name).cloned()
+    }
+
+    /// Names of all ClusterExternalSecrets that are known.
+    pub(crate) fn cluster_external_secret_names(&self) -> Vec<Arc<str>> {
+        self.cluster_external_secrets.keys().cloned().collect()
+    }
+
+    /// What is known of a Secret.
+    pub(crate) fn secret(&self, name: &Name) -> Option<Arc<SecretFacts>> {
+        self.secrets.get(name).cloned()
+    }
+
+    /// Names of all Secrets that are known.
+    pub(crate) fn secret_names(&self) -> Vec<Name> {
+        self.secrets.keys().cloned().collect()
+    }
+
+    /// The Secrets of a namespace that carry `label` with `value`.
+    pub(crate) fn labelled_secrets(&self, namespace: &str, label: &str, value: &str) -> Vec<(Name, Arc<SecretFacts>)> {
+        let has = |facts: &SecretFacts| {
+            facts.metadata.labels.as_ref().and_then(|labels| labels.get(label)).is_some_and(|found| found == value)
+        };
+        let inside = self.secrets.iter().filter(|(name, facts)| *name.namespace == *namespace && has(facts));
+        inside.map(|(name, facts)| (name.clone(), Arc::clone(facts))).collect()
+    }
+
+    /// What is known of a namespace.
+    pub(crate) fn namespace(&self, name: &str) -> Option<Arc<Namespace>> {
+        self.namespaces.get(name).cloned()
+    }
+
+    /// All namespaces that are known.
+    pub(crate) fn namespaces(&self) -> Vec<(Arc<str>, Arc<Namespace>)> {
+        self.namespaces.iter().map(|(name, namespace)| (Arc::clone(name), Arc::clone(namespace))).collect()
+    }
+}
+
+impl Store {
+    /// A SecretStore; `None` where it has no name.
+    pub(crate) fn of_namespace(object: SecretStore) -> Option<Self> {
+        let name = name_of(&object.metadata)?;
+        let name = StoreName { namespace: Some(name.namespace), name: name.name };
+        Some(Self { name, metadata: object.metadata, spec: object.spec, status: object.status })
+    }
+
+    /// A ClusterSecretStore; `None` where it has no name.
+    pub(crate) fn of_cluster(object: ClusterSecretStore) -> Option<Self> {
+        let name = StoreName { namespace: None, name: object.metadata.name.as_deref()?.into() };
+        Some(Self { name, metadata: object.metadata, spec: object.spec.0, status: object.status })
+    }
+}
+
+/// Whether the store's Ready condition is True.
+pub(crate) fn is_ready(store: &Store) -> bool {
+    let conditions = store.status.iter().flat_map(|status| &status.conditions);
+    conditions.into_iter().any(|condition| condition.kind == "Ready" && condition.status == "True")
+}
+
+/// The name in `metadata`, where it has both parts.
+pub(crate) fn name_of(metadata: &ObjectMeta) -> Option<Name> {
+    Some(Name::new(metadata.namespace.as_deref()?, metadata.name.as_deref()?))
+}
+
+/// The Secret that an ExternalSecret writes.
+pub(crate) fn target_of(name: &Name, object: &ExternalSecret) -> Name {
+    let named = object.spec.target.as_ref().and_then(|target| target.name.as_deref());
+    Name { namespace: Arc::clone(&name.namespace), name: named.map_or_else(|| Arc::clone(&name.name), Arc::from) }
+}
+
+/// The stores that an ExternalSecret names, its own before those of its entries.
+pub(crate) fn stores_of(name: &Name, object: &ExternalSecret) -> Vec<StoreName> {
+    let entries = object.spec.data.iter().filter_map(|entry| entry.source_ref.as_ref());
+    let sources = entries.chain(object.spec.data_from.iter().filter_map(|entry| entry.source_ref.as_ref()));
+    let named = object.spec.secret_store_ref.iter().chain(sources.filter_map(|source| source.store_ref.as_ref()));
+    let mut stores: Vec<StoreName> = Vec::new();
+    for store in named {
+        let Some(store_name) = store.name.as_deref() else { continue };
+        let is_cluster = store.kind == Some(SecretStoreKind::ClusterSecretStore);
+        let found =
+            StoreName { namespace: (!is_cluster).then(|| Arc::clone(&name.namespace)), name: store_name.into() };
+        if !stores.contains(&found) {
+            stores.push(found);
+        }
+    }
+    stores
+}
+
+/// Whether somebody changed what the object asks for: anything but its status.
+fn is_another_wish(before: &ObjectMeta, after: &ObjectMeta) -> bool {
+    before.uid != after.uid
+        || before.generation != after.generation
+        || before.labels != after.labels
+        || before.annotations != after.annotations
+        || before.finalizers != after.finalizers
+        || before.deletion_timestamp != after.deletion_timestamp
+}
+
+fn is_managed(metadata: &ObjectMeta) -> bool {
+    let labels = metadata.labels.iter().flat_map(BTreeMap::keys);
+    labels.into_iter().any(|label| label.starts_with("reconcile.external-secrets.io/"))
+}
+
+fn controller_of(metadata: &ObjectMeta, kind: &str) -> Option<Arc<str>> {
+    let owners = metadata.owner_references.iter().flatten();
+    let mut controllers = owners.filter(|owner| owner.controller == Some(true) && owner.kind == kind);
+    controllers.next().map(|owner| owner.name.as_str().into())
+}
+
+fn remove_from<K: std::hash::Hash + Eq>(map: &mut HashMap<K, BTreeSet<Name>>, key: &K, name: &Name) {
+    if let Some(names) = map.get_mut(key) {
+        names.remove(name);
+        if names.is_empty() {
+            map.remove(key);
+        }
+    }
+}

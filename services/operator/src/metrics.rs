@@ -1,0 +1,277 @@
+//! What is counted: under External Secrets Operator's names, for boards that ask for those, and under ours beside them.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use strongroom_provider::{Meter, Outcome};
+use strongroom_telemetry::{Counters, Gauges, Metrics as Registry};
+
+/// The labels of External Secrets Operator's per-object metrics.
+const PLAIN: &[&str] = &["name", "namespace"];
+const EXTENDED: &[&str] = &[
+    "name",
+    "namespace",
+    "app_kubernetes_io_name",
+    "app_kubernetes_io_instance",
+    "app_kubernetes_io_version",
+    "app_kubernetes_io_component",
+    "app_kubernetes_io_part_of",
+    "app_kubernetes_io_managed_by",
+];
+const PLAIN_CONDITION: &[&str] = &["name", "namespace", "condition", "status"];
+const EXTENDED_CONDITION: &[&str] = &[
+    "name",
+    "namespace",
+    "app_kubernetes_io_name",
+    "app_kubernetes_io_instance",
+    "app_kubernetes_io_version",
+    "app_kubernetes_io_component",
+    "app_kubernetes_io_part_of",
+    "app_kubernetes_io_managed_by",
+    "condition",
+    "status",
+];
+
+/// The object's own labels that `--enable-extended-metric-labels` repeats.
+const OWN_LABELS: [&str; 6] = [
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/version",
+    "app.kubernetes.io/component",
+    "app.kubernetes.io/part-of",
+    "app.kubernetes.io/managed-by",
+];
+
+/// The kinds that are counted, as their metrics begin.
+const KINDS: [&str; 4] = ["externalsecret", "clusterexternalsecret", "secretstore", "clustersecretstore"];
+
+/// All metrics of the operator.
+pub(crate) struct Metrics {
+    pub(crate) registry: Registry,
+    is_extended: bool,
+    kinds: HashMap<&'static str, KindMetrics>,
+    synced: Counters,
+    failed: Counters,
+    calls: Counters,
+    last_success: Gauges,
+    /// What of the meter is in `calls` already.
+    metered: Mutex<HashMap<(&'static str, Outcome), u64>>,
+    /// The labels under which each object was counted, to forget them with it.
+    known: Mutex<HashMap<ObjectKey, Vec<String>>>,
+}
+
+/// Kind, namespace and name.
+type ObjectKey = (&'static str, String, String);
+
+struct KindMetrics {
+    condition: Gauges,
+    duration: Gauges,
+}
+
+impl Metrics {
+    pub(crate) fn new(is_extended: bool) -> Self {
+        let registry = Registry::new();
+        let (object, condition) = if is_extended { (EXTENDED, EXTENDED_CONDITION) } else { (PLAIN, PLAIN_CONDITION) };
+        let of_kind = |kind: &'static str| {
+            let gauges = |suffix: &str, help: &str, labels| registry.gauges(&format!("{kind}_{suffix}"), help, labels);
+            let metrics = KindMetrics {
+                condition: gauges(
+                    "status_condition",
+                    "1 for the status that a condition has, 0 for the other",
+                    condition,
+                ),
+                duration: gauges("reconcile_duration", "Nanoseconds that the last reconciliation took", object),
+            };
+            (kind, metrics)
+        };
+        let kinds = KINDS.into_iter().map(of_kind).collect();
+        Self {
+            kinds,
+            synced: registry.counters("externalsecret_sync_calls_total", "Synchronisations", object),
+            failed: registry.counters("externalsecret_sync_calls_error", "Synchronisations that failed", object),
+            calls: registry.counters(
+                "externalsecret_provider_api_calls_count",
+                "Calls to stores",
+                &["provider", "call", "status"],
+            ),
+            last_success: registry.gauges(
+                "strongroom_externalsecret_last_success_timestamp_seconds",
+                "When the values were last read with success",
+                PLAIN,
+            ),
+            metered: Mutex::default(),
+            known: Mutex::default(),
+            registry,
+            is_extended,
+        }
+    }
+
+    /// One synchronisation begins (`is_error` false) or has failed (`is_error` true).
+    pub(crate) fn synced(&self, kind: &'static str, metadata: &ObjectMeta, is_error: bool) {
+        let labels = self.labels(kind, metadata);
+        let counters = if is_error { &self.failed } else { &self.synced };
+        counters.increment(&as_strs(&labels));
+    }
+
+    /// The values of an ExternalSecret were read with success.
+    pub(crate) fn succeeded(&self, metadata: &ObjectMeta, seconds: i64) {
+        let (namespace, name) = names(metadata);
+        // Exact to the second for the next hundred million years.
+        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
+        self.last_success.set(&[&name, &namespace], seconds as f64);
+    }
+
+    /// One reconciliation took this long.
+    pub(crate) fn reconciled(&self, kind: &'static str, metadata: &ObjectMeta, took: Duration) {
+        let labels = self.labels(kind, metadata);
+        if let Some(metrics) = self.kinds.get(kind) {
+            metrics.duration.set(&as_strs(&labels), took.as_secs_f64() * 1e9);
+        }
+    }
+
+    /// A condition stands so.
+    pub(crate) fn condition(&self, kind: &'static str, metadata: &ObjectMeta, condition: &str, status: &str) {
+        let labels = self.labels(kind, metadata);
+        let Some(metrics) = self.kinds.get(kind) else { return };
+        for (each, value) in [("True", status == "True"), ("False", status == "False")] {
+            let mut values = as_strs(&labels);
+            values.extend([condition, each]);
+            metrics.condition.set(&values, f64::from(u8::from(value)));
+        }
+    }
+
+    /// Forgets an object that is gone.
+    pub(crate) fn forget(&self, kind: &'static str, namespace: Option<&str>, name: &str) {
+        let namespace = namespace.unwrap_or_default().to_owned();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(labels) = known.remove(&(kind, namespace.clone(), name.to_owned())) else { return };
+        drop(known);
+        self.remove(kind, &labels);
+        self.last_success.remove(&[name, &namespace]);
+    }
+
+    fn remove(&self, kind: &'static str, labels: &[String]) {
+        let values = as_strs(labels);
+        if kind == "externalsecret" {
+            self.synced.remove(&values);
+            self.failed.remove(&values);
+        }
+        let Some(metrics) = self.kinds.get(kind) else { return };
+        metrics.duration.remove(&values);
+        for condition in ["Ready", "Deleted"] {
+            for status in ["True", "False"] {
+                let mut values = values.clone();
+                values.extend([condition, status]);
+                metrics.condition.remove(&values);
+            }
+        }
+    }
+
+    /// Everything as text, with the calls that `meter` counted since.
+    pub(crate) fn text(&self, meter: &Meter) -> String {
+        let mut metered = self.metered.lock().unwrap_or_else(PoisonError::into_inner);
+        for (operation, outcome, count) in meter.counts() {
+            let before = metered.insert((operation, outcome), count).unwrap_or_default();
+            let (provider, call) = provider_and_call(operation);
+            let status = if outcome == Outcome::Answered { "success" } else { "error" };
+            self.calls.add(&[provider, call, status], count.saturating_sub(before));
+        }
+        drop(metered);
+        self.registry.text()
+    }
+
+    /// An object's labels; where they changed, what was counted under the former ones is forgotten.
+    fn labels(&self, kind: &'static str, metadata: &ObjectMeta) -> Vec<String> {
+        let (namespace, name) = names(metadata);
+        let mut labels = vec![name.clone(), namespace.clone()];
+        if self.is_extended {
+            let own = |label: &&str| metadata.labels.as_ref().and_then(|labels| labels.get(*label));
+            labels.extend(OWN_LABELS.iter().map(|label| own(label).cloned().unwrap_or_default()));
+        }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.insert((kind, namespace, name), labels.clone());
+        drop(known);
+        if let Some(before) = before.filter(|before| *before != labels) {
+            self.remove(kind, &before);
+        }
+        labels
+    }
+}
+
+fn as_strs(labels: &[String]) -> Vec<&str> {
+    labels.iter().map(String::as_str).collect()
+}
+
+fn names(metadata: &ObjectMeta) -> (String, String) {
+    (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+}
+
+/// External Secrets Operator's names for a provider and a call, where it has some; else the store's own.
+fn provider_and_call(operation: &'static str) -> (&'static str, &'static str) {
+    let (service, call) = operation.split_once(':').unwrap_or(("", operation));
+    let provider = match service {
+        "secretsmanager" => "AWS/SecretsManager",
+        "ssm" => "AWS/ParameterStore",
+        "sts" => "AWS/STS",
+        "secretmanager" | "google" => "GCP/SecretManager",
+        "vault" => "HashiCorp/Vault",
+        "azure" | "keyvault" => "Azure/KeyVault",
+        "kubernetes" => "Kubernetes",
+        "webhook" => "Webhook",
+        other => other,
+    };
+    (provider, call)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn object(version: &str) -> ObjectMeta {
+        let labels = BTreeMap::from([("app.kubernetes.io/version".to_owned(), version.to_owned())]);
+        ObjectMeta {
+            name: Some("app".to_owned()),
+            namespace: Some("team".to_owned()),
+            labels: Some(labels),
+            ..ObjectMeta::default()
+        }
+    }
+
+    #[test]
+    fn boards_of_external_secrets_operator_find_their_names() {
+        let metrics = Metrics::new(false);
+        metrics.synced("externalsecret", &object("1"), false);
+        metrics.synced("externalsecret", &object("1"), true);
+        metrics.condition("externalsecret", &object("1"), "Ready", "False");
+        metrics.reconciled("externalsecret", &object("1"), Duration::from_micros(3));
+        let meter = Meter::default();
+        meter.record("secretsmanager:BatchGetSecretValue", Outcome::Answered);
+        let text = metrics.text(&meter);
+        for line in [
+            "externalsecret_sync_calls_total{name=\"app\",namespace=\"team\"} 1",
+            "externalsecret_sync_calls_error{name=\"app\",namespace=\"team\"} 1",
+            "externalsecret_status_condition{name=\"app\",namespace=\"team\",condition=\"Ready\",status=\"False\"} 1",
+            "externalsecret_status_condition{name=\"app\",namespace=\"team\",condition=\"Ready\",status=\"True\"} 0",
+            "externalsecret_reconcile_duration{name=\"app\",namespace=\"team\"} 3000",
+            "externalsecret_provider_api_calls_count{provider=\"AWS/SecretsManager\",call=\"BatchGetSecretValue\",status=\"success\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        metrics.forget("externalsecret", Some("team"), "app");
+        assert!(!metrics.text(&meter).contains("name=\"app\""));
+    }
+
+    #[test]
+    fn a_label_that_changes_leaves_nothing_behind() {
+        let metrics = Metrics::new(true);
+        for version in ["1", "2"] {
+            metrics.reconciled("secretstore", &object(version), Duration::from_secs(1));
+        }
+        let text = metrics.text(&Meter::default());
+        assert!(text.contains("app_kubernetes_io_version=\"2\"") && !text.contains("version=\"1\""), "{text}");
+    }
+}

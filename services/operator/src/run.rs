@@ -1,0 +1,364 @@
+//! Putting the operator together, running it, and ending it in order.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use strongroom_failure::{Class, Failure};
+use strongroom_http::{Answer, Route, Server, StatusCode};
+use strongroom_kube::{
+    Access, Connection, Election, ElectionSettings, Initialized, Leadership, Recorder, RecorderSettings, Settings,
+};
+use strongroom_reconcile::{Backoff, Limits, Outcome, Settings as LoopSettings};
+use strongroom_secret::SecretBytes;
+use strongroom_sync::hash::DataHash;
+use strongroom_telemetry::METRICS_CONTENT_TYPE;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::eso;
+use crate::foreign;
+use crate::index::Key;
+use crate::operator::{Operator, Parts};
+use crate::reader::Variables;
+use crate::settings::OperatorSettings;
+use crate::watches;
+
+/// What runs at once. 200 objects of one store fill its batches many times over; 2,000 altogether are a few megabytes.
+const LIMITS: Limits = Limits { group: 200, total: 2_000 };
+
+/// The longest that one object may take: asking its stores (60 s) and a few writes to a slow API server.
+const LONGEST: Duration = Duration::from_secs(150);
+
+/// A queue in which nothing has moved for this long, although something waits, is broken: kubelet starts us anew.
+const STALLED: Duration = Duration::from_secs(300);
+
+/// Events that wait to be written; a first synchronisation of 10,000 objects writes as many.
+const EVENTS: usize = 10_000;
+
+const EXAMPLES: &str = "\
+Examples:
+  strongroom operator                                  in a pod, for the whole cluster
+  strongroom operator --namespace team-a,team-b        with rights in these namespaces alone
+  strongroom operator --kubeconfig ~/.kube/config --take-over
+
+A running External Secrets Operator is noticed, and nothing is written until it is scaled to zero.";
+
+/// Keep the Secrets that External Secrets' custom resources ask for
+///
+/// Serves ExternalSecret, SecretStore, ClusterSecretStore and ClusterExternalSecret of external-secrets.io/v1 as
+/// External Secrets Operator does, with reads in batches and the real error in the status.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct OperatorCommand {
+    #[command(flatten)]
+    settings: OperatorSettings,
+}
+
+impl OperatorCommand {
+    /// Runs until a signal; `variables` are the process's own.
+    pub fn run(self, variables: &[OsString]) -> ExitCode {
+        strongroom_telemetry::install(self.settings.log_format, self.settings.loglevel);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let ended = match runtime {
+            Ok(runtime) => runtime.block_on(serve(self.settings, captured(variables))),
+            Err(error) => Err(Failure::new(Class::Unavailable, format!("cannot start: {error}"))),
+        };
+        match ended {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                tracing::error!(%failure, hint = failure.hint, "the operator ends");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// The variables that are text.
+fn captured(variables: &[OsString]) -> Variables {
+    let split = |entry: &OsString| {
+        let (name, value) = entry.to_str()?.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    variables.iter().filter_map(split).collect::<BTreeMap<_, _>>()
+}
+
+async fn serve(settings: OperatorSettings, variables: Variables) -> Result<(), Failure> {
+    settings.check()?;
+    for flag in settings.without_effect() {
+        tracing::info!(flag, "this flag of External Secrets Operator has no effect here");
+    }
+    let data_hash = data_hash(&settings)?;
+    let connection = connect(&settings, &variables).await?;
+    let recorder_settings =
+        RecorderSettings { component: "external-secrets", instance: identity(&variables), queue_limit: EVENTS };
+    let (recorder, recording) = Recorder::new(connection.client(), recorder_settings);
+    let recording = tokio::spawn(recording);
+    let loop_settings = LoopSettings { limits: LIMITS, backoff: Backoff::default(), longest: LONGEST };
+    let operator = Operator::new(Parts { settings, connection, variables, recorder, data_hash }, &loop_settings);
+    let ended = lead(&operator, loop_settings).await;
+    drop(operator);
+    // What was recorded is worth a moment, not a delay of the end.
+    let _ = tokio::time::timeout(Duration::from_secs(2), recording).await;
+    ended
+}
+
+/// Serves probes, watches, waits to lead, works, and ends in the reverse order.
+async fn lead(operator: &Arc<Operator>, loop_settings: LoopSettings) -> Result<(), Failure> {
+    let mut stop = stop_signal()?;
+    let ready = Initialized::default();
+    let (drained, mut draining) = watch::channel(false);
+    let servers = servers(operator, &ready, &mut draining).await?;
+    let has_policies = policies_are_watched(operator).await?;
+    operator.queue.pause(true);
+    let watching = watches::start(operator, &ready, has_policies);
+    let election = election(operator);
+    let mut leadership = election.as_ref().map(Election::leadership);
+    let ended = async {
+        tokio::select! {
+            () = whole(&ready) => {}
+            _ = stop.changed() => return Ok(()),
+        }
+        if let Some(leadership) = &mut leadership {
+            tokio::select! {
+                led = leading(leadership, true) => led?,
+                _ = stop.changed() => return Ok(()),
+            }
+        }
+        foreign::look(operator).await;
+        let looking = tokio::spawn(foreign::keep_looking(Arc::clone(operator)));
+        tracing::info!("the operator works");
+        operator.queue.pause(false);
+        let ended = work(operator, loop_settings, &mut stop, leadership.as_mut()).await;
+        looking.abort();
+        ended
+    }
+    .await;
+    drop(watching);
+    if let Some(election) = election {
+        // Only now: nobody else may work on what we were still writing.
+        election.step_down().await;
+    }
+    let _ = drained.send(true);
+    for server in servers {
+        let _ = server.await;
+    }
+    ended
+}
+
+/// Works until a signal or until another replica leads.
+async fn work(
+    operator: &Arc<Operator>,
+    settings: LoopSettings,
+    stop: &mut watch::Receiver<bool>,
+    leadership: Option<&mut watch::Receiver<Leadership>>,
+) -> Result<(), Failure> {
+    let mut lost = false;
+    let grace = operator.settings.grace;
+    let ended = async {
+        match leadership {
+            Some(leadership) => tokio::select! {
+                _ = stop.changed() => {}
+                _ = leading(leadership, false) => lost = true,
+            },
+            None => drop(stop.changed().await),
+        }
+    };
+    let group_of = |key: &Key| operator.index().group(key);
+    let reconcile = |key: Key| reconcile(Arc::clone(operator), key);
+    strongroom_reconcile::run(operator.queue.clone(), settings, group_of, reconcile, ended, grace).await;
+    match lost {
+        true => Err(Failure::new(Class::Unavailable, "another replica leads now; ending so that it is alone")),
+        false => Ok(()),
+    }
+}
+
+async fn reconcile(operator: Arc<Operator>, key: Key) -> Outcome {
+    match key {
+        Key::ExternalSecret(name) => eso::external_secret::reconcile(operator, name).await,
+        Key::Store(name) => eso::store::reconcile(operator, name).await,
+        Key::ClusterExternalSecret(name) => eso::cluster_external_secret::reconcile(operator, name).await,
+    }
+}
+
+async fn connect(settings: &OperatorSettings, variables: &Variables) -> Result<Connection, Failure> {
+    let access = match &settings.kubeconfig {
+        Some(file) => Access::Kubeconfig { files: vec![file.clone()], context: None },
+        None => Access::from_environment(&|name| variables.get(name).cloned()).ok_or_else(|| {
+            Failure::new(Class::Invalid, "no cluster is known")
+                .with_hint("run in a pod, or give --kubeconfig or KUBECONFIG")
+        })?,
+    };
+    let settings = Settings {
+        access,
+        role: "operator",
+        queries_per_second: settings.client_qps.into(),
+        burst: settings.client_burst,
+    };
+    Connection::open(&settings).await
+}
+
+/// Whether StorePolicies are watched.
+async fn policies_are_watched(operator: &Operator) -> Result<bool, Failure> {
+    let mode = operator.settings.store_policies.as_str();
+    if mode == "off" || !operator.settings.serves_cluster_kinds() {
+        return Ok(false);
+    }
+    if mode == "required" {
+        return Ok(true);
+    }
+    let client = operator.connection.client();
+    let wanted = kube::core::GroupVersionKind::gvk("strongroom.dev", "v1alpha1", "StorePolicy");
+    match kube::discovery::pinned_kind(&client, &wanted).await {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(kube::Error::Discovery(_)) => Ok(false),
+        Err(error) => Err(strongroom_kube::failure::failure(&error, "find the kind StorePolicy", &[])),
+    }
+}
+
+fn election(operator: &Operator) -> Option<Election> {
+    let settings = &operator.settings;
+    if !settings.enable_leader_election {
+        return None;
+    }
+    let namespace = settings.leader_election_namespace.clone();
+    let namespace = namespace.unwrap_or_else(|| operator.connection.namespace().to_owned());
+    // Random, so that a process that is started anew in the same pod is another candidate.
+    let candidate = format!("{}_{:016x}", identity(&operator.variables), fastrand::u64(..));
+    Some(Election::start(
+        operator.connection.client(),
+        ElectionSettings {
+            lease_duration: settings.leader_election_lease_duration,
+            renew_deadline: settings.leader_election_renew_deadline,
+            retry_period: settings.leader_election_retry_period,
+            ..ElectionSettings::new(namespace, settings.leader_election_id.clone(), candidate)
+        },
+    ))
+}
+
+/// Resolves when we lead (`wanted`), or lead no more.
+async fn leading(leadership: &mut watch::Receiver<Leadership>, wanted: bool) -> Result<(), Failure> {
+    let decided = leadership.wait_for(|now| (*now == Leadership::Leading) == wanted).await;
+    decided.map(|_| ()).map_err(|_| Failure::new(Class::Unavailable, "the election ended by a defect"))
+}
+
+/// Resolves when everything is ready.
+async fn whole(ready: &Initialized) {
+    // Lists arrive within a second or so, and nothing tells when the last one has.
+    while !ready.is_ready() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Turns to true at SIGTERM or SIGINT.
+fn stop_signal() -> Result<watch::Receiver<bool>, Failure> {
+    let failed = |error: std::io::Error| Failure::new(Class::Unavailable, format!("cannot wait for signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("a signal asks to end");
+        let _ = sender.send(true);
+    });
+    Ok(receiver)
+}
+
+async fn servers(
+    operator: &Arc<Operator>,
+    ready: &Initialized,
+    drained: &mut watch::Receiver<bool>,
+) -> Result<Vec<tokio::task::JoinHandle<()>>, Failure> {
+    let metrics = {
+        let operator = Arc::clone(operator);
+        move || Answer {
+            status: StatusCode::OK,
+            content_type: METRICS_CONTENT_TYPE,
+            body: operator.metrics.text(&operator.meter),
+        }
+    };
+    let livez = {
+        let operator = Arc::clone(operator);
+        move || live(&operator)
+    };
+    let readyz = {
+        let (operator, ready) = (Arc::clone(operator), ready.clone());
+        move || readiness(&operator, &ready)
+    };
+    let health =
+        vec![Route::new("/livez", livez.clone()), Route::new("/healthz", livez), Route::new("/readyz", readyz)];
+    let mut tasks = Vec::new();
+    for (flag, address, routes) in [
+        ("--metrics-addr", &operator.settings.metrics_addr, vec![Route::new("/metrics", metrics)]),
+        ("--live-addr", &operator.settings.live_addr, health),
+    ] {
+        // As External Secrets Operator has it: 0 serves nothing.
+        if address == "0" {
+            continue;
+        }
+        let server =
+            Server::bind(parse_address(flag, address)?, routes).await.map_err(|failure| failure.in_field(flag))?;
+        tracing::info!(flag, address = %server.address(), "listening");
+        let mut drained = drained.clone();
+        let stop = async move { drop(drained.wait_for(|drained| *drained).await) };
+        tasks.push(tokio::spawn(server.run(stop, Duration::from_secs(1))));
+    }
+    Ok(tasks)
+}
+
+fn live(operator: &Operator) -> Answer {
+    let stalled = operator.queue.stalled();
+    if stalled > STALLED {
+        let words = format!("the queue has not moved for {} s\n", stalled.as_secs());
+        return Answer::text(StatusCode::SERVICE_UNAVAILABLE, words);
+    }
+    Answer::text(StatusCode::OK, "ok\n")
+}
+
+fn readiness(operator: &Operator, ready: &Initialized) -> Answer {
+    let mut reasons = ready.pending();
+    reasons.extend(operator.foreign().map(|who| format!("another controller serves the same objects: {who}")));
+    if reasons.is_empty() {
+        return Answer::text(StatusCode::OK, "ok\n");
+    }
+    Answer::text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", reasons.join("; ")))
+}
+
+/// `:8080` as Go has it is every address.
+fn parse_address(flag: &str, text: &str) -> Result<SocketAddr, Failure> {
+    let whole = match text.strip_prefix(':') {
+        Some(port) => port.parse().ok().map(|port| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))),
+        None => text.parse().ok(),
+    };
+    whole.ok_or_else(|| {
+        Failure::new(Class::Invalid, "this is no address").in_field(flag).with_hint("write :8080, 127.0.0.1:8080 or 0")
+    })
+}
+
+fn data_hash(settings: &OperatorSettings) -> Result<DataHash, Failure> {
+    let Some(file) = settings.data_hash_key_file.as_ref().filter(|_| settings.data_hash == "keyed") else {
+        return Ok(DataHash::Compatible);
+    };
+    let invalid = |words: String| Failure::new(Class::Invalid, words).in_field("--data-hash-key-file");
+    let key = std::fs::read(file).map(SecretBytes::new);
+    let key = key.map_err(|error| invalid(format!("cannot read {}: {error}", file.display())))?;
+    // Fewer could be guessed.
+    if !(32..=4096).contains(&key.len()) {
+        return Err(invalid(format!("{} must have 32 to 4096 bytes", file.display())));
+    }
+    Ok(DataHash::Keyed(key))
+}
+
+/// What this process is called: its pod's name.
+fn identity(variables: &Variables) -> String {
+    let named = variables.get("POD_NAME").or_else(|| variables.get("HOSTNAME"));
+    named.cloned().unwrap_or_else(|| "strongroom-operator".to_owned())
+}

@@ -1,0 +1,325 @@
+//! Watches: what the API server tells goes into the index, and wakes whom it concerns.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::Resource;
+use kube::core::PartialObjectMeta;
+use serde::de::DeserializeOwned;
+use strongroom_api::StorePolicy;
+use strongroom_api::external_secrets::{ClusterExternalSecret, ClusterSecretStore, ExternalSecret, SecretStore};
+use strongroom_kube::{Initialized, ObjectName, Observed, Scope, Selection, watch_all, watch_namespaces};
+use strongroom_policy::{Policy, StorePolicies};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::index::Store;
+use crate::names::{Name, StoreName};
+use crate::operator::Operator;
+
+/// Events that wait to be taken in. Taking one in takes microseconds; this covers a burst of one page of a list.
+const EVENTS: usize = 1024;
+
+/// How one kind is taken in.
+trait Taken: Resource<DynamicType = ()> + DeserializeOwned + Clone + Send + 'static {
+    /// What people call the kind.
+    const KIND: &'static str;
+
+    /// It is there, new or changed.
+    fn apply(self, operator: &Operator);
+
+    /// It is gone.
+    fn delete(operator: &Operator, name: &ObjectName);
+
+    /// The names that are known.
+    fn known(operator: &Operator) -> Vec<ObjectName>;
+}
+
+/// Starts all watches that the settings ask for; dropping what is given ends them.
+pub(crate) fn start(operator: &Arc<Operator>, ready: &Initialized, has_policies: bool) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let settings = &operator.settings;
+    if let Some(selector) = &settings.namespace_selector {
+        selected(operator, ready, selector, &mut tasks);
+        return tasks;
+    }
+    namespaced(operator, ready, &settings.namespaces, &mut tasks);
+    if !settings.serves_cluster_kinds() {
+        return tasks;
+    }
+    follow::<PartialObjectMeta<Namespace>>(operator, ready, &mut tasks);
+    if settings.enable_cluster_store_reconciler {
+        follow::<ClusterSecretStore>(operator, ready, &mut tasks);
+    }
+    if settings.enable_cluster_external_secret_reconciler {
+        follow::<ClusterExternalSecret>(operator, ready, &mut tasks);
+    }
+    if has_policies {
+        policies(operator, ready, &mut tasks);
+    }
+    tasks
+}
+
+/// The kinds of namespaces, in `namespaces` or, where there are none, everywhere.
+fn namespaced(operator: &Arc<Operator>, ready: &Initialized, namespaces: &[String], tasks: &mut JoinSet<()>) {
+    follow_in::<PartialObjectMeta<Secret>>(operator, ready, namespaces, tasks);
+    follow_in::<SecretStore>(operator, ready, namespaces, tasks);
+    follow_in::<ExternalSecret>(operator, ready, namespaces, tasks);
+}
+
+/// Follows the namespaces that `selector` selects, as they come and go.
+fn selected(operator: &Arc<Operator>, ready: &Initialized, selector: &str, tasks: &mut JoinSet<()>) {
+    let (sender, mut events) = mpsc::channel(EVENTS);
+    let selection = Selection { labels: Some(selector.to_owned()), fields: None };
+    let handle = ready.handle("the list of selected namespaces");
+    let watching = watch_all::<PartialObjectMeta<Namespace>>(operator.connection.client(), selection, sender, handle);
+    tasks.spawn(watching);
+    let (operator, ready) = (Arc::clone(operator), ready.clone());
+    tasks.spawn(async move {
+        let mut served: HashMap<String, JoinSet<()>> = HashMap::new();
+        while let Some(event) = events.recv().await {
+            if let Observed::Apply(namespace) = &event {
+                let name = namespace.metadata.name.clone().unwrap_or_default();
+                served.entry(name.clone()).or_insert_with(|| {
+                    let mut tasks = JoinSet::new();
+                    namespaced(&operator, &ready, &[name], &mut tasks);
+                    tasks
+                });
+            }
+            take_in(&operator, event);
+            let known = PartialObjectMeta::<Namespace>::known(&operator);
+            served.retain(|name, _| {
+                let stays = known.iter().any(|known| known.name == *name);
+                if !stays {
+                    operator.learn(|index| index.forget_namespace(name));
+                }
+                stays
+            });
+        }
+    });
+}
+
+/// Watches a kind in the whole cluster and takes in what it tells.
+fn follow<K: Taken>(operator: &Arc<Operator>, ready: &Initialized, tasks: &mut JoinSet<()>) {
+    let (sender, events) = mpsc::channel(EVENTS);
+    let handle = ready.handle(format!("the list of {}", K::KIND));
+    tasks.spawn(watch_all::<K>(operator.connection.client(), Selection::default(), sender, handle));
+    taking_in(operator, events, tasks);
+}
+
+/// As [`follow`], in `namespaces`, or everywhere where there are none.
+fn follow_in<K>(operator: &Arc<Operator>, ready: &Initialized, namespaces: &[String], tasks: &mut JoinSet<()>)
+where
+    K: Taken + Resource<Scope = NamespaceResourceScope>,
+{
+    if namespaces.is_empty() {
+        return follow::<K>(operator, ready, tasks);
+    }
+    let (sender, events) = mpsc::channel(EVENTS);
+    let handle = ready.handle(format!("the list of {}", K::KIND));
+    let client = operator.connection.client();
+    tasks.spawn(watch_namespaces::<K>(client, namespaces.to_vec(), Selection::default(), sender, handle));
+    taking_in(operator, events, tasks);
+}
+
+fn taking_in<K: Taken>(operator: &Arc<Operator>, mut events: mpsc::Receiver<Observed<K>>, tasks: &mut JoinSet<()>) {
+    let operator = Arc::clone(operator);
+    tasks.spawn(async move {
+        while let Some(event) = events.recv().await {
+            take_in(&operator, event);
+        }
+    });
+}
+
+fn take_in<K: Taken>(operator: &Operator, event: Observed<K>) {
+    match event {
+        Observed::Apply(object) => object.apply(operator),
+        Observed::Delete(object) => K::delete(operator, &ObjectName::of(object.meta())),
+        Observed::DeleteMalformed(name) => K::delete(operator, &name),
+        Observed::Malformed { name, why } => {
+            tracing::warn!(kind = K::KIND, %name, why, "an object is not what its kind says and is left alone");
+        }
+        Observed::Restarted { scope, names } => {
+            for gone in vanished::<K>(operator, &scope, &names) {
+                K::delete(operator, &gone);
+            }
+        }
+    }
+}
+
+/// What the index has in `scope` and the cluster has no more.
+fn vanished<K: Taken>(operator: &Operator, scope: &Scope, names: &HashSet<ObjectName>) -> Vec<ObjectName> {
+    let is_in_scope = |name: &ObjectName| match scope {
+        Scope::Cluster => true,
+        Scope::Namespace(namespace) => name.namespace.as_deref() == Some(namespace),
+    };
+    K::known(operator).into_iter().filter(|name| is_in_scope(name) && !names.contains(name)).collect()
+}
+
+fn object_name(name: &Name) -> ObjectName {
+    ObjectName { namespace: Some(name.namespace.to_string()), name: name.name.to_string() }
+}
+
+fn name(name: &ObjectName) -> Name {
+    Name::new(name.namespace.as_deref().unwrap_or_default(), &name.name)
+}
+
+impl Taken for ExternalSecret {
+    const KIND: &'static str = "ExternalSecrets";
+
+    fn apply(self, operator: &Operator) {
+        operator.learn(|index| index.apply_external_secret(self));
+    }
+
+    fn delete(operator: &Operator, gone: &ObjectName) {
+        operator.learn(|index| index.delete_external_secret(&name(gone)));
+    }
+
+    fn known(operator: &Operator) -> Vec<ObjectName> {
+        operator.index().external_secret_names().iter().map(object_name).collect()
+    }
+}
+
+impl Taken for SecretStore {
+    const KIND: &'static str = "SecretStores";
+
+    fn apply(self, operator: &Operator) {
+        if let Some(store) = Store::of_namespace(self) {
+            operator.learn(|index| index.apply_store(store));
+        }
+    }
+
+    fn delete(operator: &Operator, gone: &ObjectName) {
+        let gone = StoreName { namespace: gone.namespace.as_deref().map(Into::into), name: gone.name.as_str().into() };
+        operator.learn(|index| index.delete_store(&gone));
+    }
+
+    fn known(operator: &Operator) -> Vec<ObjectName> {
+        stores(operator).filter(|name| name.namespace.is_some()).collect()
+    }
+}
+
+impl Taken for ClusterSecretStore {
+    const KIND: &'static str = "ClusterSecretStores";
+
+    fn apply(self, operator: &Operator) {
+        if let Some(store) = Store::of_cluster(self) {
+            operator.learn(|index| index.apply_store(store));
+        }
+    }
+
+    fn delete(operator: &Operator, gone: &ObjectName) {
+        let gone = StoreName { namespace: None, name: gone.name.as_str().into() };
+        operator.learn(|index| index.delete_store(&gone));
+    }
+
+    fn known(operator: &Operator) -> Vec<ObjectName> {
+        stores(operator).filter(|name| name.namespace.is_none()).collect()
+    }
+}
+
+fn stores(operator: &Operator) -> impl Iterator<Item = ObjectName> + use<> {
+    let names = operator.index().store_names().into_iter();
+    names.map(|store| ObjectName {
+        namespace: store.namespace.as_deref().map(str::to_owned),
+        name: store.name.to_string(),
+    })
+}
+
+impl Taken for ClusterExternalSecret {
+    const KIND: &'static str = "ClusterExternalSecrets";
+
+    fn apply(self, operator: &Operator) {
+        operator.learn(|index| index.apply_cluster_external_secret(self));
+    }
+
+    fn delete(operator: &Operator, gone: &ObjectName) {
+        operator.learn(|index| index.delete_cluster_external_secret(&gone.name));
+    }
+
+    fn known(operator: &Operator) -> Vec<ObjectName> {
+        let names = operator.index().cluster_external_secret_names().into_iter();
+        names.map(|name| ObjectName { namespace: None, name: name.to_string() }).collect()
+    }
+}
+
+impl Taken for PartialObjectMeta<Secret> {
+    const KIND: &'static str = "Secrets (metadata)";
+
+    fn apply(self, operator: &Operator) {
+        operator.learn(|index| index.apply_secret(self.metadata));
+    }
+
+    fn delete(operator: &Operator, gone: &ObjectName) {
+        operator.learn(|index| index.delete_secret(&name(gone)));
+    }
+
+    fn known(operator: &Operator) -> Vec<ObjectName> {
+        operator.index().secret_names().iter().map(object_name).collect()
+    }
+}
+
+impl Taken for PartialObjectMeta<Namespace> {
+    const KIND: &'static str = "Namespaces (metadata)";
+
+    fn apply(self, operator: &Operator) {
+        operator.learn(|index| index.apply_namespace(&self.metadata));
+    }
+
+    fn delete(operator: &Operator, gone: &ObjectName) {
+        operator.learn(|index| index.delete_namespace(&gone.name));
+    }
+
+    fn known(operator: &Operator) -> Vec<ObjectName> {
+        let names = operator.index().namespaces().into_iter();
+        names.map(|(name, _)| ObjectName { namespace: None, name: name.to_string() }).collect()
+    }
+}
+
+/// Store policies are few: every change makes the whole set anew.
+fn policies(operator: &Arc<Operator>, ready: &Initialized, tasks: &mut JoinSet<()>) {
+    let (sender, mut events) = mpsc::channel(EVENTS);
+    let handle = ready.handle("the list of StorePolicies");
+    // Nobody reads before the first list is complete: the handle of what decides goes last.
+    let decided = ready.handle("the rules of StorePolicies");
+    tasks.spawn(watch_all::<StorePolicy>(operator.connection.client(), Selection::default(), sender, handle));
+    let operator = Arc::clone(operator);
+    tasks.spawn(async move {
+        let mut known: BTreeMap<String, Policy> = BTreeMap::new();
+        let mut decided = Some(decided);
+        while let Some(event) = events.recv().await {
+            let is_whole = take_policy(&mut known, event);
+            if is_whole || decided.is_none() {
+                operator.set_policies(StorePolicies::new(known.values().cloned()));
+                decided = None;
+            }
+        }
+    });
+}
+
+/// Takes a change into `known`; whether it ended a list.
+fn take_policy(known: &mut BTreeMap<String, Policy>, event: Observed<StorePolicy>) -> bool {
+    match event {
+        Observed::Apply(policy) => {
+            let understood = policy.policy();
+            for problem in understood.problems() {
+                let name = policy.meta().name.as_deref().unwrap_or_default();
+                tracing::warn!(name, %problem, "a part of a StorePolicy cannot be understood and allows nothing");
+            }
+            known.insert(policy.meta().name.clone().unwrap_or_default(), understood);
+        }
+        Observed::Delete(policy) => drop(known.remove(policy.meta().name.as_deref().unwrap_or_default())),
+        Observed::DeleteMalformed(name) => drop(known.remove(&name.name)),
+        Observed::Malformed { name, why } => {
+            // What cannot be understood must not open what it was to close: it keeps its last understood form.
+            tracing::error!(%name, why, "a StorePolicy cannot be read; its last form stays in force");
+        }
+        Observed::Restarted { names, .. } => {
+            known.retain(|name, _| names.contains(&ObjectName { namespace: None, name: name.clone() }));
+            return true;
+        }
+    }
+    false
+}
