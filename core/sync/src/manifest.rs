@@ -14,9 +14,9 @@ use strongroom_secret::SecretBytes;
 use strongroom_select::decode;
 
 use crate::current::Validity;
-use crate::hash::{created_by, hex};
+use crate::hash::{created_by, field_managers, hex};
 use crate::object::ManifestObject;
-use crate::render::{Input, Piece, Place, flat, own_left_out, pieces, placed, texts};
+use crate::render::{Input, Piece, Place, flat, own_left_out, pieces, placed, read_yaml, texts};
 use crate::target::{Deletion, Outcome, Owner, Refusal};
 use crate::wants::decode_of;
 use crate::{Texts, Values};
@@ -222,7 +222,7 @@ fn check_reach(path: &str, steps: &[Step]) -> Result<(), Failure> {
 
 fn yaml(value: &SecretBytes) -> Option<Value> {
     let text = value.expose_text()?;
-    if text.trim().is_empty() { Some(Value::Null) } else { serde_saphyr::from_str(text).ok() }
+    if text.trim().is_empty() { Some(Value::Null) } else { read_yaml(text) }
 }
 
 fn unfit(path: &str, words: &str) -> Failure {
@@ -385,7 +385,7 @@ pub fn plan(current: Option<&Value>, wanted: &Wanted) -> Plan {
     if let Some(refusal) = foreign_controller(current, wanted) {
         return Plan::Refuse(refusal);
     }
-    if holds(current, wanted.object.expose()) {
+    if holds(current, wanted.object.expose()) && !has_stale(current, wanted) {
         return Plan::Nothing(Outcome::Synced);
     }
     Plan::Apply { object: wanted.object.clone(), creates: false }
@@ -459,6 +459,23 @@ fn holds(live: &Value, wanted: &Value) -> bool {
         }
         (live, wanted) => live == wanted,
     }
+}
+
+/// Whether we wrote something earlier that is not wanted any more; applying takes it away.
+fn has_stale(live: &Value, wanted: &Wanted) -> bool {
+    let ours = field_managers(&wanted.owner.name);
+    let entries = live["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let mut ours = entries.filter(|entry| ours.iter().any(|manager| entry["manager"] == *manager));
+    ours.any(|entry| owns_more(&entry["fieldsV1"], wanted.object.expose()))
+}
+
+/// Whether `fields` (of `fieldsV1`) name something that `wanted` has not. Elements of lists are not looked at: who
+/// changes one changes what is wanted.
+fn owns_more(fields: &Value, wanted: &Value) -> bool {
+    let named = fields.as_object().into_iter().flatten();
+    named
+        .filter_map(|(name, inner)| Some((name.strip_prefix("f:")?, inner)))
+        .any(|(name, inner)| wanted.get(name).is_none_or(|wanted| owns_more(inner, wanted)))
 }
 
 /// Whether an object needs to be mended before its time; as [`crate::current::validity`], but the hash is compared with

@@ -301,13 +301,12 @@ pub(crate) fn flat(pieces: Vec<Piece>, decoding: Option<DecodingStrategy>) -> Re
 
 /// A YAML map of texts.
 fn yaml_texts(yaml: &SecretBytes) -> Result<Values, Failure> {
-    // What the parser says could quote a value.
     let no_map = || Failure::new(Class::Invalid, "the template does not make a YAML map of keys and texts");
     let text = yaml.expose_text().ok_or_else(no_map)?;
     if text.trim().is_empty() {
         return Ok(Values::new());
     }
-    let map: Option<BTreeMap<String, Scalar>> = serde_saphyr::from_str(text).map_err(|_| no_map())?;
+    let map: Option<BTreeMap<String, Scalar>> = read_yaml(text).ok_or_else(no_map)?;
     let checked = |(key, scalar): (String, Scalar)| match scalar.0 {
         Some(value) => Ok((key, value)),
         None => {
@@ -316,6 +315,13 @@ fn yaml_texts(yaml: &SecretBytes) -> Result<Values, Failure> {
         }
     };
     map.unwrap_or_default().into_iter().map(checked).collect()
+}
+
+/// Reads YAML as Kubernetes does: `yes` and `on` are no texts, and the last of two keys of one name counts.
+pub(crate) fn read_yaml<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
+    let options = serde_saphyr::options! { duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::LastWins };
+    // What the parser says about an error quotes the text.
+    serde_saphyr::from_str_with_options(text, options).ok()
 }
 
 /// A text or nothing, which counts as the empty text; `None` for a number, a truth, a list or a map.

@@ -12,6 +12,7 @@ use strongroom_api::external_secrets::vocabulary::{GROUP, annotation, label, mes
 use strongroom_api::external_secrets::{CreationPolicy, DeletionPolicy};
 use strongroom_crypto::sha3_224;
 use strongroom_failure::{Class, Failure};
+use strongroom_secret::SecretBytes;
 use zeroize::Zeroizing;
 
 use crate::current::{Current, Memory, Parts};
@@ -48,8 +49,8 @@ pub struct Wanted {
     pub found_nothing: bool,
     /// Whether some values could not be had: what was written for them earlier stays.
     pub is_partial: bool,
-    /// Whether the ExternalSecret changed since it was last synchronised. Its template's type is compared only then,
-    /// since a Secret's type never changes and is not in its metadata.
+    /// Whether the ExternalSecret changed since it was last synchronised. The type, and whether the Secret is immutable,
+    /// are compared only then: they are not in its metadata.
     pub has_changed: bool,
     /// Its data, labels, annotations, finalizers and type.
     pub rendered: Rendered,
@@ -293,8 +294,7 @@ fn filled<T>(list: Vec<T>) -> Option<Vec<T>> {
 }
 
 fn encoded(data: &Values) -> Option<BTreeMap<String, ByteString>> {
-    let bytes =
-        |(key, value): (&String, &strongroom_secret::SecretBytes)| (key.clone(), ByteString(value.expose().to_vec()));
+    let bytes = |(key, value): (&String, &SecretBytes)| (key.clone(), ByteString(value.expose().to_vec()));
     (!data.is_empty()).then(|| data.iter().map(bytes).collect())
 }
 
@@ -330,7 +330,9 @@ fn difference(current: &Current, wanted: &Wanted) -> Option<&'static str> {
     if wanted.immutable && !current.sets_immutable {
         return Some("it can still change");
     }
-    (wanted.has_changed && wanted.rendered.kind.is_some()).then_some("the type may have been changed")
+    // Neither the type nor the value of `immutable` is in the metadata.
+    let is_unsure = wanted.rendered.kind.is_some() || wanted.immutable;
+    (wanted.has_changed && is_unsure).then_some("it may have another type, or still change")
 }
 
 fn data_difference(current: &Current, wanted: &Wanted) -> Option<&'static str> {
@@ -397,7 +399,7 @@ fn replaced(current: &Current, full: &SecretObject, wanted: &Wanted) -> Plan {
     Plan::Replace { secret: next, adopts }
 }
 
-fn exposed<'v>((key, value): (&'v String, &'v strongroom_secret::SecretBytes)) -> (&'v str, &'v [u8]) {
+fn exposed<'v>((key, value): (&'v String, &'v SecretBytes)) -> (&'v str, &'v [u8]) {
     (key, value.expose())
 }
 

@@ -1,5 +1,6 @@
 //! Targets of other kinds.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use strongroom_api::external_secrets::{CreationPolicy, DeletionPolicy, ManifestRef, Template};
 use strongroom_sync::current::Validity;
@@ -174,6 +175,22 @@ fn an_object_is_applied_where_it_lacks_something() {
 }
 
 #[test]
+fn an_object_is_applied_where_we_wrote_more_than_is_wanted() {
+    let check = |manager: &str, fields: Value, is_applied: bool| {
+        let mut live = wanted(CreationPolicy::Orphan).object.expose().clone();
+        live["metadata"]["managedFields"] = json!([{"manager": manager, "operation": "Apply", "fieldsV1": fields}]);
+        let planned = plan(Some(&live), &wanted(CreationPolicy::Orphan));
+        assert_eq!(matches!(planned, Plan::Apply { creates: false, .. }), is_applied, "{manager}");
+    };
+    let ours = "externalsecrets.external-secrets.io/es";
+    check(ours, json!({"f:data": {".": {}, "f:user": {}}}), false);
+    check(ours, json!({"f:data": {"f:old": {}}}), true);
+    check(ours, json!({"f:metadata": {"f:labels": {"f:old": {}}}}), true);
+    check(ours, json!({"f:metadata": {"f:finalizers": {"v:\"example.com/f\"": {}}}}), true);
+    check("helm", json!({"f:data": {"f:old": {}}}), false);
+}
+
+#[test]
 fn only_an_own_object_is_deleted_when_the_stores_hold_nothing() {
     let mut empty = wanted(CreationPolicy::Owner);
     empty.found_nothing = true;
@@ -211,4 +228,17 @@ fn an_object_is_mended_where_its_hash_does_not_fit() {
 fn objects_do_not_show_their_values() {
     let object = ManifestObject::new(json!({"kind": "ConfigMap", "data": {"a": "canary"}}));
     assert!(!format!("{object:?}").contains("canary"));
+}
+
+proptest! {
+    #[test]
+    fn no_path_and_no_text_breaks_the_build(path in "[a-d.\\[\\]0-9]{0,12}|spec[.a-d\\[\\]0-3]{0,8}", text in "[a-c:,{} \\[\\]'\n-]{0,16}") {
+        let template = json!({
+            "templateFrom": [{"literal": text, "target": path}, {"literal": "a: b", "target": "spec"}],
+            "data": {"k": "v"},
+        });
+        if let Ok(object) = built("Kind", Some(&template)) {
+            prop_assert_eq!(&object.expose()["metadata"]["name"], "target");
+        }
+    }
 }

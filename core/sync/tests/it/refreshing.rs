@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use strongroom_api::external_secrets::{RefreshPolicy, SyncWindow, SyncWindowKind, SyncWindows};
 use strongroom_sync::current::Validity;
 use strongroom_sync::refresh::{Input, Reason, Refresh, Spread, decide};
+use strongroom_sync::schedule::Schedule;
 use strongroom_sync::windows::Windows;
 
 fn at(text: &str) -> Timestamp {
@@ -125,6 +126,27 @@ fn what_is_overdue_at_the_start_is_spread_evenly() {
 }
 
 proptest! {
+    #[test]
+    fn schedules_only_go_forward(text in "(@every )?[0-9*/,@a-z -]{0,20}", seconds in 0_i64..4_000_000_000) {
+        let after = Timestamp::from_second(seconds).unwrap();
+        if let Ok(schedule) = Schedule::parse(&text)
+            && let Some(next) = schedule.next_after(after)
+        {
+            prop_assert!(next > after);
+        }
+    }
+
+    #[test]
+    fn a_schedule_is_read_back_from_its_moments(
+        minute in 0..60, hour in 0..24, day in 1..29, month in 1..13, seconds in 0_i64..4_000_000_000,
+    ) {
+        let schedule = Schedule::parse(&format!("{minute} {hour} {day} {month} *")).unwrap();
+        let after = Timestamp::from_second(seconds).unwrap();
+        let next = schedule.next_after(after).unwrap();
+        prop_assert!(next.to_string().ends_with(&format!("-{month:02}-{day:02}T{hour:02}:{minute:02}:00Z")));
+        prop_assert!(next.duration_since(after).as_hours() <= 366 * 24);
+    }
+
     #[test]
     fn nobody_waits_longer_than_its_interval_or_the_spread(
         uid in "[0-9a-f]{8}", within in 0_u64..10_000, interval in 1_u64..10_000, past in 0_u64..10_000,

@@ -100,7 +100,7 @@ fn templates_from_elsewhere_go_where_they_are_told_to() {
                 {"literal": "b: '{{ .user }}'", "target": "Annotations"},
                 {"literal": "c: '{{ .encoded }}'", "target": "Data", "valuesDecodingStrategy": "Base64"},
                 {"literal": ""},
-                {"literal": "d:\ne: ~"},
+                {"literal": "d:\ne: ~\n1: one\nf: first\nf: last"},
             ],
         })),
         false,
@@ -108,7 +108,7 @@ fn templates_from_elsewhere_go_where_they_are_told_to() {
     .unwrap();
     assert_eq!(made.labels, texts(&[("a", "u"), ("own", "1")]));
     assert_eq!(made.annotations, texts(&[("b", "u")]));
-    assert_eq!(shown(&made.data), [("c", "hi"), ("d", ""), ("e", "")]);
+    assert_eq!(shown(&made.data), [("1", "one"), ("c", "hi"), ("d", ""), ("e", ""), ("f", "last")]);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn what_fails_is_told_in_its_field_and_never_with_a_value() {
     check_failures(from(json!({"literal": "{{ .password }}"})), &[words]);
     check_failures(from(json!({"literal": "a: {{ .password }}: ["})), &[words]);
     let no_text = "spec.target.template.templateFrom[0]: what the template makes under \"a\" is no text";
-    for value in ["1", "true", "1.5", "[{{ .password }}]", "{x: y}"] {
+    for value in ["1", "true", "yes", "1.5", "[{{ .password }}]", "{x: y}"] {
         check_failures(from(json!({"literal": format!("a: {value}")})), &[no_text]);
     }
     let coded = json!({"literal": "a: '{{ .password }}!'", "valuesDecodingStrategy": "Base64"});

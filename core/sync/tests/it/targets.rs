@@ -233,6 +233,14 @@ fn an_immutable_target_keeps_its_data_and_gets_its_labels() {
     wanted.rendered.data = values(&[("a", "2")]);
     assert_eq!(cluster.synchronise(&wanted, &mut None), Ok(Outcome::Synced));
     assert_eq!((cluster.text("a").as_deref(), cluster.reads, cluster.writes), (Some("1"), 0, 1));
+    // One that says that it can change is made immutable when the ExternalSecret asks for it.
+    let mut cluster = Cluster::default();
+    cluster.synchronise(&Wanted { immutable: false, ..wanted.clone() }, &mut None).unwrap();
+    cluster.edit("someone", |secret| secret.immutable = Some(false));
+    wanted.has_changed = true;
+    cluster.synchronise(&wanted, &mut None).unwrap();
+    assert_eq!(cluster.secret().unwrap().immutable, Some(true));
+    wanted.has_changed = false;
     // One that exists and can change is taken over as it is.
     let mut cluster = Cluster::default();
     cluster.edit("helm", |secret| put(secret, "theirs", "1"));
