@@ -98,6 +98,22 @@ pub fn node() -> Result<NodeBinaries> {
     })
 }
 
+/// The LDAP server, built when not in the cache yet.
+///
+/// # Errors
+/// When there is no Go, or when the build fails.
+pub fn directory() -> Result<PathBuf> {
+    Ok(DIRECTORY.prepare(&mut cache::progress)?.join("directory"))
+}
+
+/// The folder of Vault's logins that OpenBao does not have by itself, `aws` and `ldap`, built when not in the cache yet.
+///
+/// # Errors
+/// When there is no Go, or when the build fails.
+pub fn vault_logins() -> Result<PathBuf> {
+    VAULT_LOGINS.prepare(&mut cache::progress)
+}
+
 /// Debian's static busybox, for images of tests that need a shell. Nothing is installed: the package is unpacked into
 /// the cache.
 ///
@@ -146,6 +162,8 @@ const KUBERNETES: Module = module!("kubernetes", "go.mod", "go.sum", "tools.go")
 const CONTAINERS: Module = module!("containerd", "go.mod", "go.sum", "tools.go");
 const NETWORK: Module = module!("cni", "go.mod", "go.sum", "tools.go");
 const COREDNS: Module = module!("coredns", "go.mod", "go.sum", "tools.go");
+const LOGINS: Module = module!("logins", "go.mod", "go.sum", "tools.go");
+const LDAP: Module = module!("directory", "go.mod", "go.sum", "main.go");
 const PAUSING: Module = module!("pause", "go.mod", "main.go");
 
 /// Programs that are built in one go.
@@ -228,7 +246,22 @@ const DNS: Group =
 const PAUSE: Group =
     Group { name: "pause", module: &PAUSING, packages: &["strongroom.dev/world/pause"], seconds: 2, ..NETWORK_PLUGINS };
 
-const ALL: &[Group] = &[CONTROL_PLANE, CONTROLLERS, NODE, CONTAINERD, RUNC, NETWORK_PLUGINS, DNS, PAUSE];
+const DIRECTORY: Group =
+    Group { name: "directory", module: &LDAP, packages: &["strongroom.dev/world/directory"], seconds: 10, ..PAUSE };
+
+const VAULT_LOGINS: Group = Group {
+    name: "vault-logins",
+    module: &LOGINS,
+    packages: &[
+        "github.com/hashicorp/vault/builtin/credential/aws/cmd/aws",
+        "github.com/hashicorp/vault/builtin/credential/ldap/cmd/ldap",
+    ],
+    seconds: 60,
+    ..NETWORK_PLUGINS
+};
+
+const ALL: &[Group] =
+    &[CONTROL_PLANE, CONTROLLERS, NODE, CONTAINERD, RUNC, NETWORK_PLUGINS, DNS, PAUSE, DIRECTORY, VAULT_LOGINS];
 
 /// Kubernetes programs refuse to work together when they do not know their version.
 const LINKER_FLAGS: &str = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3";

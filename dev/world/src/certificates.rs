@@ -56,6 +56,15 @@ impl Authority {
         Ok((certificate.pem(), key.serialize_pem()))
     }
 
+    /// A certificate for a client called `name`, and its key, both as PEM text.
+    ///
+    /// # Errors
+    /// When `name` is no host name.
+    pub fn issue_client(&self, name: &str) -> Result<(String, String)> {
+        let (certificate, key) = self.sign_for(&[name], name, ExtendedKeyUsagePurpose::ClientAuth)?;
+        Ok((certificate.pem(), key.serialize_pem()))
+    }
+
     /// [`Authority::issue`], written to two PEM files beside the authority's own: certificate, key.
     ///
     /// # Errors
@@ -86,10 +95,19 @@ impl Authority {
     }
 
     fn sign(&self, names: &[&str]) -> Result<(rcgen::Certificate, KeyPair)> {
+        self.sign_for(names, "Test World", ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    fn sign_for(
+        &self,
+        names: &[&str],
+        common_name: &str,
+        purpose: ExtendedKeyUsagePurpose,
+    ) -> Result<(rcgen::Certificate, KeyPair)> {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names)?;
-        params.distinguished_name.push(DnType::CommonName, "Test World");
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.extended_key_usages = vec![purpose];
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         Ok((params.signed_by(&key, &self.issuer)?, key))
