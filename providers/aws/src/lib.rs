@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod ambient;
+mod caller_identity;
 #[cfg(feature = "catalog")]
 mod catalog;
 mod credentials;
@@ -31,6 +32,7 @@ mod settings;
 mod sts;
 mod transport;
 
+pub use crate::caller_identity::SignedRequest;
 pub use crate::parameter_store::ParameterStore;
 pub use crate::secrets_manager::SecretsManager;
 pub use crate::session::Session;

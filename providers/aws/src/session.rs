@@ -101,6 +101,11 @@ impl Session {
         self.0.identity.ready().await.map(|_| Validation::Valid)
     }
 
+    /// Credentials that are good for a signature now.
+    pub(crate) async fn credentials(&self) -> Result<Credentials, Failure> {
+        self.0.identity.ready().await.map(|(credentials, _)| credentials)
+    }
+
     pub(crate) fn secrets_manager_memory(&self) -> &Memory {
         &self.0.secrets_manager
     }
