@@ -103,10 +103,12 @@ fn bytes(data: &RawValue) -> SecretBytes {
 
 #[cfg(test)]
 mod tests {
+    use strongroom_provider::Facet;
+
     use super::*;
 
     fn target(form: Form, version: Option<u64>) -> Target {
-        Target { path: "secret/data/app".to_owned(), form, version }
+        Target { path: "secret/data/app".to_owned(), form, version, facet: Facet::Value }
     }
 
     fn read(body: &str, form: Form, version: Option<u64>) -> Result<(String, Option<String>), String> {

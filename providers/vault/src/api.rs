@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -9,20 +9,29 @@ use strongroom_http::{
 };
 use strongroom_provider::{Meter, Outcome, SecretBytes};
 
-use crate::Settings;
 use crate::path::encoded;
+use crate::{Consistency, Settings};
 
 /// The largest request that the servers accept in their default settings is 32 MiB: no secret is larger. The rest is
 /// for what an answer wraps around it (custom metadata: at most 64 entries of 640 bytes).
 const BODY_LIMIT: usize = (32 << 20) + (64 << 10);
 
-/// Requests to one server as one identity's namespace and headers want them.
+/// How new a node must be to know what we wrote; from an answer, into the next requests.
+const INDEX: HeaderName = HeaderName::from_static("x-vault-index");
+
+/// Requests to one server as one identity's namespaces and headers want them.
 #[derive(Debug)]
 pub(crate) struct Api {
     client: Client,
     /// Without a slash at the end.
     base: String,
+    /// For what is asked about secrets.
     headers: HeaderMap,
+    /// For what is asked about the token.
+    token_headers: HeaderMap,
+    consistency: Consistency,
+    /// Of the last login or renewal.
+    index: Mutex<Option<HeaderValue>>,
     meter: Arc<Meter>,
 }
 
@@ -33,15 +42,49 @@ pub(crate) struct Ask<'a> {
     pub(crate) method: Method,
     /// Below `/v1/`, not encoded.
     pub(crate) path: &'a str,
-    pub(crate) version: Option<u64>,
+    pub(crate) query: Query,
+    /// Whose namespace it is asked in.
+    pub(crate) about: About,
     pub(crate) token: Option<&'a SecretBytes>,
     pub(crate) body: SecretBytes,
+}
+
+/// What follows the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Query {
+    Nothing,
+    Version(u64),
+    /// The names in a folder. Proxies that do not know the method `LIST` let this through.
+    List,
+}
+
+/// The two things that the server is asked about; each may have a namespace of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    Secrets,
+    Token,
 }
 
 impl<'a> Ask<'a> {
     pub(crate) fn get(operation: &'static str, path: &'a str, token: &'a SecretBytes) -> Self {
         let body = SecretBytes::default();
-        Self { operation, method: Method::GET, path, version: None, token: Some(token), body }
+        let (query, about) = (Query::Nothing, About::Secrets);
+        Self { operation, method: Method::GET, path, query, about, token: Some(token), body }
+    }
+
+    /// A question about the token itself.
+    pub(crate) fn look_up(token: &'a SecretBytes) -> Self {
+        Self { about: About::Token, ..Self::get("vault:lookup-self", "auth/token/lookup-self", token) }
+    }
+
+    /// What gives or renews a token.
+    pub(crate) fn log_in(
+        operation: &'static str,
+        path: &'a str,
+        token: Option<&'a SecretBytes>,
+        body: SecretBytes,
+    ) -> Self {
+        Self { operation, method: Method::POST, path, query: Query::Nothing, about: About::Token, token, body }
     }
 }
 
@@ -49,7 +92,7 @@ impl Api {
     pub(crate) fn open(settings: &Settings, meter: Arc<Meter>) -> Result<Self, Failure> {
         let timeout = settings.timeout();
         let http = HttpSettings {
-            tls: settings.tls.clone(),
+            tls: settings.tls_with_login(),
             proxy: settings.proxy.clone(),
             addresses: settings.addresses,
             timeouts: Timeouts { connect: timeout.min(Duration::from_secs(10)), wait: timeout, total: timeout },
@@ -57,7 +100,16 @@ impl Api {
             ..HttpSettings::default()
         };
         let client = Client::new(http)?;
-        Ok(Self { client, base: checked_base(&settings.address)?, headers: headers(settings)?, meter })
+        let namespace = settings.namespace.as_deref();
+        Ok(Self {
+            client,
+            base: checked_base(&settings.address)?,
+            headers: headers(settings, namespace)?,
+            token_headers: headers(settings, settings.login_namespace.as_deref().or(namespace))?,
+            consistency: settings.consistency,
+            index: Mutex::default(),
+            meter,
+        })
     }
 
     pub(crate) fn base(&self) -> &str {
@@ -66,19 +118,26 @@ impl Api {
 
     /// Sends one request and counts it; any status is an answer.
     pub(crate) async fn send(&self, ask: Ask<'_>) -> Result<Response, Failure> {
-        let operation = ask.operation;
+        let (operation, about) = (ask.operation, ask.about);
         let result = self.client.send(self.request(ask)?).await;
         let is_answered = result.as_ref().is_ok_and(|response| {
             response.status.is_success() || matches!(response.status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN)
         });
         self.meter.record(operation, if is_answered { Outcome::Answered } else { Outcome::Failed });
-        Ok(result?)
+        let response = result?;
+        let is_kept = about == About::Token && self.consistency != Consistency::Eventual;
+        if let Some(index) = response.headers.get(INDEX).filter(|_| is_kept) {
+            *self.index.lock().unwrap_or_else(PoisonError::into_inner) = Some(index.clone());
+        }
+        Ok(response)
     }
 
     fn request(&self, ask: Ask<'_>) -> Result<Request<SecretBytes>, Failure> {
         let mut uri = format!("{}/v1/{}", self.base, encoded(ask.path));
-        if let Some(version) = ask.version {
-            uri.push_str(&format!("?version={version}"));
+        match ask.query {
+            Query::Nothing => {}
+            Query::Version(version) => uri.push_str(&format!("?version={version}")),
+            Query::List => uri.push_str("?list=true"),
         }
         let unfit = |_| Failure::new(Class::Invalid, "the path cannot be part of an address");
         let uri: Uri = uri.parse().map_err(|_| unfit(()))?;
@@ -87,8 +146,15 @@ impl Api {
         *request.method_mut() = ask.method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
-        headers.clone_from(&self.headers);
-        if let Some(token) = ask.token {
+        headers.clone_from(match ask.about {
+            About::Secrets => &self.headers,
+            About::Token => &self.token_headers,
+        });
+        if let Some(index) = self.index.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            headers.insert(INDEX, index);
+        }
+        // An agent at the address adds its own where we have none.
+        if let Some(token) = ask.token.filter(|token| !token.is_empty()) {
             headers.insert(HeaderName::from_static("x-vault-token"), secret_header("", token)?);
         }
         if has_body {
@@ -175,7 +241,7 @@ fn checked_base(address: &str) -> Result<String, Failure> {
     Ok(address.trim().trim_end_matches('/').to_owned())
 }
 
-fn headers(settings: &Settings) -> Result<HeaderMap, Failure> {
+fn headers(settings: &Settings, namespace: Option<&str>) -> Result<HeaderMap, Failure> {
     let mut headers = HeaderMap::new();
     for (name, value) in &settings.headers {
         let name = HeaderName::try_from(name.as_str())
@@ -184,7 +250,11 @@ fn headers(settings: &Settings) -> Result<HeaderMap, Failure> {
     }
     // Agents and proxies of Vault ask for it, as protection against requests that a page makes a browser send.
     headers.insert(HeaderName::from_static("x-vault-request"), HeaderValue::from_static("true"));
-    if let Some(namespace) = settings.namespace.as_deref().map(|namespace| namespace.trim_matches('/')) {
+    if settings.consistency == Consistency::Forward {
+        headers
+            .insert(HeaderName::from_static("x-vault-inconsistent"), HeaderValue::from_static("forward-active-node"));
+    }
+    if let Some(namespace) = namespace.map(|name| name.trim_matches('/')).filter(|name| !name.is_empty()) {
         let value = HeaderValue::try_from(namespace)
             .map_err(|_| Failure::new(Class::Invalid, "the namespace has characters that no header can carry"))?;
         headers.insert(HeaderName::from_static("x-vault-namespace"), value);

@@ -2,11 +2,15 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use strongroom_failure::{Class, Failure};
-use strongroom_provider::SecretBytes;
+use strongroom_provider::{SecretBytes, TokenSource};
 use zeroize::Zeroizing;
+
+/// Where kubelet puts a pod's own token.
+const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// No token or secret id is larger; a wrong path (a device, a disk image) must not fill the memory.
 const FILE_LIMIT: usize = 64 * 1024;
@@ -24,6 +28,8 @@ pub enum Credential {
         /// Where it was found, in people's words: `VAULT_TOKEN`, `the settings`.
         origin: String,
     },
+    /// Somebody who issues a new one for every login; not from the settings' text.
+    Source(Arc<dyn TokenSource>),
 }
 
 #[derive(Deserialize)]
@@ -43,12 +49,18 @@ impl From<Form> for Credential {
 }
 
 impl Credential {
+    /// The service account's token of the pod that we run in.
+    pub fn own_token() -> Self {
+        Self::File(PathBuf::from(SERVICE_ACCOUNT_TOKEN))
+    }
+
     /// The secret as it is now, without white space around it.
-    pub(crate) fn read(&self) -> Result<SecretBytes, Failure> {
+    pub(crate) async fn read(&self) -> Result<SecretBytes, Failure> {
         let unusable = |why: &str| Failure::new(Class::Unauthenticated, format!("{self}: {why}"));
         let bytes = match self {
             Self::File(path) => read_file(path).map_err(|error| unusable(&error.to_string()))?,
             Self::Value { value, .. } => value.clone(),
+            Self::Source(source) => source.token().await?,
         };
         match bytes.expose().trim_ascii() {
             [] => Err(unusable("is empty")),
@@ -64,7 +76,22 @@ impl fmt::Display for Credential {
         match self {
             Self::File(path) => write!(formatter, "{}", path.display()),
             Self::Value { origin, .. } => formatter.write_str(origin),
+            Self::Source(source) => formatter.write_str(&source.describe()),
         }
+    }
+}
+
+/// A credential after what it is: `in /run/token`, `from the settings`.
+pub(crate) struct Place<'a>(pub(crate) &'a Credential);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let preposition = match self.0 {
+            Credential::File(_) => "in",
+            Credential::Value { .. } => "from",
+            Credential::Source(_) => "of",
+        };
+        write!(formatter, "{preposition} {}", self.0)
     }
 }
 
@@ -89,21 +116,22 @@ fn read_file(path: &Path) -> std::io::Result<SecretBytes> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn white_space_around_a_credential_is_not_part_of_it() {
-        let read = |value: &str| {
+    #[tokio::test]
+    async fn white_space_around_a_credential_is_not_part_of_it() {
+        let read = async |value: &str| {
             let credential = Credential::Value { value: value.to_owned().into(), origin: "VAULT_TOKEN".to_owned() };
-            credential.read().map(|value| value.expose_text().unwrap().to_owned()).map_err(|error| error.to_string())
+            let read = credential.read().await;
+            read.map(|value| value.expose_text().unwrap().to_owned()).map_err(|error| error.to_string())
         };
-        assert_eq!(read("s.abc\n"), Ok("s.abc".to_owned()));
-        assert_eq!(read(" \n"), Err("VAULT_TOKEN: is empty".to_owned()));
+        assert_eq!(read("s.abc\n").await, Ok("s.abc".to_owned()));
+        assert_eq!(read(" \n").await, Err("VAULT_TOKEN: is empty".to_owned()));
     }
 
-    #[test]
-    fn files_are_bounded_and_missing_ones_named() {
-        let missing = Credential::File("/nowhere/token".into()).read().unwrap_err();
+    #[tokio::test]
+    async fn files_are_bounded_and_missing_ones_named() {
+        let missing = Credential::File("/nowhere/token".into()).read().await.unwrap_err();
         assert_eq!(missing.class, Class::Unauthenticated);
         assert!(missing.words.starts_with("/nowhere/token: "), "{missing}");
-        assert!(Credential::File("/dev/zero".into()).read().unwrap_err().words.contains("larger"));
+        assert!(Credential::File("/dev/zero".into()).read().await.unwrap_err().words.contains("larger"));
     }
 }

@@ -5,7 +5,6 @@ use strongroom_failure::{Class, Failure};
 use strongroom_http::{ClientCertificate, Pem, Proxy, Roots, TlsSettings};
 use strongroom_provider::SecretBytes;
 
-use crate::settings::own_token;
 use crate::{AppRole, Auth, Credential, Jwt, Settings, Token};
 
 impl Settings {
@@ -127,7 +126,7 @@ impl Variables<'_> {
         match (self.find("JWT"), file.filter(|path| !path.is_empty())) {
             (Some((origin, value)), _) => Credential::Value { value: value.into(), origin },
             (None, Some(path)) => Credential::File(path.into()),
-            (None, None) => own_token(),
+            (None, None) => Credential::own_token(),
         }
     }
 

@@ -5,21 +5,30 @@
 //! one token (one login however many reads wait for it, renewed on use, replaced once when it is refused), the mounts
 //! say which version of KV a path belongs to, the path becomes the API's, the answer becomes bytes and a version.
 //!
+//! A search lists metadata folder by folder, many at once, and gives names; what is found is read like any other key.
+//!
 //! Never retries, except the one read after a fresh login; never shows a token, a value or a body.
 
 #![forbid(unsafe_code)]
 
 mod answer;
 mod api;
+mod aws;
 mod credential;
 mod environment;
+mod find;
 mod login;
+mod metadata;
 mod mounts;
 mod path;
+mod search;
 mod session;
 mod settings;
 mod vault;
 
+pub use crate::aws::{AwsCaller, SignedRequest};
 pub use crate::credential::Credential;
-pub use crate::settings::{AppRole, Auth, HeaderText, Jwt, KvVersion, Settings, Token};
+pub use crate::settings::{
+    AppRole, Auth, Aws, Certificate, Consistency, HeaderText, Jwt, KvVersion, Password, Settings, Token,
+};
 pub use crate::vault::Vault;

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use strongroom_failure::{Class, Failure};
-use strongroom_provider::{RemoteKey, Version};
+use strongroom_provider::{Facet, RemoteKey, Version};
 
 use crate::{KvVersion, Settings};
 
@@ -17,6 +17,8 @@ pub(crate) struct Target {
     pub(crate) form: Form,
     /// A numbered version; the current one without it.
     pub(crate) version: Option<u64>,
+    /// The secret, or what the engine says about it.
+    pub(crate) facet: Facet,
 }
 
 /// How `path` becomes the API's path, and its answer a value.
@@ -36,27 +38,30 @@ pub(crate) enum Form {
 
 /// Translates a key; the words of an error say what is wrong with it.
 pub(crate) fn target(key: &RemoteKey, settings: &Settings) -> Result<Target, Failure> {
-    let path = below_mount(clean(&key.name)?, settings.mount.as_deref());
-    let version = match &key.version {
-        None => None,
-        Some(Version::Id(number)) => version_number(number)?,
-        Some(Version::Stage(_)) => {
-            return Err(invalid("Vault knows versions by number only, not by stage"));
-        }
-    };
+    let name = clean(&key.name)?;
+    let (version, facet) = (version(key)?, key.facet);
+    let mount = settings.mount.as_deref().map(|mount| mount.trim_matches('/'));
+    let path = below_mount(name, mount);
     if let Some(body) = &key.request {
         return write_target(path, version, body);
     }
-    let mount = settings.mount.as_deref().map(|mount| mount.trim_matches('/'));
     let (path, form) = match settings.kv_version {
         Some(KvVersion::One) => (path, Form::Plain),
-        Some(KvVersion::Two) => (versioned(&path, mount.unwrap_or_else(|| first_segment(&path))), Form::Versioned),
-        None => {
-            let form = if path.split('/').nth(1) == Some("data") { Form::PerhapsVersioned } else { Form::Unknown };
-            (path, form)
+        Some(KvVersion::Two) => (versioned_key(name, mount, facet), Form::Versioned),
+        None if path.split('/').nth(1) == Some("data") => {
+            (versioned(&path, first_segment(&path), facet), Form::PerhapsVersioned)
         }
+        None => (path, Form::Unknown),
     };
-    Ok(Target { path, form, version })
+    if facet == Facet::Metadata && form == Form::Plain {
+        return Err(no_metadata());
+    }
+    Ok(Target { path, form, version, facet })
+}
+
+/// Asking an engine that keeps nothing about its secrets.
+pub(crate) fn no_metadata() -> Failure {
+    invalid("metadata is asked for, which only KV version 2 keeps")
 }
 
 fn write_target(path: String, version: Option<u64>, body: &str) -> Result<Target, Failure> {
@@ -64,17 +69,46 @@ fn write_target(path: String, version: Option<u64>, body: &str) -> Result<Target
         return Err(invalid("a request that makes a value has no version"));
     }
     match serde_json::from_str::<serde_json::Value>(body) {
-        Ok(serde_json::Value::Object(_)) => Ok(Target { path, form: Form::Write(body.to_owned()), version: None }),
+        Ok(serde_json::Value::Object(_)) => {
+            Ok(Target { path, form: Form::Write(body.to_owned()), version: None, facet: Facet::Value })
+        }
         _ => Err(invalid("the body of the request is not a JSON object")),
     }
 }
 
-/// `path` in the API's form of KV version 2 at `mount`, where it is not in that form already.
-pub(crate) fn versioned(path: &str, mount: &str) -> String {
-    let Some(rest) = path.strip_prefix(mount).and_then(|rest| rest.strip_prefix('/')) else {
-        return path.to_owned();
-    };
-    if rest.starts_with("data/") { path.to_owned() } else { format!("{mount}/data/{rest}") }
+/// A key in the API's form of KV version 2, by the rules of External Secrets Operator: written with its mount, it may be
+/// in that form already; written without, it is a name. Where no mount is known, `/data/` tells where it ends.
+fn versioned_key(name: &str, mount: Option<&str>, facet: Facet) -> String {
+    match (mount, name.split_once("/data/")) {
+        (Some(mount), _) if below(name, mount).is_some() => versioned(name, mount, facet),
+        (Some(mount), _) => joined(&[mount, segment(facet), name]),
+        (None, Some((mount, rest))) => joined(&[mount, segment(facet), rest]),
+        (None, None) => versioned(name, first_segment(name), facet),
+    }
+}
+
+/// `path`, which begins with `mount`, in the API's form of KV version 2, where it is not in that form already.
+pub(crate) fn versioned(path: &str, mount: &str, facet: Facet) -> String {
+    let Some(rest) = below(path, mount) else { return path.to_owned() };
+    joined(&[mount, segment(facet), rest.strip_prefix("data/").unwrap_or(rest)])
+}
+
+/// What the API puts behind the mount.
+pub(crate) fn segment(facet: Facet) -> &'static str {
+    match facet {
+        Facet::Value => "data",
+        Facet::Metadata => "metadata",
+    }
+}
+
+/// What follows `mount` in `path`, where it is below it.
+pub(crate) fn below<'a>(path: &'a str, mount: &str) -> Option<&'a str> {
+    path.strip_prefix(mount).and_then(|rest| rest.strip_prefix('/'))
+}
+
+/// The parts with slashes between them, empty ones left out.
+pub(crate) fn joined(parts: &[&str]) -> String {
+    parts.iter().copied().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
 }
 
 pub(crate) fn first_segment(path: &str) -> &str {
@@ -86,7 +120,8 @@ pub(crate) fn encoded(path: &str) -> Cow<'_, str> {
     utf8_percent_encode(path, ENCODED).into()
 }
 
-fn clean(name: &str) -> Result<&str, Failure> {
+/// A path without slashes around it, where it means one place and no other.
+pub(crate) fn clean(name: &str) -> Result<&str, Failure> {
     let path = name.trim_matches('/');
     if path.is_empty() {
         return Err(invalid("the path is empty"));
@@ -99,9 +134,20 @@ fn clean(name: &str) -> Result<&str, Failure> {
 }
 
 fn below_mount(path: &str, mount: Option<&str>) -> String {
-    match mount.map(|mount| mount.trim_matches('/')) {
-        Some(mount) if !path.strip_prefix(mount).is_some_and(|rest| rest.starts_with('/')) => format!("{mount}/{path}"),
+    match mount {
+        Some(mount) if below(path, mount).is_none() => joined(&[mount, path]),
         _ => path.to_owned(),
+    }
+}
+
+/// Which version: whoever cannot tell numbers from names hands over a number as a name.
+fn version(key: &RemoteKey) -> Result<Option<u64>, Failure> {
+    match &key.version {
+        None => Ok(None),
+        Some(Version::Id(number)) => version_number(number),
+        Some(Version::Stage(name)) => {
+            version_number(name).map_err(|_| invalid("Vault knows versions by number only, not by stage"))
+        }
     }
 }
 
@@ -136,7 +182,8 @@ mod tests {
         use KvVersion::{One, Two};
         let check = |mount: Option<&str>, kv: Option<KvVersion>, name: &str, path: &str, form: Form| {
             let got = target(&RemoteKey::current(name), &settings(mount, kv)).unwrap();
-            assert_eq!(got, Target { path: path.to_owned(), form, version: None }, "{mount:?} {kv:?} {name}");
+            let facet = Facet::Value;
+            assert_eq!(got, Target { path: path.to_owned(), form, version: None, facet }, "{mount:?} {kv:?} {name}");
         };
         check(None, None, "secret/app", "secret/app", Form::Unknown);
         check(None, None, "/secret/app/", "secret/app", Form::Unknown);
@@ -148,9 +195,28 @@ mod tests {
         check(None, Some(One), "secret/app", "secret/app", Form::Plain);
         check(Some("team/kv/"), Some(Two), "app", "team/kv/data/app", Form::Versioned);
         check(Some("team/kv"), Some(Two), "team/kv/app", "team/kv/data/app", Form::Versioned);
-        check(Some("team/kv"), Some(Two), "data/app", "team/kv/data/app", Form::Versioned);
+        check(Some("team/kv"), Some(Two), "team/kv/data/app", "team/kv/data/app", Form::Versioned);
+        check(Some("team/kv"), Some(Two), "data/app", "team/kv/data/data/app", Form::Versioned);
+        check(None, Some(Two), "team/kv/data/app", "team/kv/data/app", Form::Versioned);
         check(Some("kv"), Some(One), "kvx/app", "kv/kvx/app", Form::Plain);
         check(Some("kv"), None, "app", "kv/app", Form::Unknown);
+    }
+
+    #[test]
+    fn metadata_lies_beside_the_data() {
+        use KvVersion::{One, Two};
+        let check = |mount: Option<&str>, kv: Option<KvVersion>, name: &str, expected: Result<(&str, Form), Class>| {
+            let key = RemoteKey { facet: Facet::Metadata, ..RemoteKey::current(name) };
+            let got = target(&key, &settings(mount, kv)).map(|got| (got.path, got.form)).map_err(|error| error.class);
+            assert_eq!(got, expected.map(|(path, form)| (path.to_owned(), form)), "{mount:?} {kv:?} {name}");
+        };
+        check(Some("kv"), Some(Two), "team/app", Ok(("kv/metadata/team/app", Form::Versioned)));
+        check(Some("kv"), Some(Two), "kv/data/team/app", Ok(("kv/metadata/team/app", Form::Versioned)));
+        check(None, Some(Two), "team/kv/data/app", Ok(("team/kv/metadata/app", Form::Versioned)));
+        check(None, Some(Two), "kv/app", Ok(("kv/metadata/app", Form::Versioned)));
+        check(None, None, "kv/data/app", Ok(("kv/metadata/app", Form::PerhapsVersioned)));
+        check(None, None, "kv/app", Ok(("kv/app", Form::Unknown)));
+        check(Some("kv"), Some(One), "app", Err(Class::Invalid));
     }
 
     #[test]
@@ -161,6 +227,7 @@ mod tests {
         assert_eq!(id("-1").unwrap(), None);
         assert_eq!(id("0").unwrap(), None);
         assert!(id("latest").unwrap_err().words.contains("\"latest\""));
+        assert_eq!(version(Version::Stage("3".to_owned())).unwrap(), Some(3));
         assert_eq!(version(Version::Stage("x".to_owned())).unwrap_err().class, Class::Invalid);
     }
 

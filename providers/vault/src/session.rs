@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use strongroom_failure::{Class, Failure};
-use strongroom_http::{Method, StatusCode, json_body};
+use strongroom_http::{StatusCode, json_body};
 use strongroom_provider::SecretBytes;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -151,7 +151,9 @@ impl Session {
         match log_in(api, &self.auth, &mut state.unwrapped).await {
             Ok(grant) => {
                 state.logins += 1;
-                let token = Arc::new(Token::granted(grant, state.logins, asked, self.auth.can_log_in()));
+                // An agent's own token is its own business; of one that was given we may want to know more.
+                let is_known = !matches!(self.auth, Auth::Token(_));
+                let token = Arc::new(Token::granted(grant, state.logins, asked, is_known));
                 debug!(identity = %self.auth, lifetime = ?token.lifetime, "logged in to Vault");
                 state.token = Some(Arc::clone(&token));
                 state.failure = None;
@@ -167,9 +169,9 @@ impl Session {
 
     async fn renew(&self, api: &Api, token: Arc<Token>) -> Result<Arc<Token>, Failure> {
         let body = json_body(&serde_json::json!({}))?;
-        let get = Ask::get("vault:renew-self", "auth/token/renew-self", &token.value);
+        let ask = Ask::log_in("vault:renew-self", "auth/token/renew-self", Some(&token.value), body);
         let asked = Instant::now();
-        let renewed = match api.send(Ask { method: Method::POST, body, ..get }).await {
+        let renewed = match api.send(ask).await {
             Ok(response) if response.status.is_success() => {
                 #[derive(Deserialize)]
                 struct Renewed {
@@ -196,7 +198,7 @@ impl Session {
             data: Grant,
         }
         let asked = Instant::now();
-        let response = api.send(Ask::get("vault:lookup-self", "auth/token/lookup-self", &token.value)).await;
+        let response = api.send(Ask::look_up(&token.value)).await;
         let learned = match response.ok().filter(|response| response.status.is_success()) {
             Some(response) => {
                 let LookedUp { data } = response.json()?;
@@ -224,13 +226,26 @@ impl Session {
         Ok(newer)
     }
 
+    /// Proves that the server knows us, by a login where there was none yet.
+    pub(crate) async fn prove(&self, api: &Api) -> Result<(), Failure> {
+        let token = self.token(api).await?;
+        let response = api.send(Ask::look_up(&token.value)).await?;
+        match response.status {
+            status if status.is_success() => Ok(()),
+            // It may not look itself up, which only a token that lives is told.
+            StatusCode::FORBIDDEN if denied_by_policy(&response) => Ok(()),
+            StatusCode::FORBIDDEN => self.after_refusal(api, &token).await.map(|_| ()),
+            _ => Err(failure_of(&response, &[&token.value])),
+        }
+    }
+
     /// Whether the server knows the token. Where it cannot say, the token is taken to live: the denial stands.
     async fn is_alive(&self, api: &Api, state: &mut State, token: &Token) -> Result<bool, Failure> {
         let holds = |&(login, at): &(u64, Instant)| login == token.login && at.elapsed() < LOOK_UP_HOLDS;
         if state.alive.as_ref().is_some_and(holds) {
             return Ok(true);
         }
-        let response = api.send(Ask::get("vault:lookup-self", "auth/token/lookup-self", &token.value)).await?;
+        let response = api.send(Ask::look_up(&token.value)).await?;
         let is_alive = response.status != StatusCode::FORBIDDEN || denied_by_policy(&response);
         state.alive = is_alive.then(|| (token.login, Instant::now()));
         Ok(is_alive)

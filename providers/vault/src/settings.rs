@@ -1,15 +1,13 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use strongroom_http::{AddressPolicy, Proxy, TlsSettings};
+use strongroom_http::{AddressPolicy, ClientCertificate, Proxy, TlsSettings};
 use strongroom_provider::SecretBytes;
 
-use crate::Credential;
-
-/// Where kubelet puts a pod's own token.
-pub(crate) const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+use crate::{AwsCaller, Credential};
 
 /// One server (or cluster of them), one identity.
 #[derive(Clone, Debug, Deserialize)]
@@ -19,19 +17,26 @@ pub struct Settings {
     pub address: String,
     /// How to get a token.
     pub auth: Auth,
-    /// The namespace for the login and for every read.
+    /// The namespace for every read, and for the login where that has none of its own.
     #[serde(default)]
     pub namespace: Option<String>,
+    /// The namespace for the login, where it is another one.
+    #[serde(default)]
+    pub login_namespace: Option<String>,
     /// The one mount that keys belong to, such as `secret` or `team/kv`: a key that does not begin with it is taken to
     /// be below it. Without it, keys begin with their mount.
     #[serde(default)]
     pub mount: Option<String>,
-    /// The version of KV behind every key. Without it, the server is asked once for each mount.
+    /// The version of KV behind every key. Without it, the server is asked once for each mount. With version 2 and no
+    /// `mount`, a key with `/data/` in it is in the API's form, and of any other the first segment is the mount.
     #[serde(default)]
     pub kv_version: Option<KvVersion>,
     /// Further headers for every request, such as what a gateway wants. Their values are taken for secrets.
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderText>,
+    /// What to do about nodes that are behind the active one.
+    #[serde(default)]
+    pub consistency: Consistency,
     /// Whom to trust and who we are.
     #[serde(default)]
     pub tls: TlsSettings,
@@ -53,14 +58,25 @@ impl Settings {
             address: address.into(),
             auth,
             namespace: None,
+            login_namespace: None,
             mount: None,
             kv_version: None,
             headers: BTreeMap::new(),
+            consistency: Consistency::Eventual,
             tls: TlsSettings::default(),
             timeout_seconds: None,
             proxy: Proxy::none(),
             addresses: AddressPolicy::Any,
         }
+    }
+
+    /// Whom to trust, and the certificate that a login by certificate shows.
+    pub(crate) fn tls_with_login(&self) -> TlsSettings {
+        let mut tls = self.tls.clone();
+        if let Auth::Certificate(Certificate { certificate: Some(certificate), .. }) = &self.auth {
+            tls.client = Some(certificate.clone());
+        }
+        tls
     }
 
     pub(crate) fn timeout(&self) -> Duration {
@@ -79,6 +95,22 @@ impl From<String> for HeaderText {
     }
 }
 
+/// What to do about nodes that answer reads and are behind the active one, as in clusters of Vault Enterprise and OpenBao:
+/// a token that was given a moment ago may be unknown there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Consistency {
+    /// Nothing: such a read is refused, and tried again later.
+    #[default]
+    Eventual,
+    /// Say with every request how new its node must be (`X-Vault-Index`); one that is not answers that it is behind, and
+    /// the read is tried again later.
+    ReadYourWrites,
+    /// The same, and ask a node that is behind to pass the request on to the active one (`X-Vault-Inconsistent`), which
+    /// its administrators must have allowed.
+    Forward,
+}
+
 /// A version of the KV engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "u8")]
@@ -87,6 +119,15 @@ pub enum KvVersion {
     One,
     /// With versions.
     Two,
+}
+
+impl fmt::Display for KvVersion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::One => "1",
+            Self::Two => "2",
+        })
+    }
 }
 
 impl TryFrom<u8> for KvVersion {
@@ -113,6 +154,17 @@ pub enum Auth {
     Jwt(Jwt),
     /// By a role id and mostly a secret id (`auth/approle`).
     AppRole(AppRole),
+    /// By a name and password of a directory (`auth/ldap`).
+    Ldap(Password),
+    /// By a name and password that the server itself keeps (`auth/userpass`).
+    UserPass(Password),
+    /// By a TLS client certificate (`auth/cert`).
+    Certificate(Certificate),
+    /// By who we are on AWS (`auth/aws`, of Vault alone); not from the settings' text.
+    #[serde(skip)]
+    Aws(Aws),
+    /// By no login: at the address is a Vault agent or proxy that adds a token of its own.
+    Agent,
 }
 
 /// A token that is given.
@@ -131,12 +183,8 @@ pub struct Jwt {
     #[serde(default)]
     pub role: Option<String>,
     /// The JWT; without it, the pod's own service account token.
-    #[serde(default = "own_token")]
+    #[serde(default = "Credential::own_token")]
     pub jwt: Credential,
-}
-
-pub(crate) fn own_token() -> Credential {
-    Credential::File(PathBuf::from(SERVICE_ACCOUNT_TOKEN))
 }
 
 /// A login by AppRole.
@@ -154,6 +202,44 @@ pub struct AppRole {
     /// Whether `secret_id` is a wrapping token, which holds the secret id and works once.
     #[serde(default)]
     pub wrapped: bool,
+}
+
+/// A login with a name and password.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Password {
+    /// Where the method is mounted below `auth/`; `ldap` and `userpass` without it.
+    #[serde(default)]
+    pub mount: Option<String>,
+    /// Who.
+    pub username: String,
+    /// The password.
+    pub password: Credential,
+}
+
+/// A login with a TLS client certificate.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+pub struct Certificate {
+    /// Where the method is mounted below `auth/`; `cert` without it.
+    pub mount: Option<String>,
+    /// The role to take; without it, the server takes the first that the certificate fits.
+    pub role: Option<String>,
+    /// The certificate; without it, that of the settings' `tls`.
+    pub certificate: Option<ClientCertificate>,
+}
+
+/// A login as somebody on AWS.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    /// Where the method is mounted below `auth/`; `aws` without it.
+    pub mount: Option<String>,
+    /// The role to take.
+    pub role: String,
+    /// What the server calls itself (`X-Vault-AWS-IAM-Server-ID`), so that a login for it is good for no other one.
+    pub server_id: Option<String>,
+    /// Who signs.
+    pub caller: Arc<dyn AwsCaller>,
 }
 
 #[cfg(test)]
@@ -183,11 +269,26 @@ mod tests {
             "the default role by auth/jwt with the token from the settings",
         );
         check(
+            r#"{"ldap": {"username": "app", "password": {"file": "/p"}}}"#,
+            "user app by auth/ldap with the password in /p",
+        );
+        check(
+            r#"{"userPass": {"username": "app", "password": {"value": "canary"}, "mount": "people"}}"#,
+            "user app by auth/people with the password from the settings",
+        );
+        check(r#"{"certificate": {}}"#, "the client certificate by auth/cert");
+        check(
+            r#"{"certificate": {"role": "web", "certificate": {"certificate": {"file": "/c"}, "key": {"text": "canary"}}}}"#,
+            "the client certificate by auth/cert in role web",
+        );
+        check(r#""agent""#, "the token of the agent at the address");
+        check(
             r#"{"appRole": {"roleId": {"value": "canary"}, "secretId": {"file": "/s"}, "wrapped": true}}"#,
             "the AppRole of the settings by auth/approle with the secret id in /s",
         );
         let full = r#"{
-            "address": "https://v", "auth": {"token": {"file": "/t"}}, "namespace": "team", "mount": "kv", "kvVersion": 2,
+            "address": "https://v", "auth": {"token": {"file": "/t"}}, "namespace": "team",
+            "loginNamespace": "", "consistency": "readYourWrites", "mount": "kv", "kvVersion": 2,
             "headers": {"X-Gateway": "canary"}, "timeoutSeconds": 5,
             "tls": {
                 "roots": {"only": [{"file": "/ca.pem"}]}, "serverName": "v", "insecureSkipVerify": false,
@@ -203,7 +304,7 @@ mod tests {
             (r#"{"address": "https://v"}"#, "missing field `auth`"),
             (r#"{"address": "v", "auth": {"token": {"file": "/t"}}, "kvVersion": 3}"#, "no version 3 of KV"),
             (r#"{"address": "v", "auth": {"token": {"file": "/t"}}, "adress": 1}"#, "unknown field `adress`"),
-            (r#"{"address": "v", "auth": {"ldap": {}}}"#, "unknown variant `ldap`"),
+            (r#"{"address": "v", "auth": {"okta": {}}}"#, "unknown variant `okta`"),
         ] {
             let error = identity(settings).unwrap_err();
             assert!(error.contains(words), "{error}");

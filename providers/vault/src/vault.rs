@@ -1,16 +1,20 @@
+use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt, stream};
 use strongroom_failure::{Class, Failure};
 use strongroom_http::Method;
-use strongroom_provider::{Answer, Call, Limits, Meter, Provider, RemoteKey, RemoteValue, SecretBytes, one_by_one};
+use strongroom_provider::{
+    Answer, Call, Facet, Find, Found, Limits, Meter, Provider, RemoteKey, RemoteValue, SecretBytes, Validation,
+    one_by_one,
+};
 
-use crate::api::{Api, Ask, failure_of};
-use crate::mounts::{Mounts, check_version};
+use crate::api::{Api, Ask, Query, failure_of};
+use crate::mounts::{Mounts, check_engine};
 use crate::path::{Form, Target, target};
 use crate::session::{Session, Token};
-use crate::{Settings, answer};
+use crate::{Settings, answer, metadata};
 
 /// Reads under way at once. Neither system has a limit of its own; this is what one connection pool keeps open.
 const CONCURRENCY: usize = 32;
@@ -18,10 +22,10 @@ const CONCURRENCY: usize = 32;
 /// One HashiCorp Vault or OpenBao, for one identity.
 #[derive(Debug)]
 pub struct Vault {
-    settings: Settings,
-    api: Api,
-    session: Session,
-    mounts: Mounts,
+    pub(crate) settings: Settings,
+    pub(crate) api: Api,
+    pub(crate) session: Session,
+    pub(crate) mounts: Mounts,
 }
 
 impl Vault {
@@ -41,30 +45,49 @@ impl Vault {
         self.read_with_fresh_token(target).await.map_err(about)
     }
 
-    /// A refused token is replaced, and the read tried with its successor, once.
     async fn read_with_fresh_token(&self, target: Target) -> Result<RemoteValue, Failure> {
+        self.with_fresh_token(|token| {
+            let target = target.clone();
+            async move { self.read_once(target, &token).await }
+        })
+        .await
+    }
+
+    /// A refused token is replaced, and the question tried with its successor, once.
+    pub(crate) async fn with_fresh_token<T, F>(&self, ask: impl Fn(Arc<Token>) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
         let token = self.session.token(&self.api).await?;
-        let failure = match self.read_once(target.clone(), &token).await {
+        let failure = match ask(Arc::clone(&token)).await {
             Err(failure) if failure.class == Class::Denied => failure,
             result => return result,
         };
         match self.session.after_refusal(&self.api, &token).await? {
-            Some(fresh) => self.read_once(target, &fresh).await,
+            Some(fresh) => ask(fresh).await,
             None => Err(failure),
         }
     }
 
     async fn read_once(&self, target: Target, token: &Token) -> Result<RemoteValue, Failure> {
         let target = self.mounts.settle(&self.api, target, &token.value).await?;
-        check_version(&target)?;
-        let mut ask = Ask { version: target.version, ..Ask::get("vault:read", &target.path, &token.value) };
-        if let Form::Write(body) = &target.form {
-            let body = SecretBytes::from(body.clone());
-            ask = Ask { operation: "vault:write", method: Method::POST, body, ..ask };
+        check_engine(&target)?;
+        let mut ask = Ask::get("vault:read", &target.path, &token.value);
+        match (&target.form, target.facet, target.version) {
+            (Form::Write(body), ..) => {
+                let body = SecretBytes::from(body.clone());
+                ask = Ask { operation: "vault:write", method: Method::POST, body, ..ask };
+            }
+            (_, Facet::Metadata, _) => ask.operation = "vault:metadata",
+            (_, Facet::Value, Some(version)) => ask.query = Query::Version(version),
+            (_, Facet::Value, None) => {}
         }
         let response = self.api.send(ask).await?;
         if response.status.is_success() {
-            return answer::value(&response.body, &target);
+            return match target.facet {
+                Facet::Value => answer::value(&response.body, &target),
+                Facet::Metadata => metadata::value(&response),
+            };
         }
         let failure = failure_of(&response, &[&token.value]);
         Err(match failure.class {
@@ -74,13 +97,32 @@ impl Vault {
         })
     }
 
+    /// Where the settings name mount and version, and the server tells what it has there, the two must fit.
+    async fn check_mount(&self) -> Result<(), Failure> {
+        let (Some(mount), Some(version)) = (&self.settings.mount, self.settings.kv_version) else { return Ok(()) };
+        let token = self.session.token(&self.api).await?;
+        let Some(found) = self.mounts.of(&self.api, mount.trim_matches('/'), &token.value).await? else {
+            return Ok(());
+        };
+        match found.version {
+            Some(found) if found == version => Ok(()),
+            Some(found) => {
+                let words = format!("{mount} is KV version {found}, and the store says that it is version {version}");
+                Err(Failure::new(Class::Invalid, words))
+            }
+            None => Err(Failure::new(Class::Invalid, format!("{mount} is mounted, but it is no KV engine"))),
+        }
+    }
+
     /// The server's own words win where it has some: that nothing is mounted there, or how the path is wrong.
     fn not_found(&self, body: &SecretBytes, target: &Target, failure: Failure) -> Failure {
-        if failure.words.contains("no handler for route") {
-            let words = format!("no secrets engine is mounted at {} (or not in this namespace)", target.path);
-            return Failure { words, ..failure };
+        if failure.words.contains(NO_ENGINE) {
+            return no_engine(&target.path, failure);
         }
-        let meant = answer::not_found(body, target);
+        let meant = match target.facet {
+            Facet::Value => answer::not_found(body, target),
+            Facet::Metadata => Failure::new(Class::NotFound, format!("there is no secret at the path {}", target.path)),
+        };
         match failure.words.starts_with("the server answered") {
             true => meant,
             false => Failure { words: format!("{}: {}", meant.words, failure.words), ..meant },
@@ -88,12 +130,21 @@ impl Vault {
     }
 }
 
+/// How both servers say that no engine answers for a path.
+pub(crate) const NO_ENGINE: &str = "no handler for route";
+
+pub(crate) fn no_engine(path: &str, failure: Failure) -> Failure {
+    Failure { words: format!("no secrets engine is mounted at {path} (or not in this namespace)"), ..failure }
+}
+
 fn denied(target: &Target, words: &str) -> Failure {
-    let (verb, capability) = match target.form {
-        Form::Write(_) => ("write to", "update"),
-        _ => ("read", "read"),
-    };
-    let path = &target.path;
+    match target.form {
+        Form::Write(_) => refused("write to", &target.path, "update", words),
+        _ => refused("read", &target.path, "read", words),
+    }
+}
+
+pub(crate) fn refused(verb: &str, path: &str, capability: &str, words: &str) -> Failure {
     Failure::new(Class::Denied, format!("access denied: the token may not {verb} {path} ({words})"))
         .with_hint(format!("allow it in the token's policy: path \"{path}\" {{ capabilities = [\"{capability}\"] }}"))
 }
@@ -131,5 +182,16 @@ impl Provider for Vault {
     async fn read(&self, keys: &[RemoteKey]) -> Vec<Answer> {
         let reads: Vec<_> = keys.iter().map(|key| self.answer(key).boxed()).collect();
         stream::iter(reads).buffered(CONCURRENCY).collect().await
+    }
+
+    async fn find(&self, query: &Find) -> Result<Vec<Found>, Failure> {
+        self.search(query).await.map_err(|failure| failure.from_store(self.describe()))
+    }
+
+    async fn validate(&self) -> Result<Validation, Failure> {
+        let about = |failure: Failure| failure.from_store(self.describe());
+        self.session.prove(&self.api).await.map_err(about)?;
+        self.check_mount().await.map_err(about)?;
+        Ok(Validation::Valid)
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use strongroom_failure::Class;
-use strongroom_provider::{Meter, Outcome, Provider, RemoteKey};
+use strongroom_failure::{Class, Failure};
+use strongroom_provider::{Meter, Outcome, Provider, RemoteKey, SecretBytes, TokenSource};
 use strongroom_vault::{AppRole, Auth, Credential, Jwt, Settings, Token, Vault};
 use world::switchboard::{Fault, Switchboard};
 
@@ -302,6 +302,25 @@ claims = {'sub': 'app', 'aud': 'vault', 'iat': int(time.time()), 'exp': int(time
 print(key.as_pem(private=False).decode() + '\n====\n' + jwt.encode({'alg': 'RS256'}, claims, key))
 ";
 
+struct Issuer(String);
+
+impl std::fmt::Debug for Issuer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Issuer")
+    }
+}
+
+#[async_trait::async_trait]
+impl TokenSource for Issuer {
+    fn describe(&self) -> String {
+        "the issuer of the test".to_owned()
+    }
+
+    async fn token(&self) -> Result<SecretBytes, Failure> {
+        Ok(self.0.clone().into())
+    }
+}
+
 #[tokio::test]
 async fn a_jwt_logs_in_by_its_role() {
     let server = Server::shared();
@@ -324,6 +343,11 @@ async fn a_jwt_logs_in_by_its_role() {
         Auth::Jwt(Jwt { mount, role, jwt: Credential::File(path.clone()) })
     };
     let vault = open(Settings { auth: auth("app"), ..server.root() });
+    assert_eq!(read_name(&vault, "secret/logins-jwt/app").await.unwrap().0, r#"{"k":"v"}"#);
+    let issued = Credential::Source(Arc::new(Issuer(jwt.trim().to_owned())));
+    let asked = Jwt { mount: Some("logins-jwt".to_owned()), role: Some("app".to_owned()), jwt: issued };
+    let vault = open(Settings { auth: Auth::Jwt(asked), ..server.root() });
+    assert_eq!(vault.identity(), "role app by auth/logins-jwt with the token of the issuer of the test");
     assert_eq!(read_name(&vault, "secret/logins-jwt/app").await.unwrap().0, r#"{"k":"v"}"#);
     let wrong = open(Settings { auth: auth("nope"), ..server.root() });
     let failure = read_name(&wrong, "secret/logins-jwt/app").await.unwrap_err();

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod aws;
 mod faults;
+mod identities;
 mod kubernetes;
 mod logins;
 mod reads;
+mod search;
 mod server;
 mod transport;
