@@ -70,8 +70,9 @@ world-up: world-program ## Start a world and print `export` lines: eval "$$(make
 world-down: ## End the world that world-up started
 	@"$${CARGO_TARGET_DIR:-target}/$(TARGET)/world/world" down
 
-docs: ## API documentation, and the pages that are made from the code
+docs: ## API documentation, and the pages and definitions that are made from the code
 	UPDATE_DOCS=1 $(TEST) -p strongroom-reference --test it
+	UPDATE_CRDS=1 $(TEST) -p strongroom-api --test it crds::
 	$(CARGO) doc --locked --workspace --no-deps
 
 fuzz: ## Fuzz every parser for FUZZ_SECONDS seconds each (60)

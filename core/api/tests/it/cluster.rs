@@ -134,7 +134,7 @@ fn stores_are_taken_or_refused_with_a_reason() {
          10s}, conditions: [{namespaces: [a], namespaceRegexes: ['^b'], namespaceSelector: {matchLabels: {c: d}}}]}",
         None,
     );
-    both("{provider: {fake: {data: []}, akeyless: {}}}", Some("must have at most 1 properties"));
+    both("{provider: {fake: {data: []}, akeyless: {}}}", Some("must have at most 1 item"));
     both("{provider: {fake: {data: []}}, conditions: [{namespaces: ['A B']}]}", Some("namespaces[0]"));
     // Of a system that we do not serve, everything is kept.
     both("{provider: {doppler: {auth: {secretRef: {dopplerToken: {name: a, key: b}}}, project: p}}}", None);
