@@ -212,13 +212,14 @@ impl Service<http::Request<Body>> for Gate {
     }
 }
 
-/// The API server took the request and did not begin to answer.
+/// The API server took the request and gave no answer, however often the client asked.
 #[derive(Debug)]
 pub(crate) struct NoAnswer;
 
 impl std::fmt::Display for NoAnswer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "the API server did not begin to answer within {HEAD_LIMIT:?}")
+        // The client asks again by itself while the server asks for patience (429, 503).
+        write!(formatter, "the API server gave no answer within {HEAD_LIMIT:?}, or asked for patience all the time")
     }
 }
 

@@ -51,6 +51,16 @@ pub enum Scope {
     Namespace(String),
 }
 
+impl Scope {
+    /// Whether the object is in this part: only of such ones does a list say that they are gone.
+    pub fn covers(&self, name: &ObjectName) -> bool {
+        match self {
+            Self::Cluster => true,
+            Self::Namespace(namespace) => name.namespace.as_ref() == Some(namespace),
+        }
+    }
+}
+
 /// What a watch tells.
 #[derive(Clone, Debug)]
 pub enum Observed<K> {
@@ -67,8 +77,9 @@ pub enum Observed<K> {
         /// What is wrong with it, without its values.
         why: String,
     },
-    /// These are all that there are in `scope`, malformed ones included: what else an index has there is gone. Comes
-    /// after the first list and after each one that a disturbance made necessary, behind the objects themselves.
+    /// These are all that there are in `scope`, malformed ones included: what else an index has there
+    /// ([`Scope::covers`]) is gone. Comes after the first list and after each one that a disturbance made necessary,
+    /// behind the objects themselves.
     Restarted {
         /// Of which part of the cluster.
         scope: Scope,

@@ -56,18 +56,33 @@ impl Metrics {
 
     /// A gauge without labels that `measure` gives whenever somebody looks.
     pub fn measured(&self, name: &str, help: &str, measure: impl Fn() -> f64 + Send + Sync + 'static) {
-        let (name, help) = (name.to_owned(), sentence(help));
-        let measured = Measured { name, help, kind: MetricType::Gauge, measure: Box::new(measure) };
-        self.lock().registry.register_collector(Box::new(measured));
+        self.observe(name, help, MetricType::Gauge, &[], move || vec![(Vec::new(), measure())]);
     }
 
-    /// The same for a number that only grows and that somebody else counts.
-    pub fn counted(&self, name: &str, help: &str, measure: impl Fn() -> f64 + Send + Sync + 'static) {
-        let help = sentence(help);
-        let measured = Measured { name: name.to_owned(), help, kind: MetricType::Unknown, measure: Box::new(measure) };
-        let mut shared = self.lock();
-        shared.registry.register_collector(Box::new(measured));
-        shared.counters.push(name.to_owned());
+    /// Counters that somebody else keeps: `count` gives the values of `labels` and what each stands at, whenever
+    /// somebody looks.
+    pub fn counted(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &'static [&'static str],
+        count: impl Fn() -> Vec<(Vec<String>, f64)> + Send + Sync + 'static,
+    ) {
+        self.observe(name, help, MetricType::Unknown, labels, count);
+        self.lock().counters.push(name.to_owned());
+    }
+
+    fn observe(
+        &self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        labels: &'static [&'static str],
+        observe: impl Fn() -> Vec<(Vec<String>, f64)> + Send + Sync + 'static,
+    ) {
+        let (name, help) = (name.to_owned(), sentence(help));
+        let observed = Observed { name, help, kind, labels, observe: Box::new(observe) };
+        self.lock().registry.register_collector(Box::new(observed));
     }
 
     /// A histogram for each combination of values of `labels`; `buckets` are upper bounds, ascending.
@@ -245,23 +260,27 @@ impl EncodeMetric for Level {
     }
 }
 
-struct Measured {
+struct Observed {
     name: String,
     help: String,
     kind: MetricType,
-    measure: Box<dyn Fn() -> f64 + Send + Sync>,
+    labels: &'static [&'static str],
+    observe: Box<dyn Fn() -> Vec<(Vec<String>, f64)> + Send + Sync>,
 }
 
-impl fmt::Debug for Measured {
+impl fmt::Debug for Observed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.name)
     }
 }
 
-impl Collector for Measured {
+impl Collector for Observed {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let measured = ConstGauge::new((self.measure)());
-        measured.encode(encoder.encode_descriptor(&self.name, &self.help, None, self.kind)?)
+        let mut described = encoder.encode_descriptor(&self.name, &self.help, None, self.kind)?;
+        (self.observe)().into_iter().try_for_each(|(values, value)| {
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            ConstGauge::new(value).encode(described.encode_family(&Labels::new(self.labels, &values))?)
+        })
     }
 }
 
@@ -314,8 +333,9 @@ mod tests {
         assert_eq!(sorted(&text), sorted(expected));
         metrics.measured("depth", "Depth", || 4.0);
         assert_eq!(shown(&metrics, "depth"), "# HELP depth Depth.\n# TYPE depth gauge\ndepth 4.0\n");
-        metrics.counted("asked_total", "Asked", || 5.0);
-        assert!(shown(&metrics, "asked").ends_with("# TYPE asked_total counter\nasked_total 5.0\n"));
+        metrics.counted("asked_total", "Asked", &["verb"], || vec![(vec!["get".to_owned()], 5.0)]);
+        let asked = "# HELP asked_total Asked.\n# TYPE asked_total counter\nasked_total{verb=\"get\"} 5.0\n";
+        assert_eq!(shown(&metrics, "asked"), asked);
     }
 
     #[test]

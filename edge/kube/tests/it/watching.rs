@@ -45,7 +45,7 @@ impl Index {
             Observed::Malformed { name, why } => drop(self.malformed.insert(name, why)),
             Observed::DeleteMalformed(name) => drop(self.malformed.remove(&name)),
             Observed::Restarted { scope, names } => {
-                self.values.retain(|name, _| names.contains(name));
+                self.values.retain(|name, _| !scope.covers(name) || names.contains(name));
                 self.restarts.push(scope);
             }
         }
@@ -242,7 +242,7 @@ async fn a_malformed_object_is_named_and_stops_nothing() {
     cluster.apply(&config_map(&namespace, "bad", "Quick")).unwrap();
     let Observed::Apply(mended) = next(&mut events).await else { panic!("it was mended") };
     assert_eq!((mended.metadata.name.as_deref(), mended.data.mode), (Some("bad"), Mode::Quick));
-    cluster.apply(&config_map(&namespace, "bad", "no")).unwrap();
+    cluster.apply(&config_map(&namespace, "bad", "Fast")).unwrap();
     assert!(matches!(next(&mut events).await, Observed::Malformed { .. }));
     cluster.kubectl(&["delete", "configmap", "bad", "-n", &namespace]).unwrap();
     assert!(matches!(next(&mut events).await, Observed::DeleteMalformed(name) if name == bad));
