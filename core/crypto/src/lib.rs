@@ -1,17 +1,36 @@
 //! The one place that names crypto libraries: aws-lc-rs, which is also what TLS uses, and kept crates for formats of
 //! others that it lacks.
 //!
-//! Pure but for the randomness that the library takes from the kernel: bytes in, bytes out. Where a reason would say
-//! nothing that the caller does not know (a key that is no key), the answer is an `Option`.
+//! Pure but for the randomness that the libraries take from the kernel: bytes in, bytes out. Where a reason would say
+//! nothing that the caller does not know, the answer is an `Option`; otherwise it is a [`Reason`], which never holds
+//! what was read.
 
 #![forbid(unsafe_code)]
 
+mod certificates;
+mod containers;
+mod der;
+mod derive;
 mod digest;
+mod encryption;
+mod jwk;
+mod keys;
+mod pem;
 mod random;
 mod signing;
 
+pub use crate::certificates::{CertificateFacts, NewCertificate};
+pub use crate::containers::{Container, make_container, make_trust_store, open_container};
+pub use crate::derive::{bcrypt_hash, scrypt_64};
 pub use crate::digest::{
     adler32, equal_in_constant_time, hmac_sha256, sha1, sha3_224, sha256, sha512, thumbprint_sha1, thumbprint_sha256,
 };
+pub use crate::encryption::{OaepDigest, aes_decrypt, aes_encrypt, rsa_oaep_decrypt};
+pub use crate::jwk::Jwk;
+pub use crate::keys::{NewKey, PrivateKey};
+pub use crate::pem::{PemBlock, pem_blocks, pem_encode};
 pub use crate::random::{fill_random, random_below, random_bytes};
 pub use crate::signing::{JwtAlgorithm, JwtSigningKey, RsaSigningKey};
+
+/// Why something cannot be done: words that were written here.
+pub type Reason = &'static str;

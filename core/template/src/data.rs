@@ -1,0 +1,77 @@
+//! What a template is given: values that may be secret.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use strongroom_secret::SecretBytes;
+
+/// Data for a template. Bytes pass through unharmed, UTF-8 or not.
+#[derive(Clone)]
+pub enum Value {
+    /// Nothing: printed as `<no value>`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number; numbers from JSON are floats, as Go reads them.
+    Int(i64),
+    /// A number.
+    Float(f64),
+    /// A string.
+    Bytes(SecretBytes),
+    /// Values in order.
+    List(Vec<Value>),
+    /// Values by name: Go's `map[string]interface{}`.
+    Map(BTreeMap<String, Value>),
+    /// Strings by name: Go's `map[string]string`, whose absent entries are empty strings for `index`. What the
+    /// operator gives.
+    Texts(BTreeMap<String, SecretBytes>),
+}
+
+impl From<BTreeMap<String, SecretBytes>> for Value {
+    fn from(entries: BTreeMap<String, SecretBytes>) -> Self {
+        Self::Texts(entries)
+    }
+}
+
+impl From<BTreeMap<String, Value>> for Value {
+    fn from(entries: BTreeMap<String, Value>) -> Self {
+        Self::Map(entries)
+    }
+}
+
+impl From<SecretBytes> for Value {
+    fn from(bytes: SecretBytes) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl From<serde_json::Value> for Value {
+    fn from(value: serde_json::Value) -> Self {
+        match value {
+            serde_json::Value::Null => Self::Null,
+            serde_json::Value::Bool(value) => Self::Bool(value),
+            serde_json::Value::Number(number) => Self::Float(number.as_str().parse().unwrap_or(f64::NAN)),
+            serde_json::Value::String(text) => Self::Bytes(SecretBytes::from(text)),
+            serde_json::Value::Array(items) => Self::List(items.into_iter().map(Self::from).collect()),
+            serde_json::Value::Object(entries) => {
+                Self::Map(entries.into_iter().map(|(key, value)| (key, Self::from(value))).collect())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A number can be a PIN as well: only the shape is shown.
+        formatter.write_str(match self {
+            Self::Null => "Null",
+            Self::Bool(_) => "Bool([redacted])",
+            Self::Int(_) => "Int([redacted])",
+            Self::Float(_) => "Float([redacted])",
+            Self::Bytes(_) => "Bytes([redacted])",
+            Self::List(_) => "List([redacted])",
+            Self::Map(_) => "Map([redacted])",
+            Self::Texts(_) => "Texts([redacted])",
+        })
+    }
+}
