@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kube_core::error_boundary::DeserializeGuard;
 use serde_json::{Value, json};
 use strongroom_api::external_secrets::{
     ClusterSecretStore, CreationPolicy, DeletionPolicy, ExternalSecret, RefreshPolicy, SecretStore, SecretStoreKind,
@@ -156,4 +157,18 @@ fn both_kinds_of_store_hold_the_same() {
 fn a_store_without_a_kind_is_one_of_the_namespace() {
     let read = external_secret(json!({"secretStoreRef": {"name": "a"}}));
     assert_eq!(read.spec.secret_store_ref.unwrap().named(), Some((SecretStoreKind::SecretStore, "a")));
+}
+
+#[test]
+fn one_wrong_object_does_not_spoil_what_is_read_beside_it() {
+    let check = |policy: &str, expected: bool| {
+        let object = format!(
+            r#"{{"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret",
+                "metadata": {{"name": "a", "generation": 3}}, "spec": {{"refreshPolicy": "{policy}"}}}}"#
+        );
+        let read: DeserializeGuard<ExternalSecret> = serde_json::from_str(&object).unwrap();
+        assert_eq!(read.0.is_ok(), expected, "{policy}: {:?}", read.0.err());
+    };
+    check("OnChange", true);
+    check("FromTheFuture", false);
 }
