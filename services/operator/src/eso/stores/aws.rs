@@ -218,86 +218,39 @@ fn invalid(name: &str, words: impl Into<String>) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use async_trait::async_trait;
     use serde_json::{Value, json};
-    use strongroom_provider::{Meter, Validation};
+    use strongroom_provider::Validation;
 
-    use super::super::{ClusterReader, ServiceAccount, StoreIdentity};
+    use super::super::table::{Cluster, scope_with};
     use super::*;
-
-    /// A cluster in tables: Secrets with one key each, service accounts with their annotations, variables.
-    #[derive(Default)]
-    struct Cluster {
-        secrets: BTreeMap<(&'static str, &'static str), (&'static str, &'static str)>,
-        accounts: BTreeMap<(&'static str, &'static str), &'static [(&'static str, &'static str)]>,
-        variables: BTreeMap<&'static str, String>,
-    }
-
-    #[async_trait]
-    impl ClusterReader for Cluster {
-        async fn secret(&self, namespace: &str, name: &str) -> Result<BTreeMap<String, SecretBytes>, Failure> {
-            let found = self.secrets.iter().find(|(place, _)| **place == (namespace, name));
-            let (_, (key, value)) = found.ok_or_else(|| Failure::new(Class::NotFound, "no such Secret"))?;
-            Ok([((*key).to_owned(), SecretBytes::from((*value).to_owned()))].into())
-        }
-
-        async fn config_map(&self, _: &str, _: &str) -> Result<BTreeMap<String, String>, Failure> {
-            Err(Failure::new(Class::NotFound, "no such ConfigMap"))
-        }
-
-        async fn service_account(&self, namespace: &str, name: &str) -> Result<ServiceAccount, Failure> {
-            let found = self.accounts.iter().find(|(place, _)| **place == (namespace, name));
-            let (_, annotations) = found.ok_or_else(|| Failure::new(Class::NotFound, "no such account"))?;
-            let annotations = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-            Ok(ServiceAccount { annotations: annotations.collect() })
-        }
-
-        async fn token(&self, _: &str, name: &str, _: &[String], _: u32) -> Result<SecretBytes, Failure> {
-            Ok(SecretBytes::from(format!("canary-token-of-{name}")))
-        }
-
-        fn api_server(&self) -> (String, Option<String>) {
-            ("https://kubernetes.default.svc".to_owned(), None)
-        }
-
-        fn variable(&self, name: &str) -> Option<String> {
-            self.variables.get(name).cloned()
-        }
-    }
 
     // The account in which the emulator keeps what is stored without a role.
     const ROLE: &str = "arn:aws:iam::123456789012:role/app";
 
     fn cluster() -> Cluster {
-        let mut cluster = Cluster::default();
+        let mut cluster = Cluster { token: "canary-token-of-app".to_owned(), ..Cluster::default() };
         for namespace in ["team-a", "shared"] {
-            cluster.secrets.insert((namespace, "id"), ("key", "AKIATEST\n"));
-            cluster.secrets.insert((namespace, "secret"), ("key", "canary-secret\n"));
-            cluster.secrets.insert((namespace, "token"), ("key", "canary-token"));
-            cluster.secrets.insert((namespace, "empty"), ("key", " \n"));
-            cluster.secrets.insert((namespace, "swapped"), ("key", "canary7wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMP"));
-            cluster.accounts.insert((namespace, "app"), &[(ROLE_ANNOTATION, ROLE)]);
-            cluster.accounts.insert(
-                (namespace, "elsewhere"),
-                &[(ROLE_ANNOTATION, ROLE), (AUDIENCE_ANNOTATION, "sts.amazonaws.com.cn")],
-            );
-            cluster.accounts.insert((namespace, "bare"), &[]);
+            let secrets = [
+                ("id", "AKIATEST\n"),
+                ("secret", "canary-secret\n"),
+                ("token", "canary-token"),
+                ("empty", " \n"),
+                ("swapped", "canary7wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMP"),
+            ];
+            for (name, value) in secrets {
+                cluster.secret(namespace, name, &[("key", value)]);
+            }
+            cluster.account(namespace, "app", &[(ROLE_ANNOTATION, ROLE)]);
+            let annotations = [(ROLE_ANNOTATION, ROLE), (AUDIENCE_ANNOTATION, "sts.amazonaws.com.cn")];
+            cluster.account(namespace, "elsewhere", &annotations);
+            cluster.account(namespace, "bare", &[]);
         }
         cluster
     }
 
-    fn scope_of(cluster: Cluster, namespace: Option<&str>, is_ambient_allowed: bool) -> Scope {
-        let store = StoreIdentity {
-            namespace: namespace.map(str::to_owned),
-            name: "store".to_owned(),
-            asker: "team-a".to_owned(),
-        };
-        Scope::new(Arc::new(cluster), store, is_ambient_allowed, false, Arc::new(Meter::default()))
-    }
-
     /// A SecretStore of team-a, and a ClusterSecretStore that team-a asks.
     fn scopes() -> [Scope; 2] {
-        [scope_of(cluster(), Some("team-a"), false), scope_of(cluster(), None, false)]
+        [scope_with(cluster(), Some("team-a"), false), scope_with(cluster(), None, false)]
     }
 
     fn spec(more: Value) -> AwsProvider {
@@ -363,7 +316,7 @@ mod tests {
         check(json!({"auth": {"jwt": {}}}), &format!("Invalid {path}.auth.jwt.serviceAccountRef: no service")).await;
         let account = |name: &str| json!({"auth": {"jwt": {"serviceAccountRef": {"name": name}}}});
         check(account("bare"), "the service account bare has no annotation eks.amazonaws.com/role-arn").await;
-        check(account("none"), &format!("NotFound {path}.auth.jwt.serviceAccountRef: no such account")).await;
+        check(account("none"), &format!("NotFound {path}.auth.jwt.serviceAccountRef: there is no")).await;
         check(json!({"auth": {"secretRef": {}}}), &format!("{path}.auth.secretRef.accessKeyIDSecretRef: it is")).await;
         check(keys(key("id"), key("none")), &format!("NotFound {path}.auth.secretRef.secretAccessKeySecretRef")).await;
         check(keys(key("id"), json!({"name": "secret"})), "has no key \"\"").await;
@@ -404,13 +357,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_operators_own_identity_is_lent_only_where_that_is_allowed() {
-        let refused = opened(json!({}), &scope_of(cluster(), Some("team-a"), false)).await.unwrap_err();
+        let refused = opened(json!({}), &scope_with(cluster(), Some("team-a"), false)).await.unwrap_err();
         assert!(refused.starts_with("Denied spec.provider.aws.auth: the store names no credentials"), "{refused}");
         // A role that is assumed by the operator's own identity is that identity's doing.
         let role = json!({"role": ROLE, "auth": {}});
-        assert!(opened(role, &scope_of(cluster(), Some("team-a"), false)).await.is_err());
-        opened(json!({}), &scope_of(cluster(), Some("team-a"), true)).await.unwrap();
-        opened(json!({}), &scope_of(cluster(), None, false)).await.unwrap();
+        assert!(opened(role, &scope_with(cluster(), Some("team-a"), false)).await.is_err());
+        opened(json!({}), &scope_with(cluster(), Some("team-a"), true)).await.unwrap();
+        opened(json!({}), &scope_with(cluster(), None, false)).await.unwrap();
     }
 
     #[tokio::test]
@@ -469,9 +422,10 @@ mod tests {
 
     #[tokio::test]
     async fn endpoints_come_from_the_operators_variables() {
-        let check = |variables: &[(&'static str, &str)], expected: [Option<&str>; 3]| {
-            let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-            let made = endpoints(&scope_of(Cluster { variables, ..Cluster::default() }, None, false));
+        let check = |variables: &[(&str, &str)], expected: [Option<&str>; 3]| {
+            let mut cluster = Cluster::default();
+            variables.iter().for_each(|(name, value)| cluster.variable(name, value));
+            let made = endpoints(&scope_with(cluster, None, false));
             let found = [made.secrets_manager, made.parameter_store, made.sts];
             assert_eq!(found.each_ref().map(Option::as_deref), expected);
         };
@@ -483,8 +437,9 @@ mod tests {
         let own = ("AWS_SECRETSMANAGER_ENDPOINT", "http://sm");
         check(&[all, sts, own], [Some("http://sm"), Some("http://all"), Some("http://sts")]);
         check(&[all, own, ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")], [Some("http://sm"), None, None]);
-        let cluster = Cluster { variables: [("AWS_STS_ENDPOINT", "sts".to_owned())].into(), ..cluster() };
-        let refused = opened(json!({}), &scope_of(cluster, None, false)).await.unwrap_err();
+        let mut cluster = cluster();
+        cluster.variable("AWS_STS_ENDPOINT", "sts");
+        let refused = opened(json!({}), &scope_with(cluster, None, false)).await.unwrap_err();
         assert!(refused.starts_with("Invalid AWS_STS_ENDPOINT: an endpoint is"), "{refused}");
     }
 
@@ -495,8 +450,8 @@ mod tests {
         let switchboard = world::switchboard::Switchboard::to(moto.host_port()).unwrap();
         moto.put_secret("eu-west-1", "team-a/db", world::moto::Value::Text("canary")).unwrap();
         let mut cluster = cluster();
-        cluster.variables.insert("AWS_ENDPOINT_URL", switchboard.address().to_owned());
-        let scope = scope_of(cluster, None, false);
+        cluster.variable("AWS_ENDPOINT_URL", switchboard.address());
+        let scope = scope_with(cluster, None, false);
         let more = json!({
             "prefix": "team-a/", "role": "arn:aws:iam::123456789012:role/reader", "sessionTagsPolicy": "Simple",
             "auth": {"jwt": {"serviceAccountRef": {"name": "app"}}},
