@@ -163,6 +163,13 @@ impl AzureStandIn {
         resource.clone_into(&mut lock(&self.desk.resource));
     }
 
+    /// Issuer and subject of [`AzureStandIn::federated_token`], and the issuer's keys as a JSON Web Key Set, for another
+    /// stand-in that is to trust them.
+    pub fn issuer(&self) -> (&'static str, &'static str, String) {
+        let keys = lock(&self.desk.logins).issuer_keys();
+        (login::OWN_ISSUER, login::OWN_SUBJECT, keys)
+    }
+
     /// Adds a version to an object, which is made if need be; returns the version's name.
     pub fn put(&self, kind: Kind, name: &str, object: Object) -> String {
         lock(&self.desk.vault).put(kind, name, object)

@@ -23,8 +23,8 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 const EXCHANGE_AUDIENCE: &str = "api://AzureADTokenExchange";
 
 /// The issuer of the stand-in's own, and the subject of its tokens.
-const OWN_ISSUER: &str = "https://issuer.world.test";
-const OWN_SUBJECT: &str = "system:serviceaccount:world:app";
+pub(super) const OWN_ISSUER: &str = "https://issuer.world.test";
+pub(super) const OWN_SUBJECT: &str = "system:serviceaccount:world:app";
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -117,6 +117,14 @@ impl Logins {
         self.keys.insert(issuer.to_owned(), keys);
         self.trusted.insert((issuer.to_owned(), subject.to_owned()));
         Ok(())
+    }
+
+    pub(super) fn issuer_keys(&self) -> String {
+        let key = self.issuer_key.public_key();
+        let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let n = number(key.modulus().big_endian_without_leading_zero());
+        let e = number(key.exponent().big_endian_without_leading_zero());
+        json!({"keys": [{"kty": "RSA", "kid": "world", "use": "sig", "alg": "RS256", "n": n, "e": e}]}).to_string()
     }
 
     pub(super) fn federated_token(&self, audience: &str) -> Result<String> {

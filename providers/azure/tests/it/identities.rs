@@ -117,6 +117,20 @@ async fn wrong_credentials_are_named_and_not_shown() {
 }
 
 #[tokio::test]
+async fn an_issuer_outside_is_trusted_by_its_keys() {
+    let (azure, cluster) = (stand_in(), AzureStandIn::start().unwrap());
+    let (issuer, subject, keys) = cluster.issuer();
+    let token = cluster.federated_token("api://AzureADTokenExchange").unwrap();
+    let store = || {
+        let credentials = federated(&azure, Given(Ok(token.clone())));
+        open(Settings { credentials, ..settings(&azure) })
+    };
+    check_failure(&read_one(&store(), "db").await, Class::Unauthenticated, "AADSTS700027");
+    azure.trust_issuer(issuer, subject, &keys).unwrap();
+    assert_eq!(text(&read_one(&store(), "db").await), "value");
+}
+
+#[tokio::test]
 async fn a_login_that_fails_is_asked_once_for_many_keys() {
     let azure = stand_in();
     let board = Switchboard::with_tls(azure.host_port(), azure.authority()).unwrap();
