@@ -76,6 +76,8 @@ impl NamespaceConditions {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
     use crate::selector::Expression;
 
@@ -104,9 +106,9 @@ mod tests {
         let everything = ConditionSource { selector: Some(SelectorSource::default()), ..ConditionSource::default() };
         check(&[], &["a", "b", "team-c"]);
         check(&[ConditionSource::default()], &[]);
-        check(&[by_label.clone()], &["a"]);
-        check(&[by_name.clone()], &["b"]);
-        check(&[by_pattern.clone()], &["team-c"]);
+        check(slice::from_ref(&by_label), &["a"]);
+        check(slice::from_ref(&by_name), &["b"]);
+        check(slice::from_ref(&by_pattern), &["team-c"]);
         check(&[ConditionSource { names: by_name.names.clone(), ..by_label.clone() }], &["a", "b"]);
         check(&[by_label, by_name, by_pattern], &["a", "b", "team-c"]);
         check(&[everything], &["a", "b", "team-c"]);
