@@ -11,6 +11,7 @@ use strongroom_inspect::{Explain, Get, Select};
 use strongroom_launch::Run;
 use strongroom_operator::OperatorCommand;
 use strongroom_read::{Audience, report};
+use strongroom_template_command::TemplateCommand;
 
 /// Secrets for Kubernetes, whole: start programs with their secrets, and look at where those come from
 #[derive(Parser)]
@@ -31,6 +32,7 @@ enum Command {
     Explain(Explain),
     Select(Select),
     Operator(Box<OperatorCommand>),
+    Template(TemplateCommand),
     /// Print completions for a shell: `source <(strongroom completions bash)`
     Completions {
         /// The shell
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::Explain(explain) => return explain.run(&variables),
         Command::Select(select) => select.run(),
         Command::Operator(operator) => return operator.run(&variables),
+        Command::Template(template) => template.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Strongroom::command(), "strongroom", &mut script);

@@ -32,7 +32,7 @@ pub struct NewCertificate {
 }
 
 /// The longest that a certificate holds, in days: what a duration of Go can say.
-const LONGEST: i64 = 106_751;
+const LONGEST: u64 = 106_751;
 
 impl NewCertificate {
     /// Signs it with its own key; PEM.
@@ -71,7 +71,7 @@ impl NewCertificate {
         }
         parameters.subject_alt_names.extend(self.addresses.iter().copied().map(SanType::IpAddress));
         parameters.not_before = moment(self.begins)?;
-        if self.days.abs() > LONGEST {
+        if self.days.unsigned_abs() > LONGEST {
             return Err("a certificate holds for at most 106751 days");
         }
         parameters.not_after = moment(self.begins.saturating_add(self.days * 24 * 3600))?;

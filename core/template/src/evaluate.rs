@@ -6,6 +6,7 @@ mod operands;
 
 use jiff::Timestamp;
 use strongroom_secret::SecretBytes;
+use zeroize::Zeroizing;
 
 use crate::failure::{Place, TemplateFailure};
 use crate::formats::Builder;
@@ -26,13 +27,13 @@ pub(crate) struct Source<'t> {
 
 /// Renders `source` with `dot` as its data.
 pub(crate) fn render(source: &Source<'_>, dot: Datum, meter: Meter) -> Result<SecretBytes, TemplateFailure> {
-    let mut machine = Machine { source, meter, made: Made::default(), output: Vec::new(), depth: 0 };
+    let mut machine = Machine { source, meter, made: Made::default(), output: Zeroizing::new(Vec::new()), depth: 0 };
     let mut scope = Scope { template: source.name, variables: vec![("$", dot.clone())] };
     let done = match source.trees.get(source.name) {
         Some(tree) => machine.walk(&mut scope, &dot, tree).map(|_| ()),
         None => Ok(()),
     };
-    let output = SecretBytes::new(std::mem::take(&mut machine.output));
+    let output = SecretBytes::new(std::mem::take(&mut *machine.output));
     done.map(|()| output)
 }
 
@@ -41,7 +42,7 @@ pub(crate) struct Machine<'t> {
     source: &'t Source<'t>,
     meter: Meter,
     made: Made,
-    output: Vec<u8>,
+    output: Zeroizing<Vec<u8>>,
     depth: usize,
 }
 
@@ -254,6 +255,10 @@ impl<'t> Machine<'t> {
         let value = value.unwrap_or(Datum::Nil);
         for name in &pipe.declared {
             if pipe.assigns {
+                if scope.variable(name).is_none() {
+                    let at = pipe.commands.last().map_or(pipe.at, |command| command.first.at);
+                    return self.fail(scope, at, pipe.name(), format!("undefined variable: {name}"));
+                }
                 scope.assign(name, value.clone());
             } else {
                 scope.variables.push((name, value.clone()));

@@ -58,10 +58,6 @@ impl<'m> Builder<'m> {
         self.depth -= 1;
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
     pub(crate) fn finish(mut self) -> Vec<u8> {
         std::mem::take(&mut *self.bytes)
     }

@@ -46,7 +46,7 @@ pub(crate) fn untitle(text: &str) -> String {
             is_first = true;
             return letter;
         }
-        std::mem::take(&mut is_first).then(|| lower(letter)).unwrap_or(letter)
+        if std::mem::take(&mut is_first) { lower(letter) } else { letter }
     };
     text.chars().map(change).collect()
 }
@@ -150,17 +150,16 @@ pub(crate) fn connected(text: &str, connector: char) -> String {
             _ => {
                 let number = word;
                 (kind, word) = words.take();
-                if kind != Word::Letters {
-                    push(&mut made, Word::Number, number, connector);
-                    if !matches!(kind, Word::Connector | Word::Punctuation) {
-                        made.push(connector);
-                    }
-                    continue;
+                let has_letters = kind == Word::Letters;
+                if has_letters {
+                    made.push(connector);
                 }
-                made.push(connector);
                 push(&mut made, Word::Number, number, connector);
-                run(&mut made, &mut words, &mut kind, &mut word, connector);
-                if !matches!(kind, Word::None | Word::Connector | Word::Punctuation) {
+                if has_letters {
+                    run(&mut made, &mut words, &mut kind, &mut word, connector);
+                }
+                let is_over = has_letters && kind == Word::None;
+                if !is_over && !matches!(kind, Word::Connector | Word::Punctuation) {
                     made.push(connector);
                 }
             }

@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(general(1e10, None), "1e+10");
         assert_eq!(general(123456789.0, None), "1.23456789e+08");
         assert_eq!(general(100000.0, None), "100000");
-        assert_eq!(general(3.14159, Some(3)), "3.14");
+        assert_eq!(general(2.34567, Some(3)), "2.35");
         assert_eq!(general(100.0, Some(3)), "100");
         assert_eq!(scientific(1234.5, Some(2)), "1.23e+03");
         assert_eq!(json(1e21), "1e+21");

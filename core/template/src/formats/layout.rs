@@ -73,9 +73,7 @@ fn written(chunk: Chunk, parts: &Parts) -> String {
         Chunk::ZeroSecond => format!("{:02}", civil.second()),
         Chunk::Half => half.to_owned(),
         Chunk::SmallHalf => half.to_lowercase(),
-        Chunk::Abbreviation if parts.abbreviation.is_empty() => {
-            zone_number(parts.offset, false, parts.offset % 3600 != 0, false)
-        }
+        Chunk::Abbreviation if parts.abbreviation.is_empty() => zone_number(parts.offset, false, true, false),
         Chunk::Abbreviation => parts.abbreviation.clone(),
         Chunk::Offset { is_z: true, .. } if parts.offset == 0 => "Z".to_owned(),
         Chunk::Offset { colon, minutes, seconds, .. } => zone_number(parts.offset, colon, minutes, seconds),

@@ -51,12 +51,9 @@ pub(crate) fn plain(builder: &mut Builder<'_>, datum: &Datum) -> Result<(), Faul
         }
         Datum::Time(moment) => builder.push(time::text(moment)),
         Datum::Version(version) => builder.push(semver::text(version)),
-        Datum::Certificate(certificate) => {
-            builder.push("{")?;
-            builder.push(certificate.certificate.bytes())?;
-            builder.push(" ")?;
-            builder.push(certificate.key.bytes())?;
-            builder.push("}")
+        Datum::Certificate(pair) => {
+            let parts = [b"{", pair.certificate.bytes(), b" ", pair.key.bytes(), b"}"];
+            parts.into_iter().try_for_each(|part| builder.push(part))
         }
     }
 }

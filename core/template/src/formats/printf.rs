@@ -145,7 +145,7 @@ impl Printer<'_, '_> {
             };
             self.next += 1;
             return match value {
-                Some(value) if value.abs() <= WIDTH_LIMIT => Ok(Some(value)),
+                Some(value) if value.unsigned_abs() <= WIDTH_LIMIT.unsigned_abs() => Ok(Some(value)),
                 _ => self.builder.push("%!(BADWIDTH)").map(|()| None),
             };
         }

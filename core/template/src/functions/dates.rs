@@ -150,8 +150,8 @@ fn add_date(call: &mut Call<'_>) -> Answer {
     let parts = moment.parts();
     let out = || Fault::new("the year is beyond 9999");
     // Go counts months on and lets days overflow into the next one.
-    let month = i64::from(parts.civil.year()) * 12 + i64::from(parts.civil.month()) - 1
-        + years.saturating_mul(12).saturating_add(months);
+    let more = years.saturating_mul(12).saturating_add(months);
+    let month = (i64::from(parts.civil.year()) * 12 + i64::from(parts.civil.month()) - 1).saturating_add(more);
     let year = i16::try_from(month.div_euclid(12)).map_err(|_| out())?;
     let first =
         jiff::civil::Date::new(year, i8::try_from(month.rem_euclid(12) + 1).unwrap_or(1), 1).map_err(|_| out())?;

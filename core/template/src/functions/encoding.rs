@@ -77,20 +77,17 @@ fn decode(text: &[u8], base: &Base) -> Result<Vec<u8>, usize> {
             number = (number << base.bits) | value as u64;
         }
         if group.len() < base.letters {
-            // Go names the first byte of what is cut off; base32 names the place after the text.
-            let start = group.first().map_or(text.len(), |(at, _)| *at);
-            let padding = group.get(data).map_or(text.len(), |(at, _)| *at);
-            return Err(if base.bits == 5 || data == 0 {
-                padding
-            } else if data < group.len() {
-                text.len()
-            } else {
-                start
+            // Go names the start of a group that is cut off, or the end where padding is.
+            let padding = group.get(data).map(|(at, _)| *at);
+            return Err(match padding {
+                None => group.first().map_or(text.len(), |(at, _)| *at),
+                Some(at) if data < 2 => at,
+                Some(_) => text.len(),
             });
         }
         let bytes = data * base.bits as usize / 8;
         if data < base.letters {
-            check_padding(group, data, base, text.len())?;
+            check_padding(group, data, base)?;
             if let Some(after) = groups.peek().and_then(|group| group.first()) {
                 return Err(after.0);
             }
@@ -103,13 +100,10 @@ fn decode(text: &[u8], base: &Base) -> Result<Vec<u8>, usize> {
 }
 
 /// Padding fills a group whose letters are whole bytes, and nothing else.
-fn check_padding(group: &[(usize, u8)], data: usize, base: &Base, _length: usize) -> Result<(), usize> {
-    let place = |index: usize| group.get(index).map_or(0, |(at, _)| *at);
-    if let Some((at, _)) = group.iter().skip(data).find(|(_, letter)| *letter != b'=') {
-        return Err(*at);
-    }
+fn check_padding(group: &[(usize, u8)], data: usize, base: &Base) -> Result<(), usize> {
+    let is_full = group.iter().skip(data).all(|(_, letter)| *letter == b'=');
     let fits = if base.bits == 6 { data >= 2 } else { matches!(data, 2 | 4 | 5 | 7) };
-    if fits { Ok(()) } else { Err(place(data)) }
+    if is_full && fits { Ok(()) } else { Err(group.get(data).map_or(0, |(at, _)| *at)) }
 }
 
 /// Go's `encoding/hex`, with its words, but for the byte, which is not told.

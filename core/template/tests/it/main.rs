@@ -1,5 +1,7 @@
 //! Templates against what Go gave for them, and against templates that mean harm.
 
+#![allow(clippy::unwrap_used, reason = "tests: helpers outside of test functions unwrap as well")]
+
 mod errors;
 mod fixtures;
 mod keys;

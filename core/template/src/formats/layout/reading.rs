@@ -83,6 +83,15 @@ impl Read {
                 let least = if chunk == Chunk::ZeroYearDay { 3 } else { 1 };
                 self.day_of_year = Some(number(&mut rest, least, 3)?);
             }
+            _ => return self.take_time(chunk, text, layout),
+        }
+        Some(rest)
+    }
+
+    /// The parts that are not of a date.
+    fn take_time<'t>(&mut self, chunk: Chunk, text: &'t str, layout: &str) -> Option<&'t str> {
+        let mut rest = text;
+        match chunk {
             Chunk::Hour => self.hour = number(&mut rest, 1, 2)?,
             Chunk::Hour12 => self.hour = number(&mut rest, 1, 2).filter(|hour| *hour <= 12)?,
             Chunk::ZeroHour12 => self.hour = number(&mut rest, 2, 2).filter(|hour| *hour <= 12)?,
@@ -111,6 +120,7 @@ impl Read {
                 self.offset = Some(offset(&mut rest, colon, minutes, seconds)?);
             }
             Chunk::Fraction { digits, trims, .. } => self.fraction(&mut rest, (!trims).then_some(digits))?,
+            _ => return None,
         }
         Some(rest)
     }
@@ -163,10 +173,8 @@ impl Read {
             None => Date::new(self.year, self.month.unwrap_or(1), self.day.unwrap_or(1)).ok()?,
         };
         let offset = self.offset.unwrap_or(0);
-        let zone = match (self.is_utc, self.offset, self.abbreviation) {
-            (true, ..) | (false, None | Some(0), _) if self.offset.is_none_or(|offset| offset == 0) => Zone::utc(),
-            (_, _, name) => Zone::Fixed { offset, name },
-        };
+        let is_utc = self.is_utc || (offset == 0 && self.abbreviation.is_empty());
+        let zone = if is_utc && offset == 0 { Zone::utc() } else { Zone::Fixed { offset, name: self.abbreviation } };
         let civil = DateTime::from_parts(date, time);
         let instant = civil.to_zoned(TimeZone::fixed(Offset::from_seconds(offset).ok()?)).ok()?.timestamp();
         Some(Moment { instant, zone })

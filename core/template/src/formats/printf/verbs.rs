@@ -31,49 +31,40 @@ fn value(builder: &mut Builder<'_>, directive: &Directive, verb: char, datum: &D
         Datum::Version(version) if is_textual(verb) => {
             string(builder, directive, verb, semver::text(version).as_bytes(), datum)
         }
-        Datum::List(list) => {
-            builder.enter()?;
-            let (open, close, between): (&[u8], &[u8], &[u8]) = match (verb, directive.sharp) {
-                ('v', true) => (b"{", b"}", b", "),
-                _ => (b"[", b"]", b" "),
-            };
-            if directive.sharp && verb == 'v' {
-                builder.push(type_name(datum))?;
-            }
-            builder.push(open)?;
-            for (index, item) in list.items.iter().enumerate() {
-                builder.push(if index > 0 { between } else { b"" })?;
-                value(builder, directive, verb, item)?;
-            }
-            builder.leave();
-            builder.push(close)
-        }
-        Datum::Map(map) => {
-            builder.enter()?;
-            let is_go = directive.sharp && verb == 'v';
-            builder.push(if is_go { format!("{}{{", type_name(datum)) } else { "map[".to_owned() })?;
-            for (index, (key, item)) in map.entries().iter().enumerate() {
-                builder.push(match (index, is_go) {
-                    (0, _) => "",
-                    (_, true) => ", ",
-                    _ => " ",
-                })?;
-                value(builder, directive, verb, &Datum::Text(key.clone()))?;
-                builder.push(":")?;
-                value(builder, directive, verb, item)?;
-            }
-            builder.leave();
-            builder.push(if is_go { "}" } else { "]" })
-        }
-        Datum::Certificate(pair) => {
-            builder.push("{")?;
-            value(builder, directive, verb, &Datum::Text(pair.certificate.clone()))?;
-            builder.push(" ")?;
-            value(builder, directive, verb, &Datum::Text(pair.key.clone()))?;
-            builder.push("}")
-        }
+        Datum::List(_) | Datum::Map(_) | Datum::Certificate(_) => compound(builder, directive, verb, datum),
         _ => bad(builder, verb, datum),
     }
+}
+
+/// Lists, maps and certificates: the verb is for what they hold.
+fn compound(builder: &mut Builder<'_>, directive: &Directive, verb: char, datum: &Datum) -> Result<(), Fault> {
+    let is_go = directive.sharp && verb == 'v';
+    let (open, close) = match datum {
+        _ if is_go => (format!("{}{{", type_name(datum)), "}"),
+        Datum::Map(_) => ("map[".to_owned(), "]"),
+        Datum::Certificate(_) => ("{".to_owned(), "}"),
+        _ => ("[".to_owned(), "]"),
+    };
+    let entries: Vec<(Option<Datum>, Datum)> = match datum {
+        Datum::List(list) => list.items.iter().map(|item| (None, item.clone())).collect(),
+        Datum::Map(map) => map.entries().into_iter().map(|(key, item)| (Some(Datum::Text(key)), item)).collect(),
+        Datum::Certificate(pair) => [&pair.certificate, &pair.key].map(|text| (None, Datum::Text(text.clone()))).into(),
+        _ => Vec::new(),
+    };
+    builder.enter()?;
+    builder.push(open)?;
+    for (index, (key, item)) in entries.iter().enumerate() {
+        if index > 0 {
+            builder.push(if is_go { ", " } else { " " })?;
+        }
+        if let Some(key) = key {
+            value(builder, directive, verb, key)?;
+            builder.push(":")?;
+        }
+        value(builder, directive, verb, item)?;
+    }
+    builder.leave();
+    builder.push(close)
 }
 
 fn is_textual(verb: char) -> bool {

@@ -26,7 +26,7 @@ pub(crate) fn satisfies(constraints: &str, version: &Version) -> Result<bool, Fa
 
 fn alternatives(text: &str) -> Option<Vec<Constraint>> {
     if text.trim().is_empty() {
-        return constraint("", "*").map(|any| vec![any]);
+        return None;
     }
     let mut found = Vec::new();
     let mut rest = text.trim();

@@ -166,9 +166,6 @@ fn sources(value: Datum) -> Vec<Datum> {
 fn scalar(text: &str, style: ScalarStyle, tag: Option<&str>) -> Result<Datum, Stop> {
     match tag {
         Some("tag:yaml.org,2002:str" | "!") => return Ok(Datum::text(text)),
-        Some("tag:yaml.org,2002:float") => {
-            return text.parse().map_or_else(|_| unread("cannot decode as a float"), |value| Ok(Datum::Float(value)));
-        }
         Some("tag:yaml.org,2002:binary") => {
             use base64::Engine as _;
             let clean: String = text.split_whitespace().collect();
@@ -179,7 +176,8 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&str>) -> Result<Datum, St
         }
         _ => {}
     }
-    if style != ScalarStyle::Plain {
+    let is_resolved = tag.is_some_and(|tag| tag.starts_with("tag:yaml.org,2002:"));
+    if style != ScalarStyle::Plain && !is_resolved {
         return Ok(Datum::text(text));
     }
     match resolve(text).datum(text) {

@@ -240,7 +240,7 @@ enum Form {
 }
 
 fn style(text: &str, analysis: &Analysis, is_key: bool) -> Form {
-    let is_text = matches!(resolve(text), Resolved::Text) && !is_base_60(text);
+    let is_text = matches!(resolve(text), Resolved::Text | Resolved::Merge) && !is_base_60(text);
     if text.contains('\n') {
         let is_block = analysis.allows_block && !is_key;
         return if is_block { Form::Literal } else { Form::Double };
