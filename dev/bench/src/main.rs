@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod launch;
+mod operator;
 mod programs;
 mod recorded;
 mod report;

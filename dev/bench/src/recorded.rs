@@ -27,6 +27,12 @@ const fn range(row: &'static str, peer: &'static str, low: f64, high: f64) -> Re
 }
 
 const RECORDED: &[Recorded] = &[
+    one("operator-1000-first", "ESO 2.9", 101_000.0),
+    range("operator-1000-first", "ESO 2.9 tuned", 10_000.0, 12_000.0),
+    one("operator-1000-calls", "ESO 2.9", 3_000.0),
+    one("operator-1000-resident", "ESO 2.9", 366e6),
+    one("operator-1000-steady-writes", "ESO 2.9", 2_000.0),
+    one("operator-1000-steady-cpu", "ESO 2.9", 27.0),
     one("none", "bare exec", 0.5),
     range("none", "tini", 1.0, 1.3),
     range("none", "catatonit", 1.0, 1.3),

@@ -290,6 +290,15 @@ impl Index {
         self.external_secrets.get(name).cloned()
     }
 
+    /// The ExternalSecrets that the ClusterExternalSecret `owner` controls.
+    pub(crate) fn children_of(&self, owner: &str) -> Vec<Name> {
+        let is_child = |object: &ExternalSecret| {
+            controller_of(&object.metadata, "ClusterExternalSecret").is_some_and(|name| *name == *owner)
+        };
+        let children = self.external_secrets.iter().filter(|(_, object)| is_child(object));
+        children.map(|(name, _)| name.clone()).collect()
+    }
+
     /// Names of all ExternalSecrets that are known.
     pub(crate) fn external_secret_names(&self) -> Vec<Name> {
         self.external_secrets.keys().cloned().collect()

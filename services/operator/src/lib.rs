@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod eso;
+pub mod explain;
 
 mod access;
 mod foreign;

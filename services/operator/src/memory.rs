@@ -17,8 +17,6 @@ pub(crate) struct Remembered {
     pub(crate) last_success: Option<Timestamp>,
     /// How its target was left.
     pub(crate) target: Option<Memory>,
-    /// Its metadata and generation at the last attempt that failed for good: it is not tried again before that changes.
-    pub(crate) refused_version: Option<String>,
 }
 
 /// What is remembered of all of them.

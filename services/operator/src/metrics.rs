@@ -210,12 +210,14 @@ fn names(metadata: &ObjectMeta) -> (String, String) {
 
 /// External Secrets Operator's names for a provider and a call, where it has some; else the store's own.
 fn provider_and_call(operation: &'static str) -> (&'static str, &'static str) {
+    if let Some(call) = google_call(operation) {
+        return ("GCP/SecretManager", call);
+    }
     let (service, call) = operation.split_once(':').unwrap_or(("", operation));
     let provider = match service {
         "secretsmanager" => "AWS/SecretsManager",
         "ssm" => "AWS/ParameterStore",
         "sts" => "AWS/STS",
-        "secretmanager" | "google" => "GCP/SecretManager",
         "vault" => "HashiCorp/Vault",
         "azure" | "keyvault" => "Azure/KeyVault",
         "kubernetes" => "Kubernetes",
@@ -223,6 +225,17 @@ fn provider_and_call(operation: &'static str) -> (&'static str, &'static str) {
         other => other,
     };
     (provider, call)
+}
+
+/// Google's own names are permissions; boards know its methods.
+fn google_call(operation: &str) -> Option<&'static str> {
+    match operation {
+        "secretmanager.versions.access" => Some("AccessSecretVersion"),
+        "secretmanager.versions.list" => Some("ListSecretVersions"),
+        "secretmanager.secrets.get" => Some("GetSecret"),
+        "secretmanager.secrets.list" => Some("ListSecrets"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -78,6 +78,37 @@ impl Operator {
         })
     }
 
+    /// Counts what others count: requests to the API server, the queue, events.
+    pub(crate) fn measure(&self) {
+        let registry = &self.metrics.registry;
+        let traffic = self.connection.traffic().clone();
+        let requests = move || {
+            let count = |(request, count): (strongroom_kube::Request, u64)| {
+                // Exact up to 2^53 requests.
+                #[expect(clippy::cast_precision_loss, reason = "counts fit")]
+                (vec![request.verb.to_owned(), request.resource], count as f64)
+            };
+            traffic.requests().into_iter().map(count).collect()
+        };
+        registry.counted(
+            "strongroom_kube_requests_total",
+            "Requests to the API server",
+            &["verb", "resource"],
+            requests,
+        );
+        #[expect(clippy::cast_precision_loss, reason = "a queue is never that long")]
+        let depth = |part: fn(strongroom_reconcile::Depth) -> usize| {
+            let queue = self.queue.clone();
+            move || part(queue.depth()) as f64
+        };
+        registry.measured("strongroom_queue_objects", "Objects that are known", depth(|depth| depth.known));
+        registry.measured("strongroom_queue_waiting", "Objects that are due and wait", depth(|depth| depth.waiting));
+        registry.measured("strongroom_queue_running", "Objects that are worked on", depth(|depth| depth.running));
+        let queue = self.queue.clone();
+        let stalled = move || queue.stalled().as_secs_f64();
+        registry.measured("strongroom_queue_stalled_seconds", "How long due objects have not moved", stalled);
+    }
+
     /// What is known of the cluster. Never held across an await.
     pub(crate) fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)

@@ -29,10 +29,10 @@ use crate::settings::OperatorSettings;
 use crate::watches;
 
 /// What runs at once. 200 objects of one store fill its batches many times over; 2,000 altogether are a few megabytes.
-const LIMITS: Limits = Limits { group: 200, total: 2_000 };
+pub(crate) const LIMITS: Limits = Limits { group: 200, total: 2_000 };
 
 /// The longest that one object may take: asking its stores (60 s) and a few writes to a slow API server.
-const LONGEST: Duration = Duration::from_secs(150);
+pub(crate) const LONGEST: Duration = Duration::from_secs(150);
 
 /// A queue in which nothing has moved for this long, although something waits, is broken: kubelet starts us anew.
 const STALLED: Duration = Duration::from_secs(300);
@@ -79,7 +79,7 @@ impl OperatorCommand {
 }
 
 /// The variables that are text.
-fn captured(variables: &[OsString]) -> Variables {
+pub(crate) fn captured(variables: &[OsString]) -> Variables {
     let split = |entry: &OsString| {
         let (name, value) = entry.to_str()?.split_once('=')?;
         Some((name.to_owned(), value.to_owned()))
@@ -100,6 +100,7 @@ async fn serve(settings: OperatorSettings, variables: Variables) -> Result<(), F
     let recording = tokio::spawn(recording);
     let loop_settings = LoopSettings { limits: LIMITS, backoff: Backoff::default(), longest: LONGEST };
     let operator = Operator::new(Parts { settings, connection, variables, recorder, data_hash }, &loop_settings);
+    operator.measure();
     let ended = lead(&operator, loop_settings).await;
     drop(operator);
     // What was recorded is worth a moment, not a delay of the end.
@@ -185,7 +186,7 @@ async fn reconcile(operator: Arc<Operator>, key: Key) -> Outcome {
     }
 }
 
-async fn connect(settings: &OperatorSettings, variables: &Variables) -> Result<Connection, Failure> {
+pub(crate) async fn connect(settings: &OperatorSettings, variables: &Variables) -> Result<Connection, Failure> {
     let access = match &settings.kubeconfig {
         Some(file) => Access::Kubeconfig { files: vec![file.clone()], context: None },
         None => Access::from_environment(&|name| variables.get(name).cloned()).ok_or_else(|| {

@@ -16,7 +16,7 @@ const NO_EFFECT: &str = "Accepted for External Secrets Operator's sake, without 
 /// Flags of `strongroom operator`.
 #[derive(Args, Clone, Debug)]
 pub struct OperatorSettings {
-    /// kubeconfig file; the pod's own service account, else KUBECONFIG or ~/.kube/config, when absent
+    /// kubeconfig file; when absent KUBECONFIG, the pod's own service account, or ~/.kube/config
     #[arg(long, value_name = "FILE", help_heading = CLUSTER)]
     pub kubeconfig: Option<PathBuf>,
 

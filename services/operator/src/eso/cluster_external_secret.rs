@@ -71,7 +71,8 @@ impl FanOut<'_> {
         }
         for former in self.former(&selected) {
             if let Err(failure) = self.take_back(&former).await {
-                failed.push(FailedNamespace { namespace: former.to_string(), reason: Some(failure.to_string()) });
+                let namespace = former.namespace.to_string();
+                failed.push(FailedNamespace { namespace, reason: Some(failure.to_string()) });
             }
         }
         provisioned.sort();
@@ -95,12 +96,11 @@ impl FanOut<'_> {
         selected
     }
 
-    /// Namespaces that had one and are selected no more.
-    fn former(&self, selected: &[Arc<str>]) -> Vec<Arc<str>> {
-        let status = self.object.status.as_ref();
-        let before = status.map(|status| status.provisioned_namespaces.as_slice()).unwrap_or_default();
-        let gone = before.iter().filter(|name| !selected.iter().any(|other| **other == ***name));
-        gone.map(|name| name.as_str().into()).collect()
+    /// Children in namespaces that are selected no more, and of former names.
+    fn former(&self, selected: &[Arc<str>]) -> Vec<Name> {
+        let mut children = self.operator.index().children_of(self.name);
+        children.retain(|child| *child.name != *self.child_name() || !selected.contains(&child.namespace));
+        children
     }
 
     fn child_name(&self) -> &str {
@@ -166,22 +166,22 @@ impl FanOut<'_> {
         child
     }
 
-    /// Deletes the ExternalSecret in a namespace that is selected no more, and the finalizer that External Secrets
-    /// Operator left there.
-    async fn take_back(&self, namespace: &str) -> Result<(), Failure> {
-        let name = Name::new(namespace, self.child_name());
-        let current = self.operator.index().external_secret(&name);
+    /// Deletes a child that is wanted no more, and the finalizer that External Secrets Operator left on its namespace.
+    async fn take_back(&self, name: &Name) -> Result<(), Failure> {
+        // First, since a child that is gone tells nobody to come back.
+        self.release(&name.namespace).await?;
+        let current = self.operator.index().external_secret(name);
         if let Some(current) = current.filter(|current| self.is_mine(&current.metadata)) {
             let only = Preconditions { uid: current.metadata.uid.clone(), resource_version: None };
             let parameters = DeleteParams { preconditions: Some(only), ..DeleteParams::default() };
-            let api: Api<ExternalSecret> = Api::namespaced(self.operator.connection.client(), namespace);
-            match api.delete(self.child_name(), &parameters).await {
+            let api: Api<ExternalSecret> = Api::namespaced(self.operator.connection.client(), &name.namespace);
+            match api.delete(&name.name, &parameters).await {
                 Ok(_) => {}
                 Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
                 Err(error) => return Err(failure(&error, &format!("delete ExternalSecret {name}"), &[])),
             }
         }
-        self.release(namespace).await
+        Ok(())
     }
 
     async fn release(&self, namespace: &str) -> Result<(), Failure> {

@@ -12,6 +12,7 @@ use strongroom_failure::{Class, Failure};
 use strongroom_kube::{EventKind, WriteFailure, merge_patch_status};
 use strongroom_provider::Validation;
 use strongroom_reconcile::Outcome;
+use strongroom_resolve::Lane;
 use strongroom_sync::status::{set_condition, told};
 
 use crate::eso::stores;
@@ -90,18 +91,25 @@ async fn look(operator: &Operator, store: &Arc<Store>) -> Finding {
         Ok(lane) => lane,
         Err(failure) => return not_opened(failure),
     };
-    match tokio::time::timeout(VALIDATION_LIMIT, lane.provider().validate()).await {
-        Ok(Ok(Validation::Valid)) => {
+    match validate(&lane).await {
+        Ok(Validation::Valid) => {
             Finding { status: "True", reason: reason::VALID, message: "store validated".to_owned(), can_retry: false }
         }
-        Ok(Ok(Validation::Unknown)) => unknown("whether the store can be used shows when it is read"),
-        Ok(Err(failure)) => Finding { can_retry: true, ..refused(reason::VALIDATION_FAILED, &[failure]) },
-        Err(_) => {
-            let words = format!("no answer within {} s", VALIDATION_LIMIT.as_secs());
-            let late = Failure::new(Class::Unavailable, words).from_store(lane.provider().describe());
-            Finding { can_retry: true, ..refused(reason::VALIDATION_FAILED, &[late]) }
-        }
+        Ok(Validation::Unknown) => unknown("whether the store can be used shows when it is read"),
+        Err(failure) => Finding { can_retry: true, ..refused(reason::VALIDATION_FAILED, &[failure]) },
     }
+}
+
+/// Whether the store knows us, within a limit of time.
+///
+/// # Errors
+/// What the store said, or that it said nothing.
+pub(crate) async fn validate(lane: &Lane) -> Result<Validation, Failure> {
+    let validated = tokio::time::timeout(VALIDATION_LIMIT, lane.provider().validate()).await;
+    validated.unwrap_or_else(|_| {
+        let words = format!("no answer within {} s", VALIDATION_LIMIT.as_secs());
+        Err(Failure::new(Class::Unavailable, words).from_store(lane.provider().describe()))
+    })
 }
 
 fn not_opened(failure: Failure) -> Finding {

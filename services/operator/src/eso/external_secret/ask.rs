@@ -112,7 +112,7 @@ impl Asker<'_> {
         if let Some(known) = lanes.by_store.get(store) {
             return known.clone();
         }
-        let opened = self.open(store).await;
+        let opened = self.open(store).await.map_err(of_store);
         let place = opened.map(|lane| {
             lanes.lanes.push((lane, Vec::new()));
             lanes.lanes.len() - 1
@@ -155,12 +155,21 @@ impl Asker<'_> {
         Ok(values)
     }
 
-    fn store_name(&self, store: &StoreRef) -> StoreName {
+    pub(super) fn store_name(&self, store: &StoreRef) -> StoreName {
         let namespace = match store.kind {
             SecretStoreKind::SecretStore => Some(Arc::clone(&self.name.namespace)),
             SecretStoreKind::ClusterSecretStore => None,
         };
         StoreName { namespace, name: store.name.as_str().into() }
+    }
+}
+
+/// A store that is missing or cannot be opened is no store without the secret: what was delivered stays (design
+/// invariant 7).
+fn of_store(failure: Failure) -> Failure {
+    match failure.class {
+        Class::NotFound => Failure { class: Class::Unavailable, ..failure },
+        _ => failure,
     }
 }
 

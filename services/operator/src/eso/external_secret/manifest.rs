@@ -40,17 +40,16 @@ impl Round<'_> {
         let Some(kind) = self.manifest() else {
             return Err(Trouble::final_(message::NOT_UPDATED, Failure::new(Class::Invalid, "there is no manifest")));
         };
-        self.check_kind(kind).map_err(|failure| Trouble::final_(message::NOT_UPDATED, failure))?;
+        let (api, plan) = self.plan_manifest(kind, assembled, sources, templates, found_nothing).await?;
         let passing = |failure| Trouble::passing(message::NOT_UPDATED, failure);
-        let api = self.api(kind).await.map_err(passing)?;
-        let wanted = self.wanted_manifest(kind, assembled, sources, templates, found_nothing)?;
-        let current = read(&api, &wanted.name).await.map_err(passing)?;
-        match manifest::plan(current.as_ref(), &wanted) {
+        let target = target_of(self.name, self.object);
+        let name = &*target.name;
+        match plan {
             Plan::Nothing(outcome) => Ok(Written { outcome, memory: None, changed: false }),
             Plan::Apply { object, creates } => {
                 let parameters = PatchParams::apply(&field_manager(&self.name.name)).force();
-                let applied = api.patch(&wanted.name, &parameters, &Patch::Apply(object.expose())).await;
-                let asked = format!("apply {} {}", kind.kind, wanted.name);
+                let applied = api.patch(name, &parameters, &Patch::Apply(object.expose())).await;
+                let asked = format!("apply {} {name}", kind.kind);
                 applied.map_err(|error| passing(failure(&error, &asked, &[])))?;
                 let (reason, words) =
                     if creates { (event::CREATED, "resource created") } else { (event::UPDATED, "resource updated") };
@@ -64,6 +63,24 @@ impl Round<'_> {
             }
             Plan::Refuse(refusal) => Err(Trouble::final_(refusal.message, refusal.cause)),
         }
+    }
+
+    /// What is to be done about the object, before anything is done.
+    pub(super) async fn plan_manifest(
+        &self,
+        kind: &ManifestRef,
+        assembled: &Assembled,
+        sources: &BTreeMap<TemplateSource, Values>,
+        templates: &Engine,
+        found_nothing: bool,
+    ) -> Result<(Api<DynamicObject>, Plan), Trouble> {
+        self.check_kind(kind).map_err(|failure| Trouble::final_(message::NOT_UPDATED, failure))?;
+        let passing = |failure| Trouble::passing(message::NOT_UPDATED, failure);
+        let api = self.api(kind).await.map_err(passing)?;
+        let wanted = self.wanted_manifest(kind, assembled, sources, templates, found_nothing)?;
+        let current = read(&api, &wanted.name).await.map_err(passing)?;
+        let plan = manifest::plan(current.as_ref(), &wanted);
+        Ok((api, plan))
     }
 
     /// Deletes the object that must go with the ExternalSecret.

@@ -3,6 +3,7 @@
 
 mod ask;
 mod manifest;
+pub(crate) mod rehearse;
 mod removal;
 mod status;
 mod templates;
@@ -162,14 +163,10 @@ impl<'a> Round<'a> {
             return self.failed(trouble).await;
         }
         let now = Timestamp::now();
-        let reason = match self.decide(now) {
-            Refresh::Now(reason) => reason,
+        match self.decide(now) {
+            Refresh::Now(_) => {}
             Refresh::At(moment) => return Outcome::Done(Some(until(now, moment))),
             Refresh::OnChange | Refresh::OnDamage => return Outcome::Done(None),
-        };
-        if self.remembered.refused_version.as_deref() == Some(&self.version) && !matches!(reason, refresh::Reason::Due)
-        {
-            return Outcome::Done(None);
         }
         if let Err(failure) = self.keep_finalizer().await {
             return self.failed(Trouble::passing(message::NOT_UPDATED, failure)).await;
@@ -247,19 +244,19 @@ impl<'a> Round<'a> {
         };
         let answers = asker.ask(&wanted).await;
         let templates = templates::Engine::new(&self.operator.settings);
-        let assembled = assemble(&wanted, answers, self.deletion(), &templates);
+        let mut assembled = assemble(&wanted, answers, self.deletion(), &templates);
         for missing in &assembled.missing {
             let words = missing.words();
             self.operator.recorder.record(&self.about, EventKind::Normal, event::MISSING_PROVIDER_SECRET, &words);
         }
-        let mut causes = named(&wanted, self.object, assembled.failed.clone());
-        let may_go_on = self.is_partial() && !assembled.data.is_empty();
-        if !causes.is_empty() && !may_go_on {
-            let can_retry = causes.iter().any(|cause| cause.class != Class::Invalid);
-            return Err(Trouble { message: message::NO_DATA, causes, can_retry });
-        }
+        let found_nothing = assembled.found_nothing();
+        let failed = named(&wanted, self.object, std::mem::take(&mut assembled.failed));
+        let settled = Assembled { failed, ..assembled }.settle(self.is_partial());
+        // Also what looks final may be mended where it lies, in the store.
+        let not_enough = |causes| Trouble { message: message::NO_DATA, causes, can_retry: true };
+        let assembled = settled.map_err(not_enough)?;
+        let mut causes = assembled.failed.clone();
         let sources = self.template_sources().await.map_err(no_data)?;
-        let found_nothing = assembled.data.is_empty() && causes.is_empty();
         if self.manifest().is_some() {
             let written = self.write_manifest(&assembled, &sources, &templates, found_nothing).await?;
             return Ok((written, causes));
@@ -338,12 +335,8 @@ impl<'a> Round<'a> {
 
     /// Files a synchronisation that ended well, or as well as `causes` let it.
     async fn succeeded(&self, now: Timestamp, written: Written, causes: Vec<Failure>) -> Outcome {
-        let remembered = Remembered {
-            last_success: Some(now),
-            target: written.memory.clone(),
-            refused_version: None,
-            ..self.remembered.clone()
-        };
+        let remembered =
+            Remembered { last_success: Some(now), target: written.memory.clone(), ..self.remembered.clone() };
         self.operator.memories.put(self.name, remembered);
         self.operator.metrics.succeeded(&self.object.metadata, now.as_second());
         let is_done = causes.is_empty();
@@ -365,8 +358,6 @@ impl<'a> Round<'a> {
 
     /// Files a synchronisation that failed, once where the user looks.
     async fn failed(&self, trouble: Trouble) -> Outcome {
-        let refused_version = (!trouble.can_retry).then(|| self.version.clone());
-        self.operator.memories.put(self.name, Remembered { refused_version, ..self.remembered.clone() });
         self.operator.tell(&self.key(), &self.about, event::UPDATE_FAILED, Some(&trouble.words()));
         let told = self.tell_failure(&trouble).await;
         if trouble.can_retry || told.is_err() { Outcome::Failed(retry_after(&trouble)) } else { Outcome::Done(None) }

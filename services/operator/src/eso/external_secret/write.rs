@@ -51,7 +51,7 @@ impl Writer<'_> {
             match plan(current.as_ref(), wanted, memory) {
                 Plan::Nothing(outcome) => {
                     self.remove_orphans(wanted).await?;
-                    return Ok(Written { outcome, memory: current.map(|current| current.remember(wanted)), changed });
+                    return Ok(Written { outcome, memory: remembered(current.as_ref(), wanted), changed });
                 }
                 Plan::Read(_) => current = self.read().await?,
                 Plan::Create(secret) => match self.secrets().create(&object(&secret)).await {
@@ -59,7 +59,7 @@ impl Writer<'_> {
                         self.record(event::CREATED, "secret created");
                         (current, changed) = (Some(self.learn(metadata)), true);
                         self.remove_orphans(wanted).await?;
-                        let memory = current.map(|current| current.remember(wanted));
+                        let memory = remembered(current.as_ref(), wanted);
                         return Ok(Written { outcome: Outcome::Synced, memory, changed });
                     }
                     Err(WriteFailure::AlreadyExists) => current = self.read().await?,
@@ -79,7 +79,8 @@ impl Writer<'_> {
                 Plan::Delete(deletion) => match self.delete(&deletion).await {
                     Ok(()) => {
                         self.record(event::DELETED, message::DELETED);
-                        return Ok(Written { outcome: Outcome::Deleted, memory: None, changed: true });
+                        let memory = Some(Memory::of_absence());
+                        return Ok(Written { outcome: Outcome::Deleted, memory, changed: true });
                     }
                     Err(WriteFailure::Conflict) => current = self.read().await?,
                     Err(failure) => return Err(not_deleted(failure)),
@@ -92,12 +93,12 @@ impl Writer<'_> {
     }
 
     /// The target as its metadata tells; one whose metadata was not kept has an empty name.
-    fn known(&self) -> Option<Current> {
+    pub(super) fn known(&self) -> Option<Current> {
         let facts = self.operator.index().secret(&self.target)?;
         Some(Current::from_metadata(&facts.metadata, &self.name.name))
     }
 
-    async fn read(&self) -> Result<Option<Current>, Trouble> {
+    pub(super) async fn read(&self) -> Result<Option<Current>, Trouble> {
         let read = self.secrets().read(&self.target.namespace, &self.target.name).await;
         let read = read.map_err(|failure| Trouble::passing(message::NOT_UPDATED, failure))?;
         Ok(read.map(|secret| Current::from_secret(kubernetes_secret(secret), &self.name.name)))
@@ -148,6 +149,11 @@ impl Writer<'_> {
     fn record(&self, reason: &str, words: &str) {
         self.operator.recorder.record(self.about, EventKind::Normal, reason, words);
     }
+}
+
+/// How the target was left; also that there rightly is none.
+fn remembered(current: Option<&Current>, wanted: &Wanted) -> Option<Memory> {
+    Some(current.map_or_else(Memory::of_absence, |current| current.remember(wanted)))
 }
 
 /// The same Secret in the words of the client.

@@ -1,0 +1,352 @@
+//! The operator under load: a fleet of ExternalSecrets on a real API server, with the stand-in for AWS as its store.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde_json::{Value, json};
+use strongroom_api::external_secrets::ExternalSecret;
+use world::control_plane::{ControlPlane, Options};
+
+use crate::recorded;
+use crate::report::{Figure, Peer, Row, Target, Unit};
+use crate::scenarios::Bench;
+use crate::stand_in::{Conduct, REGION};
+
+/// Namespaces that a fleet is spread over.
+const NAMESPACES: usize = 20;
+
+/// Values of each ExternalSecret.
+const KEYS: usize = 3;
+
+/// How long a fleet may take before it counts as failed.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How far the store is.
+const NEAR: Conduct = Conduct { latency: 20, deny_batch: false };
+const AT_ONCE: Conduct = Conduct { latency: 0, deny_batch: false };
+
+/// A cluster with a fleet in it.
+struct Fleet {
+    cluster: ControlPlane,
+    client: Client,
+    count: usize,
+}
+
+/// An operator that runs.
+struct Running {
+    child: Child,
+    start: Instant,
+    log: PathBuf,
+    _folder: tempfile::TempDir,
+    metrics: String,
+}
+
+/// A fleet of `count`, from nothing to right, again after a restart, and in steady state.
+pub(crate) fn measure(bench: &mut Bench, count: usize) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(fleet(bench, count))
+}
+
+async fn fleet(bench: &mut Bench, count: usize) -> Result<()> {
+    let fleet = Fleet::prepare(count, "15s").await?;
+    bench.stand_in.serve(NEAR)?;
+    let running = Running::start(bench, &fleet)?;
+    let took = fleet.until_right(&running).await?;
+    let calls = bench.stand_in.counts()?.by_operation;
+    let calls: usize = calls.iter().filter(|(name, _)| name.contains("SecretValue")).map(|(_, count)| count).sum();
+    // Events follow behind at low priority.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let asked = running.requests()?;
+    fleet.check().await?;
+    let id = |what: &str| format!("operator-{count}-{what}");
+    let row = |what: &str, metric: &str, unit, value: f64| {
+        let row = Row::new(&id(what), format!("{count} ExternalSecrets: {metric}"), unit, Figure::exact(value));
+        let peers = ["ESO 2.9", "ESO 2.9 tuned"].into_iter().filter_map(|peer| recorded::find(&id(what), peer));
+        row.beside(peers.map(Peer::from))
+    };
+    let small = count <= 1_000;
+    let with = |row: Row, target: Target| if small { row.with_target(target) } else { row };
+    let first = row("first", "all Secrets right after the start", Unit::Milliseconds, took.as_secs_f64() * 1e3);
+    bench.rows.push(with(first, Target::at_most(4_000.0)));
+    bench.rows.push(with(row("calls", "calls to the store", Unit::Count, calls as f64), Target::at_most(200.0)));
+    let each = |number: f64| number / count as f64;
+    let writes = row("writes", "Kubernetes writes an object, without events", Unit::Count, each(writes(&asked)));
+    bench.rows.push(with(writes, Target::at_most(2.01)));
+    let reads = row("reads", "uncached reads and lists an object", Unit::Count, each(reads(&asked)));
+    bench.rows.push(with(reads, Target::at_most(0.05)));
+    drop(running);
+    restart(bench, &fleet, &row, small).await
+}
+
+/// Starts the operator on a fleet that is in sync, and watches it go on.
+async fn restart(
+    bench: &mut Bench,
+    fleet: &Fleet,
+    row: &impl Fn(&str, &str, Unit, f64) -> Row,
+    small: bool,
+) -> Result<()> {
+    let running = Running::start(bench, fleet)?;
+    let quiet = running.until_quiet().await?;
+    let asked = running.requests()?;
+    let with = |row: Row, target: Target| if small { row.with_target(target) } else { row };
+    let millis = quiet.as_secs_f64() * 1e3;
+    bench.rows.push(with(
+        row("restart", "quiet after a restart in sync", Unit::Milliseconds, millis),
+        Target::at_most(2_000.0),
+    ));
+    let read = asked.get("get secrets").copied().unwrap_or_default();
+    bench.rows.push(with(row("restart-reads", "Secrets read then", Unit::Count, read), Target::at_most(0.0)));
+    // Everybody has had its turn once; then two whole rounds.
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let (before, cpu) = (running.requests()?, running.cpu()?);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let (after, spent) = (running.requests()?, running.cpu()? - cpu);
+    let steady = writes(&after) - writes(&before);
+    bench.rows.push(with(
+        row("steady-writes", "Kubernetes writes in 30 s at 15 s refresh", Unit::Count, steady),
+        Target::at_most(0.0),
+    ));
+    let percent = spent.as_secs_f64() / 30.0 * 100.0;
+    bench
+        .rows
+        .push(with(row("steady-cpu", "per cent of a core at 15 s refresh", Unit::Count, percent), Target::below(5.0)));
+    let resident = row("resident", "resident set then", Unit::Bytes, running.resident()?);
+    let limit = if small { 30e6 } else { 120e6 };
+    bench.rows.push(resident.with_target(Target::below(limit)));
+    if small {
+        bench.stand_in.serve(AT_ONCE)?;
+        let figure = fleet.touches().await?;
+        let touched = row("touch", "a person's change → Secret, fast store", Unit::Milliseconds, 0.0);
+        bench.rows.push(Row { ours: figure, ..touched }.with_target(Target::below(50.0)));
+    }
+    Ok(())
+}
+
+impl Fleet {
+    async fn prepare(count: usize, interval: &str) -> Result<Self> {
+        eprintln!("bench: making a cluster with {count} ExternalSecrets");
+        let cluster = ControlPlane::start(&Options::default())?;
+        cluster.apply(&strongroom_api::crds_yaml()?)?;
+        cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"])?;
+        let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig())?;
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        let client = Client::try_from(config)?;
+        let fleet = Self { cluster, client, count };
+        fleet.fill(interval).await?;
+        Ok(fleet)
+    }
+
+    async fn fill(&self, interval: &str) -> Result<()> {
+        let mut manifests = String::from(
+            "{apiVersion: v1, kind: Secret, metadata: {name: aws, namespace: default}, stringData: {id: AKIAIOSFODNN7EXAMPLE, secret: not-a-real-key}}\n",
+        );
+        for namespace in 0..NAMESPACES {
+            manifests += &format!("---\n{{apiVersion: v1, kind: Namespace, metadata: {{name: team-{namespace}}}}}\n");
+        }
+        manifests += &format!(
+            "---\n{{apiVersion: external-secrets.io/v1, kind: ClusterSecretStore, metadata: {{name: aws}}, spec: {{provider: {{aws: {{service: SecretsManager, region: {REGION}, auth: {{secretRef: {{accessKeyIDSecretRef: {{name: aws, namespace: default, key: id}}, secretAccessKeySecretRef: {{name: aws, namespace: default, key: secret}}}}}}}}}}}}}}\n"
+        );
+        self.cluster.apply(&manifests)?;
+        let made = stream::iter(0..self.count).map(|number| self.make(number, interval)).buffer_unordered(32);
+        let made: Vec<Result<()>> = made.collect().await;
+        made.into_iter().collect()
+    }
+
+    async fn make(&self, number: usize, interval: &str) -> Result<()> {
+        let api: Api<ExternalSecret> = Api::namespaced(self.client.clone(), &namespace(number));
+        let data: Vec<Value> = (0..KEYS)
+            .map(|key| json!({"secretKey": format!("k{key}"), "remoteRef": {"key": format!("app{number}k{key}-000000")}}))
+            .collect();
+        let object = json!({
+            "apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret",
+            "metadata": {"name": format!("app-{number}")},
+            "spec": {
+                "secretStoreRef": {"name": "aws", "kind": "ClusterSecretStore"},
+                "refreshInterval": interval, "data": data,
+            },
+        });
+        api.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+        Ok(())
+    }
+
+    /// How long after the start all Secrets were there.
+    async fn until_right(&self, running: &Running) -> Result<Duration> {
+        let api: Api<Secret> = Api::all(self.client.clone());
+        let parameters = ListParams::default().labels("reconcile.external-secrets.io/managed=true");
+        loop {
+            // A list costs the API server what it costs the operator, so it is asked for seldom.
+            let there = api.list_metadata(&parameters).await?.items.len();
+            if there >= self.count {
+                return Ok(running.start.elapsed());
+            }
+            ensure!(
+                running.start.elapsed() < PATIENCE,
+                "{there} of {} after {PATIENCE:?}\n{}",
+                self.count,
+                running.logged()
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Every Secret has its values.
+    async fn check(&self) -> Result<()> {
+        let api: Api<Secret> = Api::all(self.client.clone());
+        let found = api.list(&ListParams::default().labels("reconcile.external-secrets.io/managed=true")).await?;
+        let mut right = HashSet::new();
+        for secret in found {
+            let name = secret.metadata.name.unwrap_or_default();
+            let number = name.strip_prefix("app-").context("a Secret of nobody")?.to_owned();
+            for key in 0..KEYS {
+                let value = secret.data.as_ref().and_then(|data| data.get(&format!("k{key}")));
+                let value = value.map(|value| String::from_utf8_lossy(&value.0).into_owned());
+                ensure!(value.as_deref() == Some(&format!("delivered:app{number}k{key}")), "{name} has a wrong value");
+            }
+            right.insert(number);
+        }
+        ensure!(right.len() == self.count, "{} of {} Secrets are right", right.len(), self.count);
+        Ok(())
+    }
+
+    /// How long a changed key takes until its value is in the Secret, twenty times.
+    async fn touches(&self) -> Result<Figure> {
+        let mut samples = Vec::new();
+        for number in 0..20 {
+            let namespace = namespace(number);
+            let api: Api<ExternalSecret> = Api::namespaced(self.client.clone(), &namespace);
+            let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &namespace);
+            let name = format!("app-{number}");
+            let patch = json!({"spec": {"data": [{"secretKey": "k0", "remoteRef": {"key": format!("touched{number}-000000")}}]}});
+            let start = Instant::now();
+            api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+            let wanted = format!("delivered:touched{number}");
+            loop {
+                let secret = secrets.get(&name).await?;
+                let value = secret.data.as_ref().and_then(|data| data.get("k0"));
+                if value.is_some_and(|value| value.0 == wanted.as_bytes()) {
+                    break;
+                }
+                ensure!(start.elapsed() < Duration::from_secs(10), "a touched object was not synced");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            samples.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        Figure::of(samples).context("no samples")
+    }
+}
+
+impl Running {
+    fn start(bench: &Bench, fleet: &Fleet) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let log = folder.path().join("log");
+        let mut command = Command::new(&bench.programs.strongroom);
+        command.args(["operator", "--metrics-addr=127.0.0.1:0", "--live-addr=0", "--allow-local-addresses"]);
+        command.arg("--kubeconfig").arg(fleet.cluster.kubeconfig());
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("AWS_SECRETSMANAGER_ENDPOINT", bench.stand_in.endpoint());
+        command.env("AWS_CA_BUNDLE", bench.stand_in.authority());
+        let start = Instant::now();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?).spawn()?;
+        let mut running = Self { child, start, log, _folder: folder, metrics: String::new() };
+        while running.metrics.is_empty() {
+            ensure!(start.elapsed() < Duration::from_secs(10), "the operator does not listen\n{}", running.logged());
+            let logged = running.logged();
+            let line = logged.lines().find(|line| line.contains("listening"));
+            let address =
+                line.and_then(|line| line.split("address=").nth(1)).and_then(|rest| rest.split_whitespace().next());
+            running.metrics = address.unwrap_or_default().trim_matches('"').to_owned();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(running)
+    }
+
+    fn logged(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Requests to the API server so far, by `verb resource`.
+    fn requests(&self) -> Result<BTreeMap<String, f64>> {
+        let mut stream = TcpStream::connect(&self.metrics)?;
+        write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        let lines = text.lines().filter_map(|line| line.strip_prefix("strongroom_kube_requests_total{"));
+        let parsed = lines.filter_map(|line| {
+            let (labels, count) = line.split_once("} ")?;
+            let label = |name: &str| labels.split(&format!("{name}=\"")).nth(1)?.split('"').next();
+            Some((format!("{} {}", label("verb")?, label("resource")?), count.parse().ok()?))
+        });
+        Ok(parsed.collect())
+    }
+
+    /// How long after the start the last request was made, when none followed for two seconds.
+    async fn until_quiet(&self) -> Result<Duration> {
+        let busy = |asked: &BTreeMap<String, f64>| writes(asked) + reads(asked);
+        let mut last = (busy(&self.requests()?), Instant::now());
+        loop {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let now = busy(&self.requests()?);
+            if now != last.0 {
+                last = (now, Instant::now());
+            }
+            if last.1.elapsed() > Duration::from_secs(2) {
+                return Ok(last.1 - self.start);
+            }
+            if self.start.elapsed() > PATIENCE {
+                bail!("the operator never came to rest\n{}", self.logged());
+            }
+        }
+    }
+
+    /// Processor time so far.
+    fn cpu(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+        let ticks: u64 =
+            fields.get(11).context("stat")?.parse::<u64>()? + fields.get(12).context("stat")?.parse::<u64>()?;
+        // A hundred a second on every Linux that is measured.
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
+    /// The resident set in bytes.
+    fn resident(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn namespace(number: usize) -> String {
+    format!("team-{}", number % NAMESPACES)
+}
+
+/// Writes, events and Leases apart.
+fn writes(asked: &BTreeMap<String, f64>) -> f64 {
+    let is_write = |key: &&String| ["create", "update", "patch", "delete"].iter().any(|verb| key.starts_with(verb));
+    let counted = asked.keys().filter(is_write).filter(|key| !key.ends_with("events") && !key.ends_with("leases"));
+    counted.map(|key| asked[key]).sum()
+}
+
+/// Reads and lists, Leases apart.
+fn reads(asked: &BTreeMap<String, f64>) -> f64 {
+    let is_read = |key: &&String| ["get", "list"].iter().any(|verb| key.starts_with(verb)) && !key.ends_with("leases");
+    asked.keys().filter(is_read).map(|key| asked[key]).sum()
+}
