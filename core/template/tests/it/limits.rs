@@ -88,7 +88,8 @@ fn nesting_is_bounded_and_never_takes_the_stack() {
     let dropped = "{{ $l := list }}{{ range until 100000 }}{{ $l = list $l }}{{ end }}{{ $d := dict }}{{ range until 50000 }}{{ $d = dict \"a\" $d }}{{ end }}ok";
     assert_eq!(render(dropped, Json::Null).unwrap(), "ok");
     assert_eq!(render(&format!("{{{{ fromJson `{}` | toJson }}}}", "[".repeat(5000)), Json::Null).unwrap(), "null");
-    check(&format!("{{{{ fromYaml `a: {}` | toJson }}}}", "[".repeat(3000)), "nested deeper");
+    let deep_yaml = format!("{{{{ fromYaml `a: {}` | toJson }}}}", "[".repeat(3000));
+    assert!(render(&deep_yaml, Json::Null).unwrap().contains("could not parse it"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod errors;
 mod fixtures;
 mod keys;
 mod limits;
+mod mutations;
 mod values;
 
 use strongroom_template::{Settings, Template, TemplateFailure, Value};
