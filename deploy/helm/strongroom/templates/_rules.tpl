@@ -1,0 +1,88 @@
+{{- /* What the operator does in a namespace that it serves. Secrets are replaced whole, never patched. */}}
+{{- define "strongroom.namespacedRules" -}}
+- apiGroups: [external-secrets.io]
+  resources: [externalsecrets, secretstores]
+  verbs: [get, list, watch]
+# The finalizer of deletionPolicy: Delete.
+- apiGroups: [external-secrets.io]
+  resources: [externalsecrets]
+  verbs: [patch]
+- apiGroups: [external-secrets.io]
+  resources: [externalsecrets/status, secretstores/status]
+  verbs: [patch]
+{{- if .Values.openshiftFinalizers }}
+- apiGroups: [external-secrets.io]
+  resources: [externalsecrets/finalizers]
+  verbs: [update]
+{{- end }}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, update, delete]
+# Authorities of stores, templates, and the cloud roles that service accounts name.
+- apiGroups: [""]
+  resources: [configmaps, serviceaccounts]
+  verbs: [get]
+{{- if .Values.rbac.serviceAccountTokenCreate }}
+- apiGroups: [""]
+  resources: [serviceaccounts/token]
+  verbs: [create]
+{{- end }}
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- if .Values.genericTargets.enabled }}
+{{- if has "ConfigMap" .Values.genericTargets.kinds }}
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [create, patch, delete]
+{{- end }}
+{{- range .Values.genericTargets.resources }}
+- apiGroups: [{{ .apiGroup | quote }}]
+  resources: {{ toJson .resources }}
+  verbs: {{ default (list "get" "create" "patch" "delete") .verbs | toJson }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* What it does besides, where it serves the whole cluster. */}}
+{{- define "strongroom.clusterRules" -}}
+# Labels of namespaces decide which stores they may use and which ClusterExternalSecrets reach them.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get, list, watch]
+{{- if include "strongroom.servesClusterKinds" . }}
+{{- if .Values.processClusterStore }}
+- apiGroups: [external-secrets.io]
+  resources: [clustersecretstores]
+  verbs: [get, list, watch]
+- apiGroups: [external-secrets.io]
+  resources: [clustersecretstores/status]
+  verbs: [patch]
+{{- end }}
+{{- if .Values.processClusterExternalSecret }}
+- apiGroups: [external-secrets.io]
+  resources: [clusterexternalsecrets]
+  verbs: [get, list, watch, patch]
+- apiGroups: [external-secrets.io]
+  resources: [clusterexternalsecrets/status]
+  verbs: [patch]
+- apiGroups: [external-secrets.io]
+  resources: [externalsecrets]
+  verbs: [create, delete]
+{{- if .Values.openshiftFinalizers }}
+- apiGroups: [external-secrets.io]
+  resources: [clusterexternalsecrets/finalizers]
+  verbs: [update]
+{{- end }}
+# Finalizers that External Secrets Operator left on namespaces are taken off.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [patch]
+{{- end }}
+{{- if ne .Values.storePolicies "off" }}
+- apiGroups: [strongroom.dev]
+  resources: [storepolicies]
+  verbs: [get, list, watch]
+{{- end }}
+{{- end }}
+{{- end }}
