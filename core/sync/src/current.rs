@@ -78,6 +78,11 @@ impl Current {
         Self { full: Some(SecretObject::new(secret.clone())), ..Self::from_metadata(&secret.metadata, owner) }
     }
 
+    /// The whole Secret, where it was read.
+    pub fn full(&self) -> Option<&SecretObject> {
+        self.full.as_ref()
+    }
+
     /// Whether it was read whole.
     pub fn is_full(&self) -> bool {
         self.full.is_some()

@@ -349,11 +349,6 @@ impl Notes {
         true
     }
 
-    /// Whether anything is known to be wrong apart from the last words of the operator.
-    pub(crate) fn is_spoiled(&self) -> bool {
-        self.steps.iter().any(|step| step.mark != Mark::Ok && step.what != "condition")
-    }
-
     fn push(&mut self, mark: Mark, what: &'static str, words: String, hint: Option<String>) {
         self.steps.push(Step { mark, what, words, hint });
     }
