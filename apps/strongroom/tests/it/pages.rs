@@ -1,0 +1,105 @@
+//! `docs/configuration.md`: its prose is written by hand, the operator's flags by this test from its help.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use super::strongroom;
+
+const BEGIN: &str = "<!-- flags of the operator -->\n";
+const END: &str = "<!-- end -->";
+
+/// How far the help indents what it says of a flag.
+const INDENT: &str = "          ";
+
+/// One flag as the help has it.
+#[derive(Debug, PartialEq)]
+struct Flag {
+    heading: String,
+    name: String,
+    default: String,
+    meaning: String,
+}
+
+#[test]
+fn the_page_shows_the_operators_flags_as_they_are() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).expect("docs/configuration.md lacks the mark where flags begin");
+    let (_, after) = rest.split_once(END).expect("docs/configuration.md lacks the mark where flags end");
+    let help = strongroom(&["operator", "--help"], &[], b"");
+    assert_eq!(help.code, 0, "{}", help.stderr);
+    let wanted = format!("{before}{BEGIN}{}{END}{after}", tables(&flags(help.text())));
+    if page == wanted {
+        return;
+    }
+    assert!(
+        std::env::var_os("UPDATE_DOCS").is_some(),
+        "docs/configuration.md differs from strongroom operator --help; \
+         run UPDATE_DOCS=1 cargo test --profile world -p strongroom --test it -- pages::, and commit the page"
+    );
+    fs::write(&path, wanted).unwrap();
+}
+
+#[test]
+fn a_flag_is_read_with_all_that_is_said_of_it() {
+    let help = "About it.\n\nOptions:\n  -h, --help\n          Print help\n\nCluster:\n      --qps <N>\n          \
+                Requests a\n          second\n          \n          [default: 500]\n\n      --lead [<BOOL>]\n          \
+                a | b\n          [possible values: true, false]\n\nExamples:\n  a --lead    with it\n\nMore.\n";
+    let flag = |name: &str, default: &str, meaning: &str| Flag {
+        heading: "Cluster".to_owned(),
+        name: name.to_owned(),
+        default: default.to_owned(),
+        meaning: meaning.to_owned(),
+    };
+    assert_eq!(flags(help), [flag("--qps N", "500", "Requests a second"), flag("--lead[=BOOL]", "", r"a \| b")]);
+}
+
+/// The flags under headings of their own, in the order of the help.
+fn flags(help: &str) -> Vec<Flag> {
+    let mut flags: Vec<Flag> = Vec::new();
+    let mut heading = "";
+    for line in help.lines() {
+        let text = line.trim();
+        if let Some(name) = line.strip_suffix(':').filter(|name| !name.starts_with(' ')) {
+            heading = name;
+        } else if heading.is_empty() || heading == "Options" {
+            // What the program says of itself, and `--help`.
+        } else if text.starts_with("--") && !line.starts_with(INDENT) {
+            let name = text.replace(" [<", "[=").replace(">]", "]").replace(['<', '>'], "");
+            flags.push(Flag { heading: heading.to_owned(), name, default: String::new(), meaning: String::new() });
+        } else if let Some(flag) = flags.last_mut().filter(|_| line.starts_with(INDENT)) {
+            take(flag, text);
+        }
+    }
+    flags
+}
+
+/// Takes one line of what is said of a flag.
+fn take(flag: &mut Flag, text: &str) {
+    let bracketed = |name: &str| text.strip_prefix(name).and_then(|rest| rest.strip_suffix(']'));
+    if let Some(default) = bracketed("[default: ") {
+        flag.default = default.to_owned();
+    } else if bracketed("[possible values: ").is_none() && !text.is_empty() {
+        if !flag.meaning.is_empty() {
+            flag.meaning.push(' ');
+        }
+        flag.meaning.push_str(&text.replace('|', r"\|"));
+    }
+}
+
+/// A table for each heading.
+fn tables(flags: &[Flag]) -> String {
+    let mut page = String::new();
+    let mut heading = "";
+    for flag in flags {
+        if flag.heading != heading {
+            heading = &flag.heading;
+            write!(page, "\n**{heading}**\n\n| Flag | Default | Meaning |\n|---|---|---|\n").unwrap();
+        }
+        let default = if flag.default.is_empty() { String::new() } else { format!(" `{}`", flag.default) };
+        writeln!(page, "| `{}` |{default} | {} |", flag.name, flag.meaning).unwrap();
+    }
+    page.push('\n');
+    page
+}
