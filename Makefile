@@ -14,7 +14,7 @@ BUILD_FACTS = STRONGROOM_BUILD_DATE="$$(git log -1 --format=%cI 2>/dev/null)" \
           STRONGROOM_BUILD_COMMIT="$$(git rev-parse --short HEAD 2>/dev/null)" \
           STRONGROOM_BUILD_BRANCH="$$(git rev-parse --abbrev-ref HEAD 2>/dev/null)"
 
-.PHONY: help demo world-program test test-fast test-node lint bench soak build images world world-up world-down docs fuzz
+.PHONY: help demo world-program test test-fast test-node lint bench soak build images chart world world-up world-down docs fuzz
 
 help: ## List the chores
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  make \1\t\2/p' Makefile | expand -t 20
@@ -34,6 +34,7 @@ test-fast: ## The pure crates only: no parts, under a minute when warm
 test-node: world ## The tests that need root: PID namespaces and the Kubernetes node
 	$(TEST) -p strongroom-process -p world
 	$(TEST) -p strongroom-init
+	$(TEST) -p strongroom --test it -- install::node::
 
 lint: ## Formatting, clippy, and the workspace's own rules
 	$(CARGO) fmt --all --check
@@ -58,6 +59,9 @@ build: ## The shipped static binaries: out/strongroom and out/strongroom-init
 images: build ## OCI archives of the binaries into out/images, without a container engine
 	$(CARGO) xtask images
 
+chart: ## The Helm chart as one file: out/charts/strongroom-VERSION.tgz
+	$(CARGO) xtask chart
+
 world: world-program ## Build and install the real parts that tests use, once, into ~/.cache/strongroom
 	"$${CARGO_TARGET_DIR:-target}/$(TARGET)/world/world" prepare
 
@@ -72,7 +76,9 @@ world-down: ## End the world that world-up started
 
 docs: ## API documentation, and the pages and definitions that are made from the code
 	UPDATE_DOCS=1 $(TEST) -p strongroom-reference --test it
+	UPDATE_DOCS=1 $(TEST) -p strongroom --test it pages::
 	UPDATE_CRDS=1 $(TEST) -p strongroom-api --test it crds::
+	UPDATE_DOCS=1 $(TEST) -p strongroom --test it install::values::
 	$(CARGO) doc --locked --workspace --no-deps
 
 fuzz: ## Fuzz every parser for FUZZ_SECONDS seconds each (60)

@@ -114,6 +114,14 @@ pub fn vault_logins() -> Result<PathBuf> {
     VAULT_LOGINS.prepare(&mut cache::progress)
 }
 
+/// Helm, built when not in the cache yet.
+///
+/// # Errors
+/// When there is no Go, or when the build fails.
+pub fn helm() -> Result<PathBuf> {
+    Ok(HELM.prepare(&mut cache::progress)?.join("helm"))
+}
+
 /// Debian's static busybox, for images of tests that need a shell. Nothing is installed: the package is unpacked into
 /// the cache.
 ///
@@ -164,6 +172,7 @@ const NETWORK: Module = module!("cni", "go.mod", "go.sum", "tools.go");
 const COREDNS: Module = module!("coredns", "go.mod", "go.sum", "tools.go");
 const LOGINS: Module = module!("logins", "go.mod", "go.sum", "tools.go");
 const LDAP: Module = module!("directory", "go.mod", "go.sum", "main.go");
+const CHARTS: Module = module!("helm", "go.mod", "go.sum", "tools.go");
 const PAUSING: Module = module!("pause", "go.mod", "main.go");
 
 /// Programs that are built in one go.
@@ -260,8 +269,11 @@ const VAULT_LOGINS: Group = Group {
     ..NETWORK_PLUGINS
 };
 
+const HELM: Group =
+    Group { name: "helm", module: &CHARTS, packages: &["helm.sh/helm/v4/cmd/helm"], seconds: 130, ..NETWORK_PLUGINS };
+
 const ALL: &[Group] =
-    &[CONTROL_PLANE, CONTROLLERS, NODE, CONTAINERD, RUNC, NETWORK_PLUGINS, DNS, PAUSE, DIRECTORY, VAULT_LOGINS];
+    &[CONTROL_PLANE, CONTROLLERS, NODE, CONTAINERD, RUNC, NETWORK_PLUGINS, DNS, PAUSE, DIRECTORY, VAULT_LOGINS, HELM];
 
 /// Kubernetes programs refuse to work together when they do not know their version.
 const LINKER_FLAGS: &str = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3";

@@ -1,7 +1,8 @@
-//! The workspace's own chores: `cargo xtask tidy`, `cargo xtask images`.
+//! The workspace's own chores: `cargo xtask tidy`, `cargo xtask images`, `cargo xtask chart`.
 
 #![forbid(unsafe_code)]
 
+mod chart;
 mod images;
 mod metadata;
 mod tidy;
@@ -21,13 +22,16 @@ struct Xtask {
 enum Chore {
     /// Check what the compiler does not: the arrows between rooms, bans, licences, texts
     Tidy,
-    /// Write OCI archives of the shipped binaries to out/images
-    Images,
+    /// Write OCI archives of the shipped binaries, to out/images
+    Images(images::Images),
+    /// Pack the Helm chart, to out/charts
+    Chart,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Xtask::parse().chore {
         Chore::Tidy => tidy::run(),
-        Chore::Images => images::run().map(|()| ExitCode::SUCCESS),
+        Chore::Images(images) => images::run(&images).map(|()| ExitCode::SUCCESS),
+        Chore::Chart => chart::run().map(|()| ExitCode::SUCCESS),
     }
 }
