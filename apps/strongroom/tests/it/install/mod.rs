@@ -1,0 +1,26 @@
+//! Installing the operator by its chart: what is rendered, with which rights, and that it works on a real node.
+
+mod chart;
+mod node;
+mod values;
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use world::helm::Helm;
+
+static HELM: LazyLock<Helm> = LazyLock::new(|| Helm::new().unwrap());
+
+/// A file of the repository.
+fn file(path: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).canonicalize().unwrap().join(path)
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(file(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The chart's folder.
+fn chart() -> String {
+    file("deploy/helm/strongroom").display().to_string()
+}
