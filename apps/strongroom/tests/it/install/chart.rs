@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 use world::control_plane::{ControlPlane, Options};
 
-use super::{HELM, chart};
+use super::{HELM, chart, path, written};
 
 /// A cluster with our kinds, and with what stands for those of the Prometheus operator; nothing runs in it.
 static CLUSTER: LazyLock<ControlPlane> = LazyLock::new(|| {
@@ -105,20 +105,16 @@ grafanaDashboard: {enabled: true, annotations: {folder: secrets}}
 
 /// Calls Helm with the chart and a file of these values.
 fn helm(words: &[&str], values: &str) -> Result<String, String> {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), values).unwrap();
-    let chart = chart();
-    let arguments = [words, &[&chart, "-n", "strongroom", "--values", file.path().to_str().unwrap()]].concat();
+    let (chart, file) = (chart(), written(values));
+    let arguments = [words, &[&chart, "-n", "strongroom", "--values", path(&file)]].concat();
     HELM.run(&arguments).map_err(|error| error.to_string())
 }
 
 /// What is rendered, as the API server would store it.
 fn rendered(values: &str) -> Vec<Value> {
-    let manifests = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(manifests.path(), helm(&["template", "strongroom"], values).unwrap()).unwrap();
-    let path = manifests.path().to_str().unwrap();
+    let manifests = written(&helm(&["template", "strongroom"], values).unwrap());
     let flags = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-o", "json"];
-    let taken = CLUSTER.kubectl(&[&flags[..], &["-f", path]].concat()).unwrap();
+    let taken = CLUSTER.kubectl(&[&flags[..], &["-f", path(&manifests)]].concat()).unwrap();
     let taken: Value = serde_json::from_str(&taken).unwrap();
     // One alone comes without a list around it.
     taken["items"].as_array().cloned().unwrap_or_else(|| vec![taken])
@@ -180,19 +176,24 @@ fn allowed(account: &str, asked: &[(&str, &str, &str, &str)]) -> Vec<bool> {
         })
     };
     let reviews = json!({"apiVersion": "v1", "kind": "List", "items": asked.iter().map(review).collect::<Vec<_>>()});
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), reviews.to_string()).unwrap();
-    let path = file.path().to_str().unwrap();
-    let told = CLUSTER.kubectl(&["create", "-f", path, "-o", "jsonpath={.status.allowed}{\"\\n\"}"]).unwrap();
+    let file = written(&reviews.to_string());
+    let told = CLUSTER.kubectl(&["create", "-f", path(&file), "-o", "jsonpath={.status.allowed}{\"\\n\"}"]).unwrap();
     told.lines().map(|line| line == "true").collect()
 }
 
 fn check_rights(release: &str, values: &str, may: &[(&str, &str, &str, &str)], may_not: &[(&str, &str, &str, &str)]) {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), values).unwrap();
-    let (chart, path) = (chart(), file.path().to_str().unwrap());
-    let words =
-        ["template", release, &chart, "-n", "strongroom", "--values", path, "--show-only", "templates/rbac.yaml"];
+    let (chart, file) = (chart(), written(values));
+    let words = [
+        "template",
+        release,
+        &chart,
+        "-n",
+        "strongroom",
+        "--values",
+        path(&file),
+        "--show-only",
+        "templates/rbac.yaml",
+    ];
     CLUSTER.apply(&HELM.run(&words).unwrap()).unwrap();
     let account = format!("system:serviceaccount:strongroom:{release}-strongroom");
     assert_eq!(allowed(&account, may), vec![true; may.len()], "{release} may: {may:?}");

@@ -4,6 +4,7 @@ mod chart;
 mod node;
 mod values;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -23,4 +24,16 @@ fn read(path: &str) -> String {
 /// The chart's folder.
 fn chart() -> String {
     file("deploy/helm/strongroom").display().to_string()
+}
+
+/// A file with this content, for programs that ask for one.
+fn written(content: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(content.as_bytes()).unwrap();
+    file
+}
+
+/// Where such a file is.
+fn path(file: &tempfile::NamedTempFile) -> &str {
+    file.path().to_str().unwrap()
 }

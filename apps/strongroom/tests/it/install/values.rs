@@ -1,6 +1,7 @@
 //! The chart's values: described, and all of them in its schema.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 
 use serde_json::Value;
 
@@ -85,7 +86,7 @@ fn every_value_is_described_in_the_chart_and_in_its_readme() {
     let (found, after) = rest.split_once(TABLE[1]).expect("the table's end");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         let made = [before, TABLE[0], &table(), TABLE[1], after].concat();
-        std::fs::write(file(README), made).unwrap();
+        std::fs::File::create(file(README)).unwrap().write_all(made.as_bytes()).unwrap();
         return;
     }
     assert_eq!(found, table(), "run `make docs`");
