@@ -1,4 +1,10 @@
 //! The operator as a cluster meets it: objects in, Secrets out, against a real API server.
 
-mod support;
+mod api;
+mod faults;
+mod policies;
+mod shapes;
+mod stores;
+pub(crate) mod support;
 mod sync;
+mod tenancy;

@@ -1,10 +1,8 @@
 //! A cluster with our kinds, and operators that run against it as processes.
 
-use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use world::control_plane::{ControlPlane, Options};
+use world::part::Part;
 
 /// How long anything may take before a test fails: generous, since nothing here waits for luck.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,25 +21,29 @@ pub(crate) static CLUSTER: LazyLock<ControlPlane> = LazyLock::new(|| cluster(&Op
 
 /// An operator for the whole of [`CLUSTER`], with loopback addresses allowed: stores of the world listen there.
 pub(crate) static OPERATOR: LazyLock<Operator> = LazyLock::new(|| {
-    Operator::start(&CLUSTER, &["--allow-local-addresses", "--unsafe-allow-generic-targets", "--store-requeue-interval=10s"])
+    Operator::start(
+        &CLUSTER,
+        &["--allow-local-addresses", "--unsafe-allow-generic-targets", "--store-requeue-interval=10s"],
+    )
 });
 
 /// A new cluster with our kinds.
 pub(crate) fn cluster(options: &Options) -> ControlPlane {
     let cluster = ControlPlane::start(&Options { controllers: true, ..options.clone() }).unwrap();
-    cluster.apply(&strongroom_api::crds_yaml()).unwrap();
+    cluster.apply(&strongroom_api::crds_yaml().unwrap()).unwrap();
     for kind in ["externalsecrets", "secretstores", "clustersecretstores", "clusterexternalsecrets"] {
         let crd = format!("crd/{kind}.external-secrets.io");
         cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", &crd]).unwrap();
     }
-    cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd/storepolicies.strongroom.dev"]).unwrap();
+    cluster
+        .kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd/storepolicies.strongroom.dev"])
+        .unwrap();
     cluster
 }
 
-/// A running `strongroom operator`; dropping it kills it.
+/// A running `strongroom operator`; dropping it kills it, and so does the end of the tests.
 pub(crate) struct Operator {
-    child: Child,
-    log: PathBuf,
+    part: Part,
     _folder: tempfile::TempDir,
     pub(crate) metrics: String,
     pub(crate) health: String,
@@ -50,25 +53,29 @@ impl Operator {
     /// Starts one and waits until it is ready.
     pub(crate) fn start(cluster: &ControlPlane, flags: &[&str]) -> Self {
         let operator = Self::spawn(cluster, flags, &[]);
-        eventually("the operator is ready", || {
-            let (status, body) = operator.get(&operator.health, "/readyz");
-            if status == 200 { Ok(()) } else { Err(format!("{status} {body}\n{}", operator.logged())) }
-        });
+        operator.wait_until_ready();
         operator
     }
 
-    /// Starts one and waits until it says where it listens.
+    /// Waits until `/readyz` says so.
+    pub(crate) fn wait_until_ready(&self) {
+        eventually("the operator is ready", || {
+            let (status, body) = self.get(&self.health, "/readyz");
+            if status == 200 { Ok(()) } else { Err(format!("{status} {body}\n{}", self.logged())) }
+        });
+    }
+
+    /// Starts one, in an environment of `variables` alone, and waits until it says where it listens.
     pub(crate) fn spawn(cluster: &ControlPlane, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
+        let mut command = Command::new("env");
+        command.args(["-i", "PATH=/usr/bin:/bin"]);
+        command.args(variables.iter().map(|(name, value)| format!("{name}={value}")));
+        command.arg(env!("CARGO_BIN_EXE_strongroom"));
         command.args(["operator", "--metrics-addr=127.0.0.1:0", "--live-addr=127.0.0.1:0", "--loglevel=debug"]);
         command.arg("--kubeconfig").arg(cluster.kubeconfig()).args(flags);
-        command.env_clear().env("PATH", "/usr/bin:/bin").envs(variables.iter().copied());
-        let file = File::create(&log).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn().unwrap();
-        let mut operator =
-            Self { child, log, _folder: folder, metrics: String::new(), health: String::new() };
+        let part = Part::start("operator", &command, folder.path()).unwrap();
+        let mut operator = Self { part, _folder: folder, metrics: String::new(), health: String::new() };
         operator.metrics = operator.listening("--metrics-addr");
         operator.health = operator.listening("--live-addr");
         operator
@@ -85,7 +92,7 @@ impl Operator {
 
     /// What it logged so far.
     pub(crate) fn logged(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+        std::fs::read_to_string(self.part.log()).unwrap_or_default()
     }
 
     /// Its metrics.
@@ -106,30 +113,29 @@ impl Operator {
     }
 
     pub(crate) fn process(&self) -> u32 {
-        self.child.id()
+        self.part.id()
     }
 
     /// Ends it at once, as the kernel does.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    pub(crate) fn kill(self) {
+        drop(self);
     }
 
     /// Asks it to end and says how it did and how long it took.
     pub(crate) fn stop(mut self) -> (Option<i32>, Duration) {
         let start = Instant::now();
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGTERM).unwrap();
-        let status = self.child.wait().unwrap();
+        kill(Pid::from_raw(i32::try_from(self.part.id()).unwrap()), Signal::SIGTERM).unwrap();
+        let status = self.part.wait().unwrap();
         (status.code(), start.elapsed())
     }
 }
 
 impl Drop for Operator {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("the operator's log:\n{}", self.logged());
+            let logged = self.logged();
+            let lines: Vec<&str> = logged.lines().collect();
+            eprintln!("the operator's log ends:\n{}", lines[lines.len().saturating_sub(200)..].join("\n"));
         }
     }
 }
@@ -159,12 +165,7 @@ pub(crate) fn secret(cluster: &ControlPlane, namespace: &str, name: &str) -> Opt
 
 /// One value of a Secret.
 pub(crate) fn value(secret: &Value, key: &str) -> Option<String> {
-    use std::process::Command;
-    let encoded = secret["data"][key].as_str()?;
-    let mut child =
-        Command::new("base64").arg("-d").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(encoded.as_bytes()).unwrap();
-    Some(String::from_utf8_lossy(&child.wait_with_output().unwrap().stdout).into_owned())
+    super::api::data(secret).remove(key)
 }
 
 /// The condition `kind` of an object: status, reason, message.
