@@ -128,7 +128,7 @@ fn translated(source: &str) -> String {
     let mut rest = source;
     while let Some((before, after)) = rest.split_once(r"\Q") {
         // An escaped backslash before a `Q` is no quotation.
-        if before.len() - before.trim_end_matches('\\').len() & 1 == 1 {
+        if (before.len() - before.trim_end_matches('\\').len()) % 2 == 1 {
             made.push_str(before);
             made.push_str(r"\Q");
             rest = after;

@@ -83,7 +83,8 @@ fn measure(arguments: &Arguments) -> Result<bool> {
     let scenarios = arguments.scenarios()?;
     let machine = results::Machine::look();
     machine.warn_of_noise();
-    let (programs, stand_in) = (Programs::find()?, StandIn::start()?);
+    let starts = scenarios.iter().any(|scenario| !scenario.name.starts_with("operator"));
+    let (programs, stand_in) = (Programs::find(starts)?, StandIn::start()?);
     let mut bench = Bench { programs, stand_in, effort: arguments.effort(), rows: Vec::new(), failures: Vec::new() };
     for scenario in scenarios {
         eprintln!("bench: {}", scenario.name);

@@ -62,8 +62,9 @@ impl Rival {
 }
 
 impl Programs {
-    /// Finds what `make build` made and the peers that variables name, and builds the probe.
-    pub(crate) fn find() -> Result<Self> {
+    /// Finds what `make build` made and the peers that variables name, and builds the probe; without `starts` only what
+    /// the operator is measured with.
+    pub(crate) fn find(starts: bool) -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
         let ours = |name: &str| {
             let file = root.join("out").join(name);
@@ -71,9 +72,12 @@ impl Programs {
             Ok(file)
         };
         Ok(Self {
-            init: ours("strongroom-init")?,
+            init: if starts { ours("strongroom-init")? } else { PathBuf::new() },
             strongroom: ours("strongroom")?,
-            probe: build(&root, "probe", &["--release", "-p", "bench", "--bin", "probe"])?,
+            probe: match starts {
+                true => build(&root, "probe", &["--release", "-p", "bench", "--bin", "probe"])?,
+                false => PathBuf::new(),
+            },
             tini: peer("BENCH_TINI", Some("/usr/bin/tini"))?,
             catatonit: peer("BENCH_CATATONIT", Some("/usr/bin/catatonit"))?,
             secrets_init: peer("BENCH_SECRETS_INIT", None)?,

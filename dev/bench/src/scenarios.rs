@@ -44,8 +44,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "asleep", measure: asleep },
     Scenario { name: "peak", measure: peak },
     Scenario { name: "size", measure: size },
-    Scenario { name: "operator-1000", measure: |bench| crate::operator::measure(bench, 1_000) },
-    Scenario { name: "operator-10000", measure: |bench| crate::operator::measure(bench, 10_000) },
+    Scenario { name: "operator-small", measure: |bench| crate::operator::measure(bench, 1_000) },
+    Scenario { name: "operator-large", measure: |bench| crate::operator::measure(bench, 10_000) },
 ];
 
 /// How much is measured.

@@ -17,6 +17,11 @@ use crate::bucket::Bucket;
 use crate::cache::Cache;
 use crate::policy::Policy;
 
+/// Calls under way at once that carry fewer keys than the store takes. While these last, further keys wait to fill a
+/// batch: objects that trickle in one by one would else cost a call each. More than one, so that a call that hangs does
+/// not hold up everything.
+const PARTIAL_CALLS: usize = 4;
+
 /// Serialises the calls to one store under one identity: keys wait in a queue, a call takes a slot and a token, and
 /// whoever asked for a key that is already on its way waits for the same answer.
 pub struct Lane {
@@ -31,6 +36,10 @@ struct State {
     queue: VecDeque<RemoteKey>,
     pending: HashMap<RemoteKey, Pending>,
     busy: usize,
+    /// Of these, calls that carry fewer keys than the store takes.
+    partial: usize,
+    /// The most keys that a call to this store has carried.
+    fullest: usize,
     /// Whether the queue will be looked at as soon as everybody who is asking just now has asked.
     is_pump_due: bool,
     bucket: Bucket,
@@ -97,6 +106,8 @@ impl Lane {
             queue: VecDeque::new(),
             pending: HashMap::new(),
             busy: 0,
+            partial: 0,
+            fullest: 1,
             is_pump_due: false,
             bucket: Bucket::full(limits, Instant::now()),
             closed_until: None,
@@ -224,7 +235,7 @@ impl Lane {
 
     /// Starts as many calls as slots and tokens allow.
     fn pump(self: &Arc<Self>) {
-        for keys in self.take_calls() {
+        for (keys, is_partial) in self.take_calls() {
             let lane = Arc::clone(self);
             tokio::spawn(async move {
                 let start = Instant::now();
@@ -232,14 +243,14 @@ impl Lane {
                 let failed = answers.iter().filter(|answer| answer.is_err()).count();
                 let (store, keys_asked, took) = (lane.provider.describe(), keys.len(), start.elapsed());
                 tracing::debug!(store, keys_asked, failed, ?took, "called a store");
-                lane.settle(keys, answers);
+                lane.settle(keys, answers, is_partial);
                 lane.pump();
             });
         }
     }
 
-    /// Takes the keys of the calls that may start now out of the queue.
-    fn take_calls(self: &Arc<Self>) -> Vec<Vec<RemoteKey>> {
+    /// Takes the keys of the calls that may start now out of the queue, and says which of the calls are partial.
+    fn take_calls(self: &Arc<Self>) -> Vec<(Vec<RemoteKey>, bool)> {
         let mut state = self.state();
         let now = Instant::now();
         if state.queue.is_empty() || state.closed_until.is_some_and(|until| until > now) {
@@ -257,12 +268,17 @@ impl Lane {
         for call in self.provider.plan(&queue) {
             let places = call.keys.into_iter().filter(|place| planned.insert(*place));
             let keys: Vec<RemoteKey> = places.filter_map(|place| queue.get(place).cloned()).collect();
-            if calls.len() == free || state.closed_until.is_some() {
+            state.fullest = state.fullest.max(keys.len());
+            let is_partial = keys.len() < state.fullest;
+            if calls.len() == free || state.closed_until.is_some() || is_partial && state.partial >= PARTIAL_CALLS {
                 left_over.extend(keys);
                 continue;
             }
             match state.bucket.take(now) {
-                Ok(()) => calls.push(keys),
+                Ok(()) => {
+                    state.partial += usize::from(is_partial);
+                    calls.push((keys, is_partial));
+                }
                 Err(wait) => {
                     left_over.extend(keys);
                     self.close(&mut state, now + wait);
@@ -296,10 +312,11 @@ impl Lane {
     }
 
     /// Gives each answer to those who wait for it, and sends the keys that may be asked again round once more.
-    fn settle(self: &Arc<Self>, keys: Vec<RemoteKey>, answers: Vec<Answer>) {
+    fn settle(self: &Arc<Self>, keys: Vec<RemoteKey>, answers: Vec<Answer>, is_partial: bool) {
         let mut again: Vec<(Duration, RemoteKey)> = Vec::new();
         let mut state = self.state();
         state.busy -= 1;
+        state.partial -= usize::from(is_partial);
         for (key, answer) in keys.into_iter().zip(answers) {
             match self.pause_before_next(&mut state, &key, &answer) {
                 Some(pause) => again.push((pause, key)),

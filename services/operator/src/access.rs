@@ -8,7 +8,7 @@ use strongroom_policy::{Namespace, TargetKind};
 use strongroom_resolve::{Lane, Policy};
 
 use crate::eso::stores::{self, Scope, StoreIdentity};
-use crate::index::{Store, is_ready};
+use crate::index::{Store, is_ready, ready_condition};
 use crate::names::{Name, StoreName};
 use crate::openings::Opened;
 use crate::operator::Operator;
@@ -140,9 +140,10 @@ pub(crate) fn retry_policy(store: &Store) -> Policy {
 
 /// The store's own words about why it is not ready.
 fn why_not(store: &Store) -> String {
-    let conditions = store.status.iter().flat_map(|status| &status.conditions);
-    let ready = conditions.into_iter().find(|condition| condition.kind == "Ready");
-    ready.and_then(|ready| ready.message.as_ref()).map(|message| format!(": {message}")).unwrap_or_default()
+    ready_condition(store)
+        .and_then(|ready| ready.message.as_ref())
+        .map(|message| format!(": {message}"))
+        .unwrap_or_default()
 }
 
 fn plural(name: &StoreName) -> &'static str {

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use strongroom_api::external_secrets::vocabulary::condition;
 use strongroom_api::external_secrets::{
-    ClusterExternalSecret, ClusterSecretStore, ExternalSecret, ExternalSecretStatus, SecretStore, SecretStoreKind,
-    SecretStoreSpec, SecretStoreStatus,
+    ClusterExternalSecret, ClusterSecretStore, Condition, ExternalSecret, ExternalSecretStatus, SecretStore,
+    SecretStoreKind, SecretStoreSpec, SecretStoreStatus,
 };
 use strongroom_reconcile::Priority;
 
@@ -126,11 +127,13 @@ impl Index {
         let after = &self.stores[&name];
         let is_new = before.as_ref().is_none_or(|before| before.metadata.generation != after.metadata.generation);
         let became_ready = is_ready(after) && !before.as_deref().is_some_and(is_ready);
+        let was_judged = before.as_deref().and_then(ready_condition).is_some();
+        let is_judged = ready_condition(after).is_some() && !was_judged;
         let mut wakes = Vec::new();
         if is_new {
             wakes.push((Key::Store(name.clone()), Priority::Urgent));
         }
-        if is_new && before.is_some() || became_ready {
+        if is_new && before.is_some() || became_ready || is_judged {
             wakes.extend(self.readers(&name));
         }
         wakes
@@ -369,10 +372,15 @@ impl Store {
     }
 }
 
+/// The store's Ready condition; none while nobody has looked at it.
+pub(crate) fn ready_condition(store: &Store) -> Option<&Condition> {
+    let mut conditions = store.status.iter().flat_map(|status| &status.conditions);
+    conditions.find(|condition| condition.kind == condition::READY)
+}
+
 /// Whether the store's Ready condition is True.
 pub(crate) fn is_ready(store: &Store) -> bool {
-    let conditions = store.status.iter().flat_map(|status| &status.conditions);
-    conditions.into_iter().any(|condition| condition.kind == "Ready" && condition.status == "True")
+    ready_condition(store).is_some_and(|ready| ready.status == "True")
 }
 
 /// The name in `metadata`, where it has both parts.

@@ -11,6 +11,7 @@ use strongroom_secret::SecretBytes;
 
 use crate::eso::stores::{ClusterReader, LabelledSecret, ServiceAccount};
 use crate::names::Name;
+use crate::operator::FIELD_MANAGER;
 
 /// Variables of the operator's own environment, captured at the start.
 pub(crate) type Variables = BTreeMap<String, String>;
@@ -20,6 +21,8 @@ pub(crate) struct Reader {
     connection: Connection,
     variables: Arc<Variables>,
     seen: Mutex<Seen>,
+    /// Secrets that were read: a spec often names several keys of one.
+    read: Mutex<BTreeMap<Name, LabelledSecret>>,
 }
 
 /// What an opening was made from.
@@ -33,7 +36,7 @@ pub(crate) struct Seen {
 
 impl Reader {
     pub(crate) fn new(connection: Connection, variables: Arc<Variables>) -> Arc<Self> {
-        Arc::new(Self { connection, variables, seen: Mutex::default() })
+        Arc::new(Self { connection, variables, seen: Mutex::default(), read: Mutex::default() })
     }
 
     /// What was read so far.
@@ -53,13 +56,19 @@ impl ClusterReader for Reader {
     }
 
     async fn labelled_secret(&self, namespace: &str, name: &str) -> Result<LabelledSecret, Failure> {
-        let secrets = Secrets::new(self.connection.client(), "strongroom-operator");
+        let known = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(&Name::new(namespace, name)).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let secrets = Secrets::new(self.connection.client(), FIELD_MANAGER);
         let read = secrets.read(namespace, name).await?;
         let version = read.as_ref().and_then(|secret| secret.metadata.resource_version.clone());
         self.lock().secrets.insert(Name::new(namespace, name), version);
         let missing = || Failure::new(Class::NotFound, format!("the Secret {namespace}/{name} does not exist"));
         let secret = read.ok_or_else(missing)?;
-        Ok(LabelledSecret { data: secret.data, labels: secret.metadata.labels.unwrap_or_default() })
+        let found = LabelledSecret { data: secret.data, labels: secret.metadata.labels.unwrap_or_default() };
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(Name::new(namespace, name), found.clone());
+        Ok(found)
     }
 
     async fn config_map(&self, namespace: &str, name: &str) -> Result<BTreeMap<String, String>, Failure> {

@@ -28,8 +28,9 @@ use crate::reader::Variables;
 use crate::settings::OperatorSettings;
 use crate::watches;
 
-/// What runs at once. 200 objects of one store fill its batches many times over; 2,000 altogether are a few megabytes.
-pub(crate) const LIMITS: Limits = Limits { group: 200, total: 2_000 };
+/// What runs at once. A thousand objects of one store ask together and so in full batches, and what they hold while they
+/// wait for their writes is a few megabytes.
+pub(crate) const LIMITS: Limits = Limits { group: 1_000, total: 4_000 };
 
 /// The longest that one object may take: asking its stores (60 s) and a few writes to a slow API server.
 pub(crate) const LONGEST: Duration = Duration::from_secs(150);
@@ -87,8 +88,10 @@ pub(crate) fn captured(variables: &[OsString]) -> Variables {
     variables.iter().filter_map(split).collect::<BTreeMap<_, _>>()
 }
 
-async fn serve(settings: OperatorSettings, variables: Variables) -> Result<(), Failure> {
+async fn serve(mut settings: OperatorSettings, variables: Variables) -> Result<(), Failure> {
     settings.check()?;
+    // Charts pass an empty name for "all".
+    settings.namespaces.retain(|namespace| !namespace.is_empty());
     for flag in settings.without_effect() {
         tracing::info!(flag, "this flag of External Secrets Operator has no effect here");
     }

@@ -76,19 +76,11 @@ async fn look(operator: &Operator, store: &Arc<Store>) -> Finding {
     }
     // A cluster store is looked at for nobody: what it would look up in its asker's namespace stays unknown.
     let asker = store.name.namespace.as_deref().unwrap_or_default();
-    if store.name.namespace.is_none() {
-        let reader = Reader::new(operator.connection.clone(), Arc::clone(&operator.variables));
-        let scope = operator.scope(&store.name, asker, reader);
-        let opened = stores::open(&store.spec.provider, &scope).await;
-        if scope.depends_on_asker() {
-            return unknown("the store logs in as each namespace that uses it");
-        }
-        if let Err(failure) = opened {
-            return not_opened(failure);
-        }
-    }
     let lane = match operator.lane(store, asker).await {
         Ok(lane) => lane,
+        Err(_) if store.name.namespace.is_none() && depends_on_asker(operator, store).await => {
+            return unknown("the store logs in as each namespace that uses it");
+        }
         Err(failure) => return not_opened(failure),
     };
     match validate(&lane).await {
@@ -98,6 +90,15 @@ async fn look(operator: &Operator, store: &Arc<Store>) -> Finding {
         Ok(Validation::Unknown) => unknown("whether the store can be used shows when it is read"),
         Err(failure) => Finding { can_retry: true, ..refused(reason::VALIDATION_FAILED, &[failure]) },
     }
+}
+
+/// Whether a cluster store looks anything up in the namespace of who uses it.
+async fn depends_on_asker(operator: &Operator, store: &Store) -> bool {
+    let reader = Reader::new(operator.connection.clone(), Arc::clone(&operator.variables));
+    let scope = operator.scope(&store.name, "", reader);
+    // Why it cannot be opened for nobody is known.
+    let _ = stores::open(&store.spec.provider, &scope).await;
+    scope.depends_on_asker()
 }
 
 /// Whether the store knows us, within a limit of time.

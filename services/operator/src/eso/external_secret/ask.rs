@@ -150,7 +150,12 @@ impl Asker<'_> {
         let keys: Vec<RemoteKey> = unread.iter().map(|(_, key)| key.clone()).collect();
         let answers = if keys.is_empty() { Vec::new() } else { lane.read(keys, self.deadline).await };
         for ((name, _), answer) in unread.into_iter().zip(answers) {
-            values.insert(name, answer?.value);
+            match answer {
+                Ok(value) => drop(values.insert(name, value.value)),
+                // It vanished since it was listed, or is only marked as deleted.
+                Err(failure) if failure.class == Class::NotFound => {}
+                Err(failure) => return Err(failure),
+            }
         }
         Ok(values)
     }

@@ -34,9 +34,9 @@ use tokio::time::Instant;
 
 use self::ask::Asker;
 use self::write::{Writer, Written};
-use crate::index::{Key, stores_of, target_of};
+use crate::index::{Key, ready_condition, stores_of, target_of};
 use crate::memory::Remembered;
-use crate::names::Name;
+use crate::names::{Name, StoreName};
 use crate::operator::{Operator, reference};
 
 /// How long all stores together may take to answer for one object. Retries with pauses fit in; a store that is away for
@@ -139,6 +139,19 @@ impl<'a> Round<'a> {
         })
     }
 
+    /// Whether a store that it names was never looked at.
+    fn awaits_a_store(&self) -> bool {
+        let settings = &self.operator.settings;
+        let index = self.operator.index();
+        let is_new = |name: &StoreName| index.store(name).is_some_and(|store| ready_condition(&store).is_none());
+        let is_looked_at = |name: &StoreName| match name.namespace {
+            Some(_) => settings.enable_secret_store_reconciler,
+            None => settings.enable_cluster_store_reconciler,
+        };
+        let stores = stores_of(self.name, self.object);
+        settings.enable_flood_gate && stores.iter().any(|store| is_looked_at(store) && is_new(store))
+    }
+
     fn target(&self) -> Target {
         self.object.spec.target.clone().unwrap_or_default()
     }
@@ -167,6 +180,10 @@ impl<'a> Round<'a> {
             Refresh::Now(_) => {}
             Refresh::At(moment) => return Outcome::Done(Some(until(now, moment))),
             Refresh::OnChange | Refresh::OnDamage => return Outcome::Done(None),
+        }
+        if self.awaits_a_store() {
+            // It is being looked at for the first time, and wakes its readers then.
+            return Outcome::Done(None);
         }
         if let Err(failure) = self.keep_finalizer().await {
             return self.failed(Trouble::passing(message::NOT_UPDATED, failure)).await;

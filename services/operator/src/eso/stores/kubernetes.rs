@@ -3,7 +3,7 @@ use std::sync::Arc;
 use strongroom_api::external_secrets::SecretKeySelector;
 use strongroom_api::external_secrets::provider::{KubernetesAuth, KubernetesProvider, KubernetesServer, THIS_CLUSTER};
 use strongroom_failure::{Class, Failure};
-use strongroom_http::{AddressPolicy, ClientCertificate, Pem, Proxy, Roots, TlsSettings};
+use strongroom_http::{ClientCertificate, Pem, Proxy, Roots, TlsSettings};
 use strongroom_kubernetes::{ConnectionSettings, Secrets, Token, from_kubeconfig};
 use strongroom_provider::Provider;
 use strongroom_secret::SecretBytes;
@@ -165,6 +165,7 @@ pub(super) mod tests {
 
     use super::super::{ClusterReader, LabelledSecret, ServiceAccount, StoreIdentity};
     use super::*;
+    use strongroom_http::AddressPolicy;
 
     /// A cluster in which every Secret of `team-a` and `shared` has the same entries and the label of webhooks, but
     /// for `plain`, and every account exists.
