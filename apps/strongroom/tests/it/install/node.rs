@@ -294,7 +294,8 @@ fn expressions(value: &Value) -> Vec<String> {
 /// one.
 fn metric_names(expression: &str) -> Vec<String> {
     let words = expression.split(|character: char| !(character.is_ascii_alphanumeric() || "_$".contains(character)));
-    let is_metric = |word: &&str| word.contains('_') && !word.starts_with('$') && *word != "label_values";
+    let is_function = |word: &str| expression.contains(&format!("{word}("));
+    let is_metric = |word: &&str| word.contains('_') && !word.starts_with('$') && !is_function(word);
     words.filter(is_metric).map(str::to_owned).collect()
 }
 
