@@ -324,7 +324,8 @@ pub(crate) fn read_yaml<T: serde::de::DeserializeOwned>(text: &str) -> Option<T>
     serde_saphyr::from_str_with_options(text, options).ok()
 }
 
-/// A text or nothing, which counts as the empty text; `None` for a number, a truth, a list or a map.
+/// A text; nothing, which counts as the empty text; a number or a truth, which count as texts; `None` for a list or a
+/// map.
 struct Scalar(Option<SecretBytes>);
 
 impl<'de> Deserialize<'de> for Scalar {
@@ -358,20 +359,20 @@ impl<'de> Visitor<'de> for ScalarVisitor {
         Ok(Scalar(Some(SecretBytes::default())))
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Scalar, E> {
-        Ok(Scalar(None))
+    fn visit_bool<E>(self, truth: bool) -> Result<Scalar, E> {
+        Ok(Scalar(Some(SecretBytes::from(truth.to_string()))))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Scalar, E> {
-        Ok(Scalar(None))
+    fn visit_i64<E>(self, number: i64) -> Result<Scalar, E> {
+        Ok(Scalar(Some(SecretBytes::from(number.to_string()))))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Scalar, E> {
-        Ok(Scalar(None))
+    fn visit_u64<E>(self, number: u64) -> Result<Scalar, E> {
+        Ok(Scalar(Some(SecretBytes::from(number.to_string()))))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Scalar, E> {
-        Ok(Scalar(None))
+    fn visit_f64<E>(self, number: f64) -> Result<Scalar, E> {
+        Ok(Scalar(fraction(number).map(SecretBytes::from)))
     }
 
     fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<Scalar, A::Error> {
@@ -383,6 +384,21 @@ impl<'de> Visitor<'de> for ScalarVisitor {
         while members.next_entry::<serde::de::IgnoredAny, serde::de::IgnoredAny>()?.is_some() {}
         Ok(Scalar(None))
     }
+}
+
+/// A number with a fraction as Kubernetes' reader of YAML makes a text of it: in single precision, as short as Go's `%g`.
+fn fraction(number: f64) -> Option<String> {
+    #[expect(clippy::cast_possible_truncation, reason = "single precision is what is written")]
+    let number = number as f32;
+    let scientific = format!("{number:e}");
+    let (digits, exponent) = scientific.split_once('e')?;
+    let exponent: i32 = exponent.parse().ok()?;
+    // Beyond, Go writes the exponent; six is its precision where none is asked for.
+    if (-4..6).contains(&exponent) {
+        return Some(number.to_string());
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    Some(format!("{digits}e{sign}{:02}", exponent.abs()))
 }
 
 /// Secrets from which the cluster makes credentials of its own: nobody gets these by way of an ExternalSecret.

@@ -136,7 +136,7 @@ fn what_fails_is_told_in_its_field_and_never_with_a_value() {
     check_failures(from(json!({"literal": "{{ .password }}"})), &[words]);
     check_failures(from(json!({"literal": "a: {{ .password }}: ["})), &[words]);
     let no_text = "spec.target.template.templateFrom[0]: what the template makes under \"a\" is no text";
-    for value in ["1", "true", "yes", "1.5", "[{{ .password }}]", "{x: y}"] {
+    for value in ["[{{ .password }}]", "{x: y}"] {
         check_failures(from(json!({"literal": format!("a: {value}")})), &[no_text]);
     }
     let coded = json!({"literal": "a: '{{ .password }}!'", "valuesDecodingStrategy": "Base64"});
@@ -152,6 +152,28 @@ fn what_fails_is_told_in_its_field_and_never_with_a_value() {
         from(json!({"literal": "clé: x"})),
         &["spec.target: a Secret cannot have the key \"clé\": its keys are letters, digits, - . _"],
     );
+}
+
+#[test]
+fn numbers_and_truths_of_a_map_are_texts_as_kubernetes_reads_them() {
+    let check = |value: &str, expected: &str| {
+        let template = json!({"templateFrom": [{"literal": format!("a: {value}")}]});
+        let made = rendered(Some(template), false).unwrap();
+        assert_eq!(shown(&made.data), [("a", expected)], "{value}");
+    };
+    check("5432", "5432");
+    check("-7", "-7");
+    check("18446744073709551615", "18446744073709551615");
+    check("true", "true");
+    check("yes", "true");
+    check("1.50", "1.5");
+    check("1.0", "1");
+    check("0.0001", "0.0001");
+    check("0.00001", "1e-05");
+    check("1234567.5", "1.2345675e+06");
+    check("1.23456789", "1.2345679");
+    check("'1.50'", "1.50");
+    check("", "");
 }
 
 #[test]
