@@ -120,8 +120,16 @@ async fn config(access: &Access) -> Result<Config, Failure> {
                 Kubeconfig::read_from(file).and_then(|next| merged.merge(next))
             });
             let merged = merged.map_err(|error| unread(&error, &named()))?;
+            let clusters = merged.clusters.iter().filter_map(|cluster| cluster.cluster.as_ref());
+            let names_proxy = clusters.into_iter().any(|cluster| cluster.proxy_url.is_some());
             let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
-            Config::from_custom_kubeconfig(merged, &options).await.map_err(|error| unread(&error, &named()))
+            let read = Config::from_custom_kubeconfig(merged, &options).await;
+            let mut config = read.map_err(|error| unread(&error, &named()))?;
+            if !names_proxy {
+                // HTTPS_PROXY is for stores outside: kube takes it without looking at NO_PROXY, and in a pod not at all.
+                config.proxy_url = None;
+            }
+            Ok(config)
         }
     }
 }
