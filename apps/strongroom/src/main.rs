@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use strongroom_es::{Crds, EsCommand, Why};
 use strongroom_inspect::{Explain, Get, Select};
 use strongroom_launch::Run;
 use strongroom_operator::OperatorCommand;
@@ -32,6 +33,9 @@ enum Command {
     Explain(Explain),
     Select(Select),
     Operator(Box<OperatorCommand>),
+    Why(Why),
+    Es(EsCommand),
+    Crds(Crds),
     Template(TemplateCommand),
     /// Print completions for a shell: `source <(strongroom completions bash)`
     Completions {
@@ -49,6 +53,9 @@ fn main() -> ExitCode {
         Command::Explain(explain) => return explain.run(&variables),
         Command::Select(select) => select.run(),
         Command::Operator(operator) => return operator.run(&variables),
+        Command::Why(why) => return why.run(&variables),
+        Command::Es(es) => return es.run(&variables),
+        Command::Crds(crds) => return crds.run(),
         Command::Template(template) => template.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -52,7 +52,9 @@ fn check_fields(fields: &Map<String, Value>, schema: &JSONSchemaProps, field: &s
     let empty = std::collections::BTreeMap::new();
     let known = schema.properties.as_ref().unwrap_or(&empty);
     let takes_any = schema.x_kubernetes_preserve_unknown_fields == Some(true) || schema.properties.is_none();
-    for (name, value) in fields {
+    // What every object has and no schema of a kind repeats.
+    let is_usual = |name: &str| field.is_empty() && ["apiVersion", "kind", "metadata"].contains(&name);
+    for (name, value) in fields.iter().filter(|(name, _)| !is_usual(name)) {
         match (known.get(name), &schema.additional_properties) {
             (Some(schema), _) => check(value, schema, &below(field, name), problems),
             (None, Some(JSONSchemaPropsOrBool::Schema(schema))) => check(value, schema, &below(field, name), problems),
