@@ -373,7 +373,11 @@ impl Notes {
 
     fn report(self, name: &Name) -> Report {
         let wrong = |step: &&Step| step.mark == Mark::Wrong;
-        let cause = self.steps.iter().filter(wrong).find(|step| step.what != "condition");
+        let place = self.steps.iter().position(|step| wrong(&step) && step.what != "condition");
+        // A store that is not ready is opened all the same: what that says is newer than the store's own words.
+        let opened =
+            place.and_then(|place| self.steps.get(place + 1)).filter(|next| wrong(next) && next.what == "login");
+        let cause = opened.or(place.and_then(|place| self.steps.get(place)));
         let condition = self.steps.iter().find(wrong);
         let unseen = self.steps.iter().filter(|step| step.mark == Mark::Unseen).count();
         let target = self.steps.iter().rfind(|step| step.what == "target");

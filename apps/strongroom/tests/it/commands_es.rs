@@ -64,7 +64,7 @@ spec:
 ",
         app: APP,
         message: "is not ready",
-        verdict: "verdict: SecretStore \"prod\" is not ready: ",
+        verdict: "verdict: SecretStore \"prod\" cannot be opened: ",
     },
     Setup {
         name: "namespace-not-admitted",
@@ -160,7 +160,7 @@ spec:
 ",
         app: APP,
         message: "is not ready",
-        verdict: "verdict: SecretStore \"prod\" is not ready: ",
+        verdict: "the token from the Secret vault-token is refused",
     },
     Setup {
         name: "template-error",
@@ -473,7 +473,7 @@ fn files_are_checked_without_a_cluster() {
         &format!("{FAKE}---\n{}", APP.replace("property:", "propety:")),
         1,
         &[
-            "standard input, document 2 (line 8): ExternalSecret app spec.data[0].remoteRef.propety: there is no such field",
+            "standard input, document 2 (line 9): ExternalSecret app spec.data[0].remoteRef.propety: there is no such field",
             "hint: did you mean property?",
             "1 problems in 1 of 2 objects",
         ],
