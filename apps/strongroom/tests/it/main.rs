@@ -1,6 +1,7 @@
 //! `strongroom run`, `get`, `explain` and `select` as a person at a shell meets them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "a test's own files have one reader")]
 
 mod commands_es;
 mod install;

@@ -171,13 +171,17 @@ fn every_creation_policy_behaves_with_every_refresh_policy_as_documented() {
     let follows = |case: &Case| (case.row.0 != "None").then(|| has_two(case.row.3 != Never)).flatten();
     holds(&namespace, "follows when touched", &cases, follows);
 
-    cases.iter().for_each(|case| drop(API.delete("secrets", &namespace, &case.name)));
+    for case in &cases {
+        API.delete("secrets", &namespace, &case.name);
+    }
     holds(&namespace, "recreates", &cases, |case| case.is_untouched(case.row.5).then_some("two"));
     touch(&namespace, &cases, "3");
     holds(&namespace, "recreates when touched", &cases, |case| (case.row.5 != Never).then_some("two"));
 
     let is_kept = |case: &Case| case.row.6 && case.row.5 != Never;
-    cases.iter().for_each(|case| drop(API.delete("externalsecrets", &namespace, &case.name)));
+    for case in &cases {
+        API.delete("externalsecrets", &namespace, &case.name);
+    }
     holds(&namespace, "keeps", &cases, |case| is_kept(case).then_some("two"));
 
     apply(&namespace, &targets(&cases, |_| true));
@@ -236,7 +240,9 @@ fn what_is_immutable_is_made_and_made_again_and_never_changed() {
     apply(&namespace, &store(&[("/password", "two")]));
     ["made", "adopted", "once"].iter().for_each(|name| API.touch(&namespace, name, "1"));
     lines(&now);
-    ["made", "adopted", "frozen", "once"].iter().for_each(|name| drop(API.delete("secrets", &namespace, name)));
+    for name in &["made", "adopted", "frozen", "once"] {
+        API.delete("secrets", &namespace, name);
+    }
     lines(&["made", "adopted", "frozen", "once"].map(|name| (name, "password=two")));
 }
 
@@ -426,7 +432,9 @@ fn what_is_to_go_with_its_external_secret_goes() {
         |name: &str| API.get("externalsecrets", &namespace, name).unwrap()["metadata"]["finalizers"].clone();
     let ours = json!(["externalsecrets.external-secrets.io/externalsecret-cleanup"]);
     assert_eq!((finalizers("owned"), finalizers("orphaned")), (ours.clone(), ours));
-    ["owned", "orphaned"].iter().for_each(|name| drop(API.delete("externalsecrets", &namespace, name)));
+    for name in &["owned", "orphaned"] {
+        API.delete("externalsecrets", &namespace, name);
+    }
     eventually("the ExternalSecrets are gone", || {
         if API.list("externalsecrets", &namespace).is_empty() { Ok(()) } else { Err("not yet") }
     });

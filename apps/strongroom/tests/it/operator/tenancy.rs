@@ -250,7 +250,9 @@ fn a_store_of_another_namespace_or_for_other_namespaces_is_of_no_use() {
     API.patch("namespaces", "", &theirs, &json!({"metadata": {"labels": {"team": "ours"}}}));
     told("externalsecrets", &theirs, &by_label, "False", refused);
     assert_eq!(line(&API.get("secrets", &theirs, &by_label).unwrap()), format!("x={THEIRS}"));
-    [by_name, by_label, by_pattern].iter().for_each(|name| drop(API.delete("clustersecretstores", "", name)));
+    for name in &[by_name, by_label, by_pattern] {
+        API.delete("clustersecretstores", "", name);
+    }
 }
 
 #[test]
@@ -402,7 +404,9 @@ fn a_cluster_store_logs_in_as_each_of_its_askers_alone() {
     assert!(API.list("secrets", &bare).is_empty());
     is_nowhere(&ours, &OPERATOR);
     is_nowhere(&bare, &OPERATOR);
-    [name, account].iter().for_each(|name| drop(API.delete("clustersecretstores", "", name)));
+    for name in &[name, account] {
+        API.delete("clustersecretstores", "", name);
+    }
 }
 
 #[test]
