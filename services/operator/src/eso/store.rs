@@ -24,6 +24,9 @@ use crate::reader::Reader;
 /// How long a store may take to say whether it knows us.
 const VALIDATION_LIMIT: Duration = Duration::from_secs(30);
 
+/// What is told of a cluster store that cannot be tried for nobody.
+const BY_ASKER: &str = "the store logs in as each namespace that uses it";
+
 /// What was found out about a store.
 struct Finding {
     status: &'static str,
@@ -78,9 +81,7 @@ async fn look(operator: &Operator, store: &Arc<Store>) -> Finding {
     let asker = store.name.namespace.as_deref().unwrap_or_default();
     let lane = match operator.lane(store, asker).await {
         Ok(lane) => lane,
-        Err(_) if store.name.namespace.is_none() && depends_on_asker(operator, store).await => {
-            return unknown("the store logs in as each namespace that uses it");
-        }
+        Err(_) if depends_on_asker(operator, store).await => return unknown(BY_ASKER),
         Err(failure) => return not_opened(failure),
     };
     match validate(&lane).await {
@@ -88,12 +89,17 @@ async fn look(operator: &Operator, store: &Arc<Store>) -> Finding {
             Finding { status: "True", reason: reason::VALID, message: "store validated".to_owned(), can_retry: false }
         }
         Ok(Validation::Unknown) => unknown("whether the store can be used shows when it is read"),
+        // Tokens of accounts are asked for only now.
+        Err(_) if depends_on_asker(operator, store).await => unknown(BY_ASKER),
         Err(failure) => Finding { can_retry: true, ..refused(reason::VALIDATION_FAILED, &[failure]) },
     }
 }
 
-/// Whether a cluster store looks anything up in the namespace of who uses it.
+/// Whether it is a cluster store that looks anything up in the namespace of who uses it.
 async fn depends_on_asker(operator: &Operator, store: &Store) -> bool {
+    if store.name.namespace.is_some() {
+        return false;
+    }
     let reader = Reader::new(operator.connection.clone(), Arc::clone(&operator.variables));
     let scope = operator.scope(&store.name, "", reader);
     // Why it cannot be opened for nobody is known.
