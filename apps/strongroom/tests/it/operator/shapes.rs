@@ -28,7 +28,7 @@ const VALUES: [(&str, &str); 14] = [
 
 const MAPS: &str = "
 ---
-{apiVersion: v1, kind: ConfigMap, metadata: {name: templates}, data: {file.txt: 'user={{ .user }}', pairs: \"p: {{ .user }}\\nq: x{{ .n }}\"}}
+{apiVersion: v1, kind: ConfigMap, metadata: {name: templates}, data: {file.txt: 'user={{ .user }}', pairs: \"p: {{ .user }}\\nq: {{ .n }}\"}}
 ---
 {apiVersion: v1, kind: Secret, metadata: {name: templates}, stringData: {file.txt: 'pw={{ .password }}'}}
 ";
@@ -112,7 +112,7 @@ const SHAPES: &[(&str, &str, &str)] = &[
     (
         "template-pairs",
         "target: {template: {templateFrom: [{configMap: {name: templates, items: [{key: pairs, templateAs: KeysAndValues}]}}]}}, dataFrom: [{extract: {key: /db}}]",
-        "p=ann q=x5",
+        "p=ann q=5",
     ),
     (
         "template-secret",
@@ -269,6 +269,11 @@ fn an_annotation_synchronises_at_once() {
 #[test]
 fn what_happens_is_told_in_events_once_and_counted() {
     let namespace = served(&[("/a", "one"), ("/b", "two")]);
+    // Else the first cause to be told would be that the store is not ready yet.
+    eventually("the store is ready", || {
+        let store = API.get("secretstores", &namespace, "fake").unwrap();
+        condition(&store, "Ready").filter(|ready| ready.0 == "True").map(|_| ()).ok_or("not yet")
+    });
     apply(
         &namespace,
         &[

@@ -101,15 +101,15 @@ fn fill(world: &World, namespace: &str) {
     let key = std::fs::read_to_string(world.google.service_account_file()).unwrap();
     let plain = json!({});
     let secret = |name: &str, data: Value| core(namespace, "Secret", name, &plain, "stringData", &data);
-    secret("aws", json!({"id": "AKIAIOSFODNN7EXAMPLE", "key": "not-a-real-key"}));
-    secret("vault", json!({"token": VAULT.root_token()}));
-    secret("google", json!({"key": key}));
-    secret("azure", json!({"id": world.azure.client_id(), "secret": world.azure.client_secret()}));
+    secret("aws-login", json!({"id": "AKIAIOSFODNN7EXAMPLE", "key": "not-a-real-key"}));
+    secret("vault-login", json!({"token": VAULT.root_token()}));
+    secret("google-login", json!({"key": key}));
+    secret("azure-login", json!({"id": world.azure.client_id(), "secret": world.azure.client_secret()}));
     secret("source", json!({"user": "ann", "password": "s3cret"}));
     core(
         namespace,
         "Secret",
-        "hook",
+        "hook-login",
         &json!({"external-secrets.io/type": "webhook"}),
         "stringData",
         &json!({"token": "hook-5f2c"}),
@@ -124,24 +124,24 @@ fn fill(world: &World, namespace: &str) {
 fn stores(world: &World, namespace: &str) -> Vec<(&'static str, Value, Value, &'static str)> {
     let key = |name: &str, key: &str| json!({"name": name, "key": key});
     let aws = |service: &str| {
-        let auth = json!({"accessKeyIDSecretRef": key("aws", "id"), "secretAccessKeySecretRef": key("aws", "key")});
+        let auth = json!({"accessKeyIDSecretRef": key("aws-login", "id"), "secretAccessKeySecretRef": key("aws-login", "key")});
         json!({"aws": {"service": service, "region": REGION, "auth": {"secretRef": auth}}})
     };
     let extract = |key: &str| json!({"dataFrom": [{"extract": {"key": key}}]});
     let one = |key: &str| json!({"data": [{"secretKey": "a", "remoteRef": {"key": key}}]});
     let property = |key: &str, property: &str| json!({"data": [{"secretKey": "a", "remoteRef": {"key": key, "property": property}}]});
     let both = "password=s3cret user=ann";
-    let auth = json!({"tokenSecretRef": key("vault", "token")});
+    let auth = json!({"tokenSecretRef": key("vault-login", "token")});
     let vault = json!({"server": VAULT.address(), "path": "secret", "version": "v2", "auth": auth});
     let reader = json!({"serviceAccount": {"name": "reader"}});
     let azure = json!({
         "vaultUrl": "https://world.vault.azure.net", "tenantId": world.azure.tenant(),
-        "authSecretRef": {"clientId": key("azure", "id"), "clientSecret": key("azure", "secret")},
+        "authSecretRef": {"clientId": key("azure-login", "id"), "clientSecret": key("azure-login", "secret")},
     });
     let webhook = json!({
         "url": format!("{}/secrets/{{{{ .remoteRef.key }}}}", hook("Bearer hook-5f2c", r#"{"value":{"a":"hooked"}}"#)),
         "headers": {"Authorization": "Bearer {{ .auth.token }}"}, "result": {"jsonPath": "$.value.a"},
-        "secrets": [{"name": "auth", "secretRef": {"name": "hook"}}],
+        "secrets": [{"name": "auth", "secretRef": {"name": "hook-login"}}],
     });
     let three = ["ops/db", "ops/one", "ops/two"]
         .map(|name| json!({"secretKey": name.replace('/', "-"), "remoteRef": {"key": name, "property": "user"}}));
@@ -149,7 +149,7 @@ fn stores(world: &World, namespace: &str) -> Vec<(&'static str, Value, Value, &'
     let crd = json!({"auth": reader, "resource": {"group": "", "version": "v1", "kind": "ConfigMap"}});
     let fake = json!({"data": [{"key": "a", "value": "made up"}]});
     let google = json!({
-        "projectID": world.google.project(), "auth": {"secretRef": {"secretAccessKeySecretRef": key("google", "key")}},
+        "projectID": world.google.project(), "auth": {"secretRef": {"secretAccessKeySecretRef": key("google-login", "key")}},
     });
     vec![
         ("aws-secrets", aws("SecretsManager"), extract("ops/db"), both),
