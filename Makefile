@@ -46,7 +46,7 @@ bench: build ## Measure speed and size beside peers; prints a table and writes o
 	$(CARGO) run --locked --release -p bench
 
 soak: world ## Repeat the tests of faults and processes for SOAK_ROUNDS rounds (10)
-	for round in $$(seq "$${SOAK_ROUNDS:-10}"); do echo "soak: round $$round"; $(TEST) -p strongroom-process -p strongroom-aws -p strongroom-vault -p strongroom-google --test it; done
+	for round in $$(seq "$${SOAK_ROUNDS:-10}"); do echo "soak: round $$round"; $(TEST) -p strongroom-process -p strongroom-aws -p strongroom-vault -p strongroom-google --test it; $(TEST) -p strongroom --test it operator::faults; done
 
 build: ## The shipped static binaries: out/strongroom and out/strongroom-init
 	mkdir -p out
@@ -79,6 +79,7 @@ docs: ## API documentation, and the pages and definitions that are made from the
 	UPDATE_DOCS=1 $(TEST) -p strongroom --test it pages::
 	UPDATE_CRDS=1 $(TEST) -p strongroom-api --test it crds::
 	UPDATE_DOCS=1 $(TEST) -p strongroom --test it install::values::
+	UPDATE_DOCS=1 $(TEST) -p strongroom --test it commands_es::
 	$(CARGO) doc --locked --workspace --no-deps
 
 fuzz: ## Fuzz every parser for FUZZ_SECONDS seconds each (60)

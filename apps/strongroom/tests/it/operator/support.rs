@@ -30,7 +30,16 @@ pub(crate) static OPERATOR: LazyLock<Operator> = LazyLock::new(|| {
 /// A new cluster with our kinds.
 pub(crate) fn cluster(options: &Options) -> ControlPlane {
     let cluster = ControlPlane::start(&Options { controllers: true, ..options.clone() }).unwrap();
-    cluster.apply(&strongroom_api::crds_yaml().unwrap()).unwrap();
+    match std::env::var("ESO_CRDS") {
+        // The definitions of External Secrets Operator in this folder, in place of ours.
+        Ok(folder) => {
+            cluster.kubectl(&["apply", "--server-side", "-f", &folder]).unwrap();
+            for crd in strongroom_api::crds().iter().filter(|crd| crd.spec.group == "strongroom.dev") {
+                cluster.apply(&serde_json::to_string(crd).unwrap()).unwrap();
+            }
+        }
+        Err(_) => drop(cluster.apply(&strongroom_api::crds_yaml().unwrap()).unwrap()),
+    }
     for kind in ["externalsecrets", "secretstores", "clustersecretstores", "clusterexternalsecrets"] {
         let crd = format!("crd/{kind}.external-secrets.io");
         cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", &crd]).unwrap();
