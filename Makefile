@@ -45,8 +45,9 @@ lint: ## Formatting, clippy, and the workspace's own rules
 bench: build ## Measure speed and size beside peers; prints a table and writes out/bench/
 	$(CARGO) run --locked --release -p bench
 
-soak: world ## Repeat the tests of faults and processes for SOAK_ROUNDS rounds (10)
+soak: world build ## Repeat the tests of faults and processes for SOAK_ROUNDS rounds (10)
 	for round in $$(seq "$${SOAK_ROUNDS:-10}"); do echo "soak: round $$round"; $(TEST) -p strongroom-process -p strongroom-aws -p strongroom-vault -p strongroom-google --test it; $(TEST) -p strongroom --test it operator::faults; done
+	$(CARGO) run --locked --release -p bench -- --only operator-soak
 
 build: ## The shipped static binaries: out/strongroom and out/strongroom-init
 	mkdir -p out

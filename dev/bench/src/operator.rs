@@ -37,6 +37,12 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const NEAR: Conduct = Conduct { latency: 20, deny_batch: false };
 const AT_ONCE: Conduct = Conduct { latency: 0, deny_batch: false };
 
+/// The name of the long one.
+pub(crate) const SOAK: &str = "operator-soak";
+
+/// How many minutes it churns; `SOAK_MINUTES` says otherwise.
+const SOAK_MINUTES: u64 = 30;
+
 /// A cluster with a fleet in it.
 struct Fleet {
     cluster: ControlPlane,
@@ -138,7 +144,100 @@ async fn restart(
     Ok(())
 }
 
+/// Half an hour of churn: objects are changed, made and deleted, Secrets are deleted under the operator. What it holds
+/// after the first minutes and at the end should be the same.
+pub(crate) fn soak(bench: &mut Bench) -> Result<()> {
+    let minutes = std::env::var("SOAK_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(SOAK_MINUTES);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(churn(bench, minutes))
+}
+
+async fn churn(bench: &mut Bench, minutes: u64) -> Result<()> {
+    const COUNT: usize = 300;
+    let fleet = Fleet::prepare(COUNT, "15s").await?;
+    bench.stand_in.serve(NEAR)?;
+    let running = Running::start(bench, &fleet)?;
+    fleet.until_right(&running).await?;
+    let end = Instant::now() + Duration::from_secs(minutes * 60);
+    // A sixth of the time to settle: pools, arenas and caches fill once.
+    let settled = Instant::now() + Duration::from_secs(minutes * 10);
+    let mut held: Vec<Held> = Vec::new();
+    let mut turn = 0;
+    let mut sampled = Instant::now();
+    while Instant::now() < end {
+        fleet.disturb(turn).await?;
+        turn += 1;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if sampled.elapsed() > Duration::from_secs(15) {
+            sampled = Instant::now();
+            let now = running.held()?;
+            eprintln!("bench: soak: {now:?} after {turn} changes");
+            if Instant::now() > settled {
+                held.push(now);
+            }
+        }
+    }
+    let third = (held.len() / 3).max(1);
+    let (early, late) = (Held::most(&held[..third.min(held.len())]), Held::most(&held[held.len() - third..]));
+    let row = |what: &str, metric: &str, unit, early: f64, late: f64, limit: f64| {
+        let growth = Row::new(&format!("operator-soak-{what}"), metric, unit, Figure::exact((late - early).max(0.0)));
+        growth.with_target(Target::at_most(limit))
+    };
+    let label = |what: &str| format!("{minutes} min of churn: growth of {what}");
+    // Two per cent of what it holds: below what a heap breathes.
+    bench.rows.push(row("memory", &label("the resident set"), Unit::Bytes, early.resident, late.resident, 1e6));
+    bench.rows.push(row("descriptors", &label("descriptors"), Unit::Count, early.descriptors, late.descriptors, 5.0));
+    bench.rows.push(row("threads", &label("threads"), Unit::Count, early.threads, late.threads, 1.0));
+    Ok(())
+}
+
+/// What a process holds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    resident: f64,
+    descriptors: f64,
+    threads: f64,
+}
+
+impl Held {
+    fn most(samples: &[Self]) -> Self {
+        samples.iter().fold(Self::default(), |most, held| Self {
+            resident: most.resident.max(held.resident),
+            descriptors: most.descriptors.max(held.descriptors),
+            threads: most.threads.max(held.threads),
+        })
+    }
+}
+
 impl Fleet {
+    /// One change of the kind that users make, in turn.
+    async fn disturb(&self, turn: usize) -> Result<()> {
+        let number = turn * 7 % self.count;
+        let (namespace, name) = (namespace(number), format!("app-{number}"));
+        let api: Api<ExternalSecret> = Api::namespaced(self.client.clone(), &namespace);
+        match turn % 4 {
+            0 => {
+                let patch = json!({"metadata": {"annotations": {"force-sync": turn.to_string()}}});
+                api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+            }
+            1 => {
+                let data = json!([{"secretKey": "k0", "remoteRef": {"key": format!("turn{turn}-000000")}}]);
+                let patch = json!({"spec": {"data": data}});
+                api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+            }
+            2 => {
+                let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &namespace);
+                // It may just be gone.
+                let _ = secrets.delete(&name, &kube::api::DeleteParams::default()).await;
+            }
+            _ => {
+                api.delete(&name, &kube::api::DeleteParams::default()).await?;
+                self.make(number, "15s").await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn prepare(count: usize, interval: &str) -> Result<Self> {
         eprintln!("bench: making a cluster with {count} ExternalSecrets");
         let cluster = ControlPlane::start(&Options::default())?;
@@ -321,6 +420,13 @@ impl Running {
             fields.get(11).context("stat")?.parse::<u64>()? + fields.get(12).context("stat")?.parse::<u64>()?;
         // A hundred a second on every Linux that is measured.
         Ok(Duration::from_millis(ticks * 10))
+    }
+
+    fn held(&self) -> Result<Held> {
+        let process = format!("/proc/{}", self.child.id());
+        let count =
+            |folder: &str| -> Result<f64> { Ok(std::fs::read_dir(format!("{process}/{folder}"))?.count() as f64) };
+        Ok(Held { resident: self.resident()?, descriptors: count("fd")?, threads: count("task")? })
     }
 
     /// The resident set in bytes.
