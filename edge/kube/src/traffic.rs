@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Method;
 use kube::Client;
 use kube::client::Body;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -176,15 +177,20 @@ impl Bucket {
     }
 }
 
+/// Requests that wait for an answer at once, watches and Leases apart. Each has a connection of its own, which costs
+/// both ends tens of kilobytes; 32 keep an API server busier than it likes to be kept by one client.
+const AT_ONCE: usize = 32;
+
 /// Stands before a client: counts, waits for the limiter, and gives up on a server that does not begin to answer.
 pub(crate) struct Gate {
     inner: Client,
     traffic: Traffic,
+    slots: Arc<Semaphore>,
 }
 
 impl Gate {
     pub(crate) fn new(inner: Client, traffic: Traffic) -> Self {
-        Self { inner, traffic }
+        Self { inner, traffic, slots: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 }
 
@@ -200,10 +206,13 @@ impl Service<http::Request<Body>> for Gate {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let (inner, traffic) = (self.inner.clone(), self.traffic.clone());
+        let (inner, traffic, slots) = (self.inner.clone(), self.traffic.clone(), Arc::clone(&self.slots));
         let asked = classify(request.method(), request.uri().path(), request.uri().query().unwrap_or_default());
+        let waits_for_nobody = asked.verb == "watch" || asked.resource == "leases";
         Box::pin(async move {
             traffic.pass(asked).await;
+            // Never closed; without a slot it would go on all the same.
+            let _slot = if waits_for_nobody { None } else { slots.acquire_owned().await.ok() };
             match tokio::time::timeout(HEAD_LIMIT, inner.send(request)).await {
                 Ok(answer) => Ok(answer?),
                 Err(_) => Err(Box::new(NoAnswer) as Failed),
