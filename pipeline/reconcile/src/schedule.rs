@@ -47,7 +47,7 @@ struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     Timed(Instant, u64, Priority),
-    Ready(Priority, Instant),
+    Ready(Priority),
     Running,
 }
 
@@ -86,9 +86,8 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Ord> Schedule<K, G> {
                     entry.again =
                         Some(entry.again.map_or((at, priority), |(then, as_was)| (then.min(at), as_was.min(priority))));
                 }
-                State::Ready(..) if priority == Priority::Routine => {}
-                State::Ready(Priority::Urgent, _) => {}
-                State::Ready(Priority::Routine, _) => self.raise(&key),
+                State::Ready(was) if was <= priority => {}
+                State::Ready(_) => self.raise(&key),
                 State::Timed(then, sequence, was) => {
                     if at < then || priority < was {
                         self.timed.remove(&(then, sequence, key.clone()));
@@ -199,10 +198,10 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Ord> Schedule<K, G> {
     /// Moves the keys whose time has come to their groups.
     fn ripen(&mut self, now: Instant, group_of: impl Fn(&K) -> G) {
         while self.timed.first().is_some_and(|(at, ..)| *at <= now) {
-            let Some((at, _, key)) = self.timed.pop_first() else { break };
+            let Some((_, _, key)) = self.timed.pop_first() else { break };
             let Some(entry) = self.entries.get_mut(&key) else { continue };
             let State::Timed(_, _, priority) = entry.state else { continue };
-            entry.state = State::Ready(priority, at);
+            entry.state = State::Ready(priority);
             let name = group_of(&key);
             let group = self.ready.entry(name.clone()).or_default();
             if group.is_empty() && !self.turns.contains(&name) {
@@ -220,7 +219,7 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Ord> Schedule<K, G> {
                 break;
             }
         }
-        if let Some(Entry { state: State::Ready(priority, _), .. }) = self.entries.get_mut(key) {
+        if let Some(Entry { state: State::Ready(priority), .. }) = self.entries.get_mut(key) {
             *priority = Priority::Urgent;
         }
     }

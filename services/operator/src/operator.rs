@@ -151,6 +151,11 @@ impl Operator {
         }
     }
 
+    /// Forgets what was told about an object that is gone.
+    pub(crate) fn forget_told(&self, key: &Key) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
     /// Tells a failure about an object once: in the log and as an event; `words` as they were told last time are not
     /// told again. `None` takes back what was told: the next failure is news.
     pub(crate) fn tell(&self, key: &Key, about: &ObjectReference, reason: &str, words: Option<&str>) {

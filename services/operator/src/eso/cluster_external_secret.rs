@@ -31,6 +31,7 @@ const INTERVAL: Duration = Duration::from_secs(3600);
 pub(crate) async fn reconcile(operator: Arc<Operator>, name: Arc<str>) -> Outcome {
     let Some(object) = operator.index().cluster_external_secret(&name) else {
         operator.metrics.forget("clusterexternalsecret", None, &name);
+        operator.forget_told(&Key::ClusterExternalSecret(Arc::clone(&name)));
         return Outcome::Done(None);
     };
     if operator.foreign().is_some() {

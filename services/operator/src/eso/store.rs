@@ -41,6 +41,7 @@ pub(crate) async fn reconcile(operator: Arc<Operator>, name: StoreName) -> Outco
     let kind = if name.namespace.is_some() { "secretstore" } else { "clustersecretstore" };
     let Some(store) = operator.index().store(&name) else {
         operator.openings.close(&name);
+        operator.forget_told(&Key::Store(name.clone()));
         operator.metrics.forget(kind, name.namespace.as_deref(), &name.name);
         return Outcome::Done(None);
     };

@@ -97,6 +97,7 @@ pub(super) struct Round<'a> {
 pub(crate) async fn reconcile(operator: Arc<Operator>, name: Name) -> Outcome {
     let Some(object) = operator.index().external_secret(&name) else {
         operator.memories.forget(&name);
+        operator.forget_told(&Key::ExternalSecret(name.clone()));
         operator.metrics.forget("externalsecret", Some(&name.namespace), &name.name);
         return Outcome::Done(None);
     };
