@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::getpgrp;
 
 use crate::arguments::Supervision;
@@ -30,6 +30,9 @@ const TOO_LARGE: &str = "the arguments and the environment together, or one of t
 /// How long the child goes first: the time from executing a program to its first instruction, with room. Turning into
 /// the supervisor at the same time would compete with it for processor and memory locks.
 const HEAD_START: Duration = Duration::from_millis(2);
+
+/// Linux' number of `/dev/null`: major 1, minor 3.
+const NULL_DEVICE: u64 = nix::sys::stat::makedev(1, 3);
 
 /// How far descriptors are looked for where the kernel cannot do it in one call: a limit of a million would take long.
 const HIGHEST_DESCRIPTOR: u64 = 65_536;
@@ -168,14 +171,22 @@ fn has_terminal(stdin: Stdin, options: &Options) -> bool {
     options.foreground && options.group == Group::Own && stdin == Stdin::Inherit && terminal::is_controlling()
 }
 
-/// A standard input that is at its end: `/dev/null`, or in an image without it a pipe that nobody writes to.
+/// A standard input that is at its end: `/dev/null`, or where that is missing or is a file that somebody put in its
+/// place, a pipe that nobody writes to.
 fn stdin_of(stdin: Stdin) -> Result<Option<OwnedFd>, Errno> {
     match stdin {
         Stdin::Inherit => Ok(None),
-        Stdin::Null => open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+        Stdin::Null => null_device()
             .or_else(|_| nix::unistd::pipe2(OFlag::O_CLOEXEC).map(|(reading, _writing)| reading))
             .map(Some),
     }
+}
+
+fn null_device() -> Result<OwnedFd, Errno> {
+    let file = open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())?;
+    let found = fstat(&file)?;
+    let is_device = SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR;
+    if is_device && found.st_rdev == NULL_DEVICE { Ok(file) } else { Err(Errno::ENODEV) }
 }
 
 /// Leaves standard input, output and error to the next program and nothing else.
