@@ -6,8 +6,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference};
-use serde_json::Value;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use strongroom_api::external_secrets::CreationPolicy;
 use strongroom_api::external_secrets::vocabulary::{annotation, label};
 use strongroom_crypto::sha3_224;
@@ -15,6 +14,7 @@ use strongroom_crypto::sha3_224;
 use crate::Texts;
 use crate::hash::field_managers;
 use crate::object::SecretObject;
+use crate::outline::{Outline, Writer};
 use crate::target::Wanted;
 
 /// A Secret as the cluster has it.
@@ -54,23 +54,31 @@ pub(crate) struct Parts {
 }
 
 impl Current {
-    /// What `metadata` tells to the ExternalSecret `owner` (its name, from which its field manager follows).
-    pub fn from_metadata(metadata: &ObjectMeta, owner: &str) -> Self {
+    /// What an outline tells to the ExternalSecret `owner` (its name, from which its field manager follows).
+    pub fn from_outline(outline: &Outline, owner: &str) -> Self {
+        let texts = |pairs: &[(Box<str>, Box<str>)]| {
+            pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+        };
         let mut current = Self {
-            name: metadata.name.clone().unwrap_or_default(),
-            uid: metadata.uid.clone().unwrap_or_default(),
-            resource_version: metadata.resource_version.clone().unwrap_or_default(),
-            labels: metadata.labels.clone().unwrap_or_default(),
-            annotations: metadata.annotations.clone().unwrap_or_default(),
-            finalizers: metadata.finalizers.clone().unwrap_or_default(),
-            owners: metadata.owner_references.clone().unwrap_or_default(),
+            name: outline.name.to_string(),
+            uid: outline.uid.to_string(),
+            resource_version: outline.resource_version.to_string(),
+            labels: texts(&outline.labels),
+            annotations: texts(&outline.annotations),
+            finalizers: outline.finalizers.iter().map(ToString::to_string).collect(),
+            owners: outline.owners.to_vec(),
             ..Self::default()
         };
         let ours = field_managers(owner);
-        for entry in metadata.managed_fields.iter().flatten() {
-            current.note(entry, entry.manager.as_ref().is_some_and(|manager| ours.contains(manager)));
+        for writer in &outline.writers {
+            current.note(writer, ours.iter().any(|manager| **manager == *writer.manager));
         }
         current
+    }
+
+    /// As [`Current::from_outline`], of the metadata itself.
+    pub fn from_metadata(metadata: &ObjectMeta, owner: &str) -> Self {
+        Self::from_outline(&Outline::of(metadata), owner)
     }
 
     /// What a Secret tells that was read whole.
@@ -88,21 +96,17 @@ impl Current {
         self.full.is_some()
     }
 
-    fn note(&mut self, entry: &ManagedFieldsEntry, is_ours: bool) {
-        let Some(fields) = entry.fields_v1.as_ref().map(|fields| &fields.0) else { return };
-        self.sets_immutable |= fields.get("f:immutable").is_some();
-        let data = names(fields.get("f:data"));
+    fn note(&mut self, writer: &Writer, is_ours: bool) {
+        let names = |part: &[Box<str>]| part.iter().map(ToString::to_string).collect::<Vec<_>>();
+        self.sets_immutable |= writer.sets_immutable;
         if is_ours {
-            let metadata = fields.get("f:metadata");
-            let part = |name: &str| metadata.and_then(|metadata| metadata.get(name));
-            self.owned.data.extend(data);
-            self.owned.labels.extend(names(part("f:labels")));
-            self.owned.annotations.extend(names(part("f:annotations")));
-            self.owned.finalizers.extend(elements(part("f:finalizers")));
-        } else if !data.is_empty() {
-            let time = entry.time.as_ref().map(|time| time.0.as_second());
-            self.foreign_writes.push((entry.manager.clone().unwrap_or_default(), time));
-            self.foreign_data.extend(data);
+            self.owned.data.extend(names(&writer.data));
+            self.owned.labels.extend(names(&writer.labels));
+            self.owned.annotations.extend(names(&writer.annotations));
+            self.owned.finalizers.extend(names(&writer.finalizers));
+        } else if !writer.data.is_empty() {
+            self.foreign_writes.push((writer.manager.to_string(), writer.seconds));
+            self.foreign_data.extend(names(&writer.data));
         }
     }
 
@@ -134,18 +138,6 @@ impl Current {
             wanted: wanted.digest(),
         }
     }
-}
-
-/// The names below `f:…` of a part of `fieldsV1`.
-fn names(part: Option<&Value>) -> BTreeSet<String> {
-    let members = part.and_then(Value::as_object).into_iter().flatten();
-    members.filter_map(|(name, _)| name.strip_prefix("f:").map(str::to_owned)).collect()
-}
-
-/// The elements of a list of texts in `fieldsV1`: `v:"text"`.
-fn elements(part: Option<&Value>) -> BTreeSet<String> {
-    let members = part.and_then(Value::as_object).into_iter().flatten();
-    members.filter_map(|(name, _)| serde_json::from_str(name.strip_prefix("v:")?).ok()).collect()
 }
 
 /// What a process remembers of a target that it found or made right. Not to be kept beyond its life: it holds a digest

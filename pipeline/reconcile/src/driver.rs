@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::{Backoff, Limits, Priority, Schedule};
@@ -175,7 +175,8 @@ pub async fn run<K, G, F>(
     loop {
         let (taken, next) = queue.take(&group_of);
         for (key, group) in taken {
-            let work = reconcile(key.clone());
+            // A task of its own, so that a panic ends as a value.
+            let work = tokio::spawn(reconcile(key.clone()));
             tasks.spawn(supervised(queue.clone(), settings, key, group, work));
         }
         let timer = async {
@@ -200,27 +201,20 @@ pub async fn run<K, G, F>(
     }
 }
 
-/// Runs the work of one key within its limits and files its end, whatever happens to it.
-async fn supervised<K, G>(
-    queue: Queue<K, G>,
-    settings: Settings,
-    key: K,
-    group: G,
-    work: impl Future<Output = Outcome> + Send + 'static,
-) where
+/// Sees to it that the work of one key keeps its limits, and files its end, whatever happens to it.
+async fn supervised<K, G>(queue: Queue<K, G>, settings: Settings, key: K, group: G, mut work: JoinHandle<Outcome>)
+where
     K: Clone + Eq + Hash + Ord + Send + std::fmt::Debug + 'static,
     G: Clone + Ord + Send + 'static,
 {
-    // A task of its own, so that a panic ends as a value here.
-    let mut task = tokio::spawn(work);
-    let outcome = match tokio::time::timeout(settings.longest, &mut task).await {
+    let outcome = match tokio::time::timeout(settings.longest, &mut work).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => {
             tracing::error!(?key, "a reconciliation ended by a defect; please report it");
             Outcome::Failed(None)
         }
         Err(_) => {
-            task.abort();
+            work.abort();
             tracing::warn!(?key, limit = ?settings.longest, "a reconciliation took too long and was cut off");
             Outcome::Failed(None)
         }

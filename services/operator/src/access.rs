@@ -85,7 +85,7 @@ impl Operator {
         let version_of = |name: &Name| {
             let index = self.index();
             let is_watched = index.namespace(&name.namespace).is_some() || self.is_served(&name.namespace);
-            is_watched.then(|| index.secret(name).map(|facts| facts.resource_version.clone()))
+            is_watched.then(|| index.secret(name).map(|facts| facts.resource_version.to_string()))
         };
         self.openings.lane(&store.name, asker, edition, version_of, self.open(store, asker)).await
     }

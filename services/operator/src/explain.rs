@@ -232,7 +232,7 @@ impl Desk {
         let read = api.get_metadata_opt(checked_name(&target.name)?).await;
         let read = read.map_err(|error| failure(&error, &format!("read Secret {target}"), &[]));
         if let Some(Some(found)) = notes.seen(Thing::Target, read)? {
-            operator.learn(|index| index.apply_secret(found.metadata));
+            operator.learn(|index| index.apply_secret(&found.metadata));
         }
         self.gather_policies(&client, notes).await
     }

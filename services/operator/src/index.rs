@@ -1,16 +1,20 @@
 //! What is known of the cluster: objects by name and who depends on whom. Pure: watches tell it what they saw, and it
 //! says whom that concerns.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use strongroom_api::external_secrets::vocabulary::condition;
+use strongroom_api::external_secrets::vocabulary::{condition, label};
 use strongroom_api::external_secrets::{
     ClusterExternalSecret, ClusterSecretStore, Condition, ExternalSecret, ExternalSecretStatus, SecretStore,
     SecretStoreKind, SecretStoreSpec, SecretStoreStatus,
 };
 use strongroom_reconcile::Priority;
+use strongroom_sync::current::Current;
+use strongroom_sync::outline::Outline;
 
 use crate::names::{Name, StoreName};
 
@@ -54,9 +58,16 @@ pub(crate) struct Store {
 #[derive(Clone, Debug)]
 pub(crate) struct SecretFacts {
     /// Its version, by which credentials are told to be still the same.
-    pub(crate) resource_version: String,
+    pub(crate) resource_version: Box<str>,
     /// How it looks as a target; only where something of External Secrets' is on it, or an ExternalSecret names it.
-    pub(crate) metadata: Arc<ObjectMeta>,
+    outline: Option<Outline>,
+}
+
+impl SecretFacts {
+    /// How it looks to the ExternalSecret `owner`; nothing where that was not kept, and the Secret has to be read.
+    pub(crate) fn seen_by(&self, owner: &str) -> Option<Current> {
+        self.outline.as_ref().map(|outline| Current::from_outline(outline, owner))
+    }
 }
 
 /// What is known of a namespace.
@@ -80,6 +91,8 @@ pub(crate) struct Index {
     namespaces: HashMap<Arc<str>, Arc<Namespace>>,
     by_target: HashMap<Name, BTreeSet<Name>>,
     by_store: HashMap<StoreName, BTreeSet<Name>>,
+    /// Secrets by the label that says which ExternalSecret made them.
+    by_maker: HashMap<Box<str>, BTreeSet<Name>>,
 }
 
 impl Index {
@@ -164,27 +177,29 @@ impl Index {
     }
 
     /// Takes in a Secret's metadata as it is now; also what we ourselves just wrote, so that its echo is no news.
-    pub(crate) fn apply_secret(&mut self, mut metadata: ObjectMeta) -> Wakes {
-        let Some(name) = name_of(&metadata) else { return Vec::new() };
-        let resource_version = metadata.resource_version.clone().unwrap_or_default();
+    pub(crate) fn apply_secret(&mut self, metadata: &ObjectMeta) -> Wakes {
+        let Some(name) = name_of(metadata) else { return Vec::new() };
+        let resource_version = Box::from(metadata.resource_version.as_deref().unwrap_or_default());
         let before = self.secrets.get(&name);
         if before.is_some_and(|before| before.resource_version == resource_version) {
             return Vec::new();
         }
-        if !self.by_target.contains_key(&name) && !is_managed(&metadata) {
-            // Only its version is of interest: somebody's credentials.
-            metadata = ObjectMeta { uid: metadata.uid, labels: metadata.labels, ..ObjectMeta::default() };
+        // Of others only the version is of interest: somebody's credentials.
+        let is_target = self.by_target.contains_key(&name) || is_managed(metadata);
+        let facts = SecretFacts { resource_version, outline: is_target.then(|| Outline::of(metadata)) };
+        if let Some(before) = self.secrets.insert(name.clone(), Arc::new(facts)) {
+            self.unmark(&name, &before);
         }
-        let facts = SecretFacts { resource_version, metadata: Arc::new(metadata) };
-        self.secrets.insert(name.clone(), Arc::new(facts));
+        if let Some(maker) = metadata.labels.as_ref().and_then(|labels| labels.get(label::OWNER)) {
+            self.by_maker.entry(maker.as_str().into()).or_default().insert(name.clone());
+        }
         self.targeting(&name)
     }
 
     /// Takes in that a Secret is gone.
     pub(crate) fn delete_secret(&mut self, name: &Name) -> Wakes {
-        if self.secrets.remove(name).is_none() {
-            return Vec::new();
-        }
+        let Some(gone) = self.secrets.remove(name) else { return Vec::new() };
+        self.unmark(name, &gone);
         self.targeting(name)
     }
 
@@ -265,13 +280,19 @@ impl Index {
             self.stores.keys().filter(|store| store.namespace.as_deref() == Some(namespace)).cloned().collect();
         let mut wakes: Wakes = objects.iter().flat_map(|name| self.delete_external_secret(name)).collect();
         wakes.extend(stores.iter().flat_map(|name| self.delete_store(name)));
-        secrets.iter().for_each(|name| drop(self.secrets.remove(name)));
+        secrets.iter().for_each(|name| drop(self.delete_secret(name)));
         wakes
     }
 
     fn targeting(&self, secret: &Name) -> Wakes {
         let names = self.by_target.get(secret).into_iter().flatten();
         names.map(|name| (Key::ExternalSecret(name.clone()), Priority::Urgent)).collect()
+    }
+
+    fn unmark(&mut self, name: &Name, secret: &SecretFacts) {
+        if let Some(maker) = secret.outline.as_ref().and_then(|outline| outline.label(label::OWNER)) {
+            remove_from(&mut self.by_maker, maker, name);
+        }
     }
 
     fn unlink(&mut self, name: &Name, object: &ExternalSecret) {
@@ -337,13 +358,10 @@ impl Index {
         self.secrets.keys().cloned().collect()
     }
 
-    /// The Secrets of a namespace that carry `label` with `value`.
-    pub(crate) fn labelled_secrets(&self, namespace: &str, label: &str, value: &str) -> Vec<(Name, Arc<SecretFacts>)> {
-        let has = |facts: &SecretFacts| {
-            facts.metadata.labels.as_ref().and_then(|labels| labels.get(label)).is_some_and(|found| found == value)
-        };
-        let inside = self.secrets.iter().filter(|(name, facts)| *name.namespace == *namespace && has(facts));
-        inside.map(|(name, facts)| (name.clone(), Arc::clone(facts))).collect()
+    /// The Secrets of a namespace whose label says that `maker` made them.
+    pub(crate) fn made_by(&self, namespace: &str, maker: &str) -> Vec<Arc<SecretFacts>> {
+        let made = self.by_maker.get(maker).into_iter().flatten().filter(|name| *name.namespace == *namespace);
+        made.filter_map(|name| self.secrets.get(name).cloned()).collect()
     }
 
     /// What is known of a namespace.
@@ -433,7 +451,11 @@ fn controller_of(metadata: &ObjectMeta, kind: &str) -> Option<Arc<str>> {
     controllers.next().map(|owner| owner.name.as_str().into())
 }
 
-fn remove_from<K: std::hash::Hash + Eq>(map: &mut HashMap<K, BTreeSet<Name>>, key: &K, name: &Name) {
+fn remove_from<K, Q>(map: &mut HashMap<K, BTreeSet<Name>>, key: &Q, name: &Name)
+where
+    K: Hash + Eq + Borrow<Q>,
+    Q: Hash + Eq + ?Sized,
+{
     if let Some(names) = map.get_mut(key) {
         names.remove(name);
         if names.is_empty() {

@@ -249,7 +249,7 @@ impl Taken for PartialObjectMeta<Secret> {
     const KIND: &'static str = "Secrets (metadata)";
 
     fn apply(self, operator: &Operator) {
-        operator.learn(|index| index.apply_secret(self.metadata));
+        operator.learn(|index| index.apply_secret(&self.metadata));
     }
 
     fn delete(operator: &Operator, gone: &ObjectName) {

@@ -22,7 +22,7 @@ use strongroom_kube::EventKind;
 use strongroom_policy::TargetKind;
 use strongroom_reconcile::Outcome;
 use strongroom_sync::assemble::{Assembled, assemble};
-use strongroom_sync::current::{Current, Validity, validity};
+use strongroom_sync::current::{Validity, validity};
 use strongroom_sync::hash::synced_version;
 use strongroom_sync::refresh::{self, Refresh, Spread, decide};
 use strongroom_sync::render::{self, Rendered};
@@ -191,7 +191,8 @@ impl<'a> Round<'a> {
         }
         let labels = &self.object.metadata;
         self.operator.metrics.synced("externalsecret", labels, false);
-        match self.synchronise().await {
+        // Most rounds end before this: only those that ask hold the room for it.
+        match Box::pin(self.synchronise()).await {
             Ok((written, causes)) => self.succeeded(now, written, causes).await,
             Err(trouble) => {
                 self.operator.metrics.synced("externalsecret", labels, true);
@@ -246,7 +247,8 @@ impl<'a> Round<'a> {
             return Validity::Valid;
         }
         let facts = self.operator.index().secret(&target_of(self.name, self.object));
-        let current = facts.map(|facts| Current::from_metadata(&facts.metadata, &self.name.name));
+        // One that has to be read first carries no label of ours.
+        let current = facts.map(|facts| facts.seen_by(&self.name.name).unwrap_or_default());
         validity(current.as_ref(), self.creation(), self.remembered.target.as_ref())
     }
 

@@ -338,13 +338,14 @@ impl Round<'_> {
         }
         let target = target_of(self.name, self.object);
         let writer = Writer { operator: self.operator, name: self.name, about: &self.about, target };
-        let mut current = writer.known();
+        let mut seen = writer.known().await;
         for _ in 0..ROUNDS {
+            let current = match seen {
+                Ok(current) => current,
+                Err(trouble) => return tell_trouble(notes, "target", &trouble),
+            };
             match plan(current.as_ref(), wanted, None) {
-                Plan::Read(_) => match writer.read().await {
-                    Ok(read) => current = read,
-                    Err(trouble) => return tell_trouble(notes, "target", &trouble),
-                },
+                Plan::Read(_) => seen = writer.read().await,
                 decided => return tell_plan(notes, current.as_ref(), wanted, &decided),
             }
         }

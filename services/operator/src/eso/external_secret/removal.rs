@@ -7,7 +7,6 @@ use strongroom_api::external_secrets::{DeletionPolicy, ExternalSecret};
 use strongroom_failure::{Class, Failure};
 use strongroom_kube::{EventKind, Preconditions, Secrets, WriteFailure, merge_patch};
 use strongroom_reconcile::Outcome;
-use strongroom_sync::current::Current;
 use strongroom_sync::hash::field_manager;
 use strongroom_sync::target::removal;
 
@@ -53,7 +52,7 @@ impl Round<'_> {
         }
         let target = target_of(self.name, self.object);
         let facts = self.operator.index().secret(&target);
-        let current = facts.map(|facts| Current::from_metadata(&facts.metadata, &self.name.name));
+        let current = facts.and_then(|facts| facts.seen_by(&self.name.name));
         let Some(deletion) = removal(current.as_ref(), &self.owner(), self.deletion()) else { return Ok(()) };
         let secrets = Secrets::new(self.operator.connection.client(), field_manager(&self.name.name));
         let only = Preconditions { uid: Some(deletion.uid), resource_version: None };

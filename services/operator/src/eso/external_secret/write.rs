@@ -1,7 +1,7 @@
 //! Carrying out what was planned for a target: few writes, each against the version that was seen.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use strongroom_api::external_secrets::vocabulary::{event, label, message};
+use strongroom_api::external_secrets::vocabulary::{event, message};
 use strongroom_failure::{Class, Failure};
 use strongroom_kube::{EventKind, Preconditions, SecretObject, Secrets, WriteFailure};
 use strongroom_reconcile::Priority;
@@ -41,13 +41,9 @@ pub(super) struct Written {
 impl Writer<'_> {
     /// Makes the target as it is wanted.
     pub(super) async fn write(&self, wanted: &Wanted, memory: Option<&Memory>) -> Result<Written, Trouble> {
-        let mut current = self.known();
+        let mut current = self.known().await?;
         let mut changed = false;
         for _ in 0..ROUNDS {
-            let stripped = current.as_ref().is_some_and(|current| !current.is_full() && current.name.is_empty());
-            if stripped {
-                current = self.read().await?;
-            }
             match plan(current.as_ref(), wanted, memory) {
                 Plan::Nothing(outcome) => {
                     self.remove_orphans(wanted).await?;
@@ -92,10 +88,13 @@ impl Writer<'_> {
         Err(Trouble::passing(message::NOT_UPDATED, Failure::new(Class::Unavailable, words)))
     }
 
-    /// The target as its metadata tells; one whose metadata was not kept has an empty name.
-    pub(super) fn known(&self) -> Option<Current> {
-        let facts = self.operator.index().secret(&self.target)?;
-        Some(Current::from_metadata(&facts.metadata, &self.name.name))
+    /// The target as its metadata tells; it is read where its metadata was of no interest so far.
+    pub(super) async fn known(&self) -> Result<Option<Current>, Trouble> {
+        let Some(facts) = self.operator.index().secret(&self.target) else { return Ok(None) };
+        match facts.seen_by(&self.name.name) {
+            Some(current) => Ok(Some(current)),
+            None => self.read().await,
+        }
     }
 
     pub(super) async fn read(&self) -> Result<Option<Current>, Trouble> {
@@ -113,7 +112,7 @@ impl Writer<'_> {
         let current = Current::from_metadata(&metadata, &self.name.name);
         let own = Key::ExternalSecret(self.name.clone());
         self.operator.learn(|index| {
-            let wakes = index.apply_secret(metadata).into_iter().filter(|(key, _)| *key != own);
+            let wakes = index.apply_secret(&metadata).into_iter().filter(|(key, _)| *key != own);
             wakes.map(|(key, _)| (key, Priority::Routine)).collect()
         });
         current
@@ -134,9 +133,8 @@ impl Writer<'_> {
     async fn remove_orphans(&self, wanted: &Wanted) -> Result<(), Trouble> {
         let owner = created_by(&self.name.namespace, &self.name.name);
         let labelled: Vec<Current> = {
-            let index = self.operator.index();
-            let labelled = index.labelled_secrets(&self.name.namespace, label::OWNER, &owner);
-            labelled.iter().map(|(_, facts)| Current::from_metadata(&facts.metadata, &self.name.name)).collect()
+            let made = self.operator.index().made_by(&self.name.namespace, &owner);
+            made.iter().filter_map(|facts| facts.seen_by(&self.name.name)).collect()
         };
         for deletion in orphaned(&labelled, wanted) {
             let deleted = self.delete(&deletion).await;
