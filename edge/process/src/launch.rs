@@ -176,9 +176,9 @@ fn has_terminal(stdin: Stdin, options: &Options) -> bool {
 fn stdin_of(stdin: Stdin) -> Result<Option<OwnedFd>, Errno> {
     match stdin {
         Stdin::Inherit => Ok(None),
-        Stdin::Null => null_device()
-            .or_else(|_| nix::unistd::pipe2(OFlag::O_CLOEXEC).map(|(reading, _writing)| reading))
-            .map(Some),
+        Stdin::Null => {
+            null_device().or_else(|_| nix::unistd::pipe2(OFlag::O_CLOEXEC).map(|(reading, _writing)| reading)).map(Some)
+        }
     }
 }
 
