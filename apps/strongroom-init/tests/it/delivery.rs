@@ -236,7 +236,7 @@ fn entries_without_an_equals_sign_reach_the_child() {
     let script = r#"my ($program) = @ARGV; my @words = ($program, "--", "/bin/cat", "/proc/self/environ");
         syscall(59, $program, pack("p*", @words, undef), pack("p*", "ODD", "A=1", undef)); die"#;
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), script).unwrap();
+    write(file.path(), script);
     let output = std::process::Command::new("perl").arg(file.path()).arg(program).output().unwrap();
     assert_eq!(output.stdout, b"ODD\0A=1\0", "{}", String::from_utf8_lossy(&output.stderr));
 }

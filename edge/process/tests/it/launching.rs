@@ -180,12 +180,12 @@ fn without_proc_and_without_its_file_the_program_supervises_as_it_is_and_says_so
 #[test]
 fn standard_input_is_empty_also_where_the_null_device_is_missing_or_replaced() {
     crate::support::as_first_process(|| {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), "left by somebody").expect("writes");
+        let directory = directory_with("null", "left by somebody", 0o666);
+        let file = directory.path().join("null");
         for mount in ["mount -t tmpfs none /dev", "mount --bind \"$1\" /dev/null"] {
             let script = format!("{mount} && exec \"$0\" launch -- cat");
             let mut command = std::process::Command::new("unshare");
-            command.args(["--mount", "sh", "-c", &script]).arg(crate::support::probe()).arg(file.path());
+            command.args(["--mount", "sh", "-c", &script]).arg(crate::support::probe()).arg(&file);
             let ended = told(command.stdin(Stdio::piped()).output().expect("runs"));
             assert_eq!(ended, (0, String::new(), String::new()), "{mount}");
         }
