@@ -125,6 +125,11 @@ impl Operator {
         self.part.id()
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.part.id()).unwrap()), signal).unwrap();
+    }
+
     /// Ends it at once, as the kernel does.
     pub(crate) fn kill(self) {
         drop(self);
@@ -133,7 +138,7 @@ impl Operator {
     /// Asks it to end and says how it did and how long it took.
     pub(crate) fn stop(mut self) -> (Option<i32>, Duration) {
         let start = Instant::now();
-        kill(Pid::from_raw(i32::try_from(self.part.id()).unwrap()), Signal::SIGTERM).unwrap();
+        self.signal(Signal::SIGTERM);
         let status = self.part.wait().unwrap();
         (status.code(), start.elapsed())
     }
