@@ -93,6 +93,10 @@ pub struct GoogleWorkloadIdentityFederation {
     /// What `credential_source.url` of `credConfig` must be, word for word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_token_endpoint: Option<String>,
+    /// The e-mail address of the Google service account that is acted as. Stands over the one that `credConfig` or the
+    /// annotation of the Kubernetes service account names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gcp_service_account_email: Option<String>,
 }
 
 /// One key of a ConfigMap.

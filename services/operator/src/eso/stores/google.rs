@@ -28,10 +28,9 @@ const OWN_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// Opens Google Secret Manager as `spec` says.
 pub(super) async fn open(spec: &GoogleProvider, scope: &Scope) -> Result<Arc<dyn Provider>, Failure> {
-    let named = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let settings = Settings {
-        project: named(&spec.project_id),
-        location: named(&spec.location),
+        project: named(spec.project_id.as_deref()),
+        location: named(spec.location.as_deref()),
         credentials: credentials(spec, scope).await?,
         latest_enabled: spec.secret_version_selection_policy == GoogleVersionSelection::LatestOrFetch,
         addresses: scope.addresses(),
@@ -41,6 +40,11 @@ pub(super) async fn open(spec: &GoogleProvider, scope: &Scope) -> Result<Arc<dyn
     };
     let settings = settings.completed(&|name| scope.variable(name))?;
     Ok(Arc::new(SecretManager::open(settings, scope.meter()).map_err(in_spec)?))
+}
+
+/// What is written and not empty.
+fn named(text: Option<&str>) -> Option<String> {
+    text.filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// As whom; `None` is the operator itself. Where several are written, External Secrets Operator takes them in this order.
@@ -114,13 +118,16 @@ async fn acted_as(account: &ServiceAccountSelector, place: &str, scope: &Scope) 
 }
 
 async fn federated(spec: &GoogleWorkloadIdentityFederation, scope: &Scope) -> Result<Credentials, Failure> {
-    let audience = spec.audience.clone().filter(|audience| !audience.is_empty());
+    let audience = named(spec.audience.as_deref());
     match (&spec.cred_config, &spec.service_account_ref, &spec.aws_security_credentials) {
         (Some(reference), None, None) => written_down(reference, spec, audience, scope).await,
         (None, Some(account), None) => {
             let place = field("auth.workloadIdentityFederation.serviceAccountRef");
             let audience = audience.ok_or_else(|| unfit("audience", "serviceAccountRef needs it"))?;
-            let service_account = acted_as(account, &place, scope).await?;
+            let service_account = match named(spec.gcp_service_account_email.as_deref()) {
+                Some(email) => Some(email),
+                None => acted_as(account, &place, scope).await?,
+            };
             let tokens = scope.tokens(&place, account, &[])?;
             let exchange = Exchange::SecurityTokenService;
             Ok(Credentials::Federated(Federation { tokens, audience, exchange, service_account }))
@@ -147,6 +154,11 @@ async fn written_down(
     let mut account: Value = serde_json::from_str(&text).map_err(|_| unfit("credConfig", "the value is not JSON"))?;
     // Whether they are written in the cluster or not, these hold no secret.
     check_account(&account, spec)?;
+    if let Some(email) = named(spec.gcp_service_account_email.as_deref()) {
+        account["service_account_impersonation_url"] =
+            Value::String(format!("{}{email}{}", IMPERSONATION.0, IMPERSONATION.1));
+        check_account(&account, spec)?;
+    }
     if !account["credential_source"]["file"].is_null() {
         scope.ambient(&place)?;
     }
@@ -333,6 +345,18 @@ mod tests {
         let mut over = written("address");
         over["audience"] = json!("//iam/over");
         check(federation(over), &format!("{acting} //iam/over {by}")).await;
+        // An account that the store names stands over all others.
+        let other = "service account other@p.iam.gserviceaccount.com, acted for by";
+        let named = |mut more: Value| {
+            more["gcpServiceAccountEmail"] = json!("other@p.iam.gserviceaccount.com");
+            federation(more)
+        };
+        check(
+            named(account("app")),
+            &format!("{other} the federated identity of //iam/y by service account team-a/app (audience x)"),
+        )
+        .await;
+        check(named(written("address")), &format!("{other} the federated identity of //iam/written {by}")).await;
         // The first that is written counts.
         let mut all = secret("user");
         all["auth"]["workloadIdentity"] = workload("app")["auth"]["workloadIdentity"].clone();
@@ -397,6 +421,9 @@ mod tests {
             check(federation(written(key)), &format!("{path}.credConfig: ")).await;
             check(federation(written(key)), words).await;
         }
+        let mut nobody = written("address");
+        nobody["gcpServiceAccountEmail"] = json!("a/../b");
+        check(federation(nobody), "service_account_impersonation_url must be").await;
         let unnamed = json!({"credConfig": {"name": "google", "key": "address"}});
         check(federation(unnamed), &format!("{path}.externalTokenEndpoint: ")).await;
         let without = |key: &str| json!({"credConfig": {"name": "google", "key": key}});
