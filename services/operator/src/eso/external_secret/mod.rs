@@ -106,7 +106,7 @@ pub(crate) async fn reconcile(operator: Arc<Operator>, name: Name) -> Outcome {
     }
     let round = Round::new(&operator, &name, &object);
     if object.metadata.deletion_timestamp.is_some() {
-        return round.remove().await;
+        return Box::pin(round.remove()).await;
     }
     if !round.is_ours() {
         return Outcome::Done(None);
@@ -186,14 +186,14 @@ impl<'a> Round<'a> {
             // It is being looked at for the first time, and wakes its readers then.
             return Outcome::Done(None);
         }
-        if let Err(failure) = self.keep_finalizer().await {
+        if let Err(failure) = Box::pin(self.keep_finalizer()).await {
             return self.failed(Trouble::passing(message::NOT_UPDATED, failure)).await;
         }
         let labels = &self.object.metadata;
         self.operator.metrics.synced("externalsecret", labels, false);
         // Most rounds end before this: only those that ask hold the room for it.
         match Box::pin(self.synchronise()).await {
-            Ok((written, causes)) => self.succeeded(now, written, causes).await,
+            Ok((written, causes)) => Box::pin(self.succeeded(now, written, causes)).await,
             Err(trouble) => {
                 self.operator.metrics.synced("externalsecret", labels, true);
                 self.failed(trouble).await
@@ -278,7 +278,7 @@ impl<'a> Round<'a> {
         let mut causes = assembled.failed.clone();
         let sources = self.template_sources().await.map_err(no_data)?;
         if self.manifest().is_some() {
-            let written = self.write_manifest(&assembled, &sources, &templates, found_nothing).await?;
+            let written = Box::pin(self.write_manifest(&assembled, &sources, &templates, found_nothing)).await?;
             return Ok((written, causes));
         }
         let rendered = self.render(&assembled, &sources, &templates)?;
@@ -290,7 +290,8 @@ impl<'a> Round<'a> {
             about: &self.about,
             target: target_of(self.name, self.object),
         };
-        let written = writer.write(&wanted, self.remembered.target.as_ref()).await?;
+        // Many ask at once and few write.
+        let written = Box::pin(writer.write(&wanted, self.remembered.target.as_ref())).await?;
         Ok((written, causes))
     }
 
@@ -379,7 +380,7 @@ impl<'a> Round<'a> {
     /// Files a synchronisation that failed, once where the user looks.
     async fn failed(&self, trouble: Trouble) -> Outcome {
         self.operator.tell(&self.key(), &self.about, event::UPDATE_FAILED, Some(&trouble.words()));
-        let told = self.tell_failure(&trouble).await;
+        let told = Box::pin(self.tell_failure(&trouble)).await;
         if trouble.can_retry || told.is_err() { Outcome::Failed(retry_after(&trouble)) } else { Outcome::Done(None) }
     }
 }
