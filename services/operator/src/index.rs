@@ -7,6 +7,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use strongroom_api::StorePolicy;
 use strongroom_api::external_secrets::vocabulary::{condition, label};
 use strongroom_api::external_secrets::{
     ClusterExternalSecret, ClusterSecretStore, Condition, ExternalSecret, ExternalSecretStatus, SecretStore,
@@ -27,6 +28,8 @@ pub(crate) enum Key {
     Store(StoreName),
     /// A ClusterExternalSecret.
     ClusterExternalSecret(Arc<str>),
+    /// A StorePolicy.
+    StorePolicy(Arc<str>),
 }
 
 /// What shares slots: whatever reads one store, so that a slow one delays no other.
@@ -87,6 +90,7 @@ pub(crate) struct Index {
     external_secrets: HashMap<Name, Arc<ExternalSecret>>,
     stores: HashMap<StoreName, Arc<Store>>,
     cluster_external_secrets: HashMap<Arc<str>, Arc<ClusterExternalSecret>>,
+    store_policies: HashMap<Arc<str>, Arc<StorePolicy>>,
     secrets: HashMap<Name, Arc<SecretFacts>>,
     namespaces: HashMap<Arc<str>, Arc<Namespace>>,
     by_target: HashMap<Name, BTreeSet<Name>>,
@@ -176,6 +180,22 @@ impl Index {
         vec![(Key::ClusterExternalSecret(name.into()), Priority::Routine)]
     }
 
+    /// Takes in a StorePolicy as it is now.
+    pub(crate) fn apply_store_policy(&mut self, mut object: StorePolicy) -> Wakes {
+        let Some(name) = object.metadata.name.as_deref().map(Arc::<str>::from) else { return Vec::new() };
+        object.metadata.managed_fields = None;
+        let before = self.store_policies.get(&name);
+        let is_new = before.is_none_or(|before| is_another_wish(&before.metadata, &object.metadata));
+        self.store_policies.insert(Arc::clone(&name), Arc::new(object));
+        if is_new { vec![(Key::StorePolicy(name), Priority::Urgent)] } else { Vec::new() }
+    }
+
+    /// Takes in that a StorePolicy is gone.
+    pub(crate) fn delete_store_policy(&mut self, name: &str) -> Wakes {
+        self.store_policies.remove(name);
+        vec![(Key::StorePolicy(name.into()), Priority::Routine)]
+    }
+
     /// Takes in a Secret's metadata as it is now; also what we ourselves just wrote, so that its echo is no news.
     pub(crate) fn apply_secret(&mut self, metadata: &ObjectMeta) -> Wakes {
         let Some(name) = name_of(metadata) else { return Vec::new() };
@@ -246,7 +266,8 @@ impl Index {
         let stores = self.stores.keys().map(|name| (Key::Store(name.clone()), Priority::Urgent));
         let fan_outs = self.cluster_external_secrets.keys();
         let fan_outs = fan_outs.map(|name| (Key::ClusterExternalSecret(Arc::clone(name)), Priority::Routine));
-        stores.chain(fan_outs).chain(self.everybody()).collect()
+        let policies = self.store_policies.keys().map(|name| (Key::StorePolicy(Arc::clone(name)), Priority::Routine));
+        stores.chain(fan_outs).chain(policies).chain(self.everybody()).collect()
     }
 
     /// Every ExternalSecret: after a change of policy.
@@ -346,6 +367,16 @@ impl Index {
     /// Names of all ClusterExternalSecrets that are known.
     pub(crate) fn cluster_external_secret_names(&self) -> Vec<Arc<str>> {
         self.cluster_external_secrets.keys().cloned().collect()
+    }
+
+    /// A StorePolicy.
+    pub(crate) fn store_policy(&self, name: &str) -> Option<Arc<StorePolicy>> {
+        self.store_policies.get(name).cloned()
+    }
+
+    /// All StorePolicies that are known.
+    pub(crate) fn store_policies(&self) -> Vec<Arc<StorePolicy>> {
+        self.store_policies.values().cloned().collect()
     }
 
     /// What is known of a Secret.

@@ -24,6 +24,7 @@ mod operator;
 mod reader;
 mod run;
 mod settings;
+mod store_policy;
 mod watches;
 
 pub use crate::names::{Name, StoreName};

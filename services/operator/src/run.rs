@@ -26,6 +26,7 @@ use crate::index::Key;
 use crate::operator::{Operator, Parts};
 use crate::reader::Variables;
 use crate::settings::OperatorSettings;
+use crate::store_policy;
 use crate::watches;
 
 /// What runs at once. A thousand objects of one store ask together and so in full batches, and what they hold while they
@@ -184,8 +185,10 @@ async fn work(
 async fn reconcile(operator: Arc<Operator>, key: Key) -> Outcome {
     match key {
         Key::ExternalSecret(name) => eso::external_secret::reconcile(operator, name).await,
-        Key::Store(name) => eso::store::reconcile(operator, name).await,
-        Key::ClusterExternalSecret(name) => eso::cluster_external_secret::reconcile(operator, name).await,
+        // The others are few: they shall not make the room for each ExternalSecret larger.
+        Key::Store(name) => Box::pin(eso::store::reconcile(operator, name)).await,
+        Key::ClusterExternalSecret(name) => Box::pin(eso::cluster_external_secret::reconcile(operator, name)).await,
+        Key::StorePolicy(name) => Box::pin(store_policy::reconcile(operator, name)).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Watches: what the API server tells goes into the index, and wakes whom it concerns.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use strongroom_api::StorePolicy;
 use strongroom_api::external_secrets::{ClusterExternalSecret, ClusterSecretStore, ExternalSecret, SecretStore};
 use strongroom_kube::{Initialized, ObjectName, Observed, Scope, Selection, watch_all, watch_namespaces};
-use strongroom_policy::{Policy, StorePolicies};
+use strongroom_policy::StorePolicies;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -278,6 +278,23 @@ impl Taken for PartialObjectMeta<Namespace> {
     }
 }
 
+impl Taken for StorePolicy {
+    const KIND: &'static str = "StorePolicies";
+
+    fn apply(self, operator: &Operator) {
+        operator.learn(|index| index.apply_store_policy(self));
+    }
+
+    fn delete(operator: &Operator, gone: &ObjectName) {
+        operator.learn(|index| index.delete_store_policy(&gone.name));
+    }
+
+    fn known(operator: &Operator) -> Vec<ObjectName> {
+        let policies = operator.index().store_policies().into_iter();
+        policies.map(|policy| ObjectName::of(policy.meta())).collect()
+    }
+}
+
 /// Store policies are few: every change makes the whole set anew.
 fn policies(operator: &Arc<Operator>, ready: &Initialized, tasks: &mut JoinSet<()>) {
     let (sender, mut events) = mpsc::channel(EVENTS);
@@ -287,39 +304,29 @@ fn policies(operator: &Arc<Operator>, ready: &Initialized, tasks: &mut JoinSet<(
     tasks.spawn(watch_all::<StorePolicy>(operator.connection.client(), Selection::default(), sender, handle));
     let operator = Arc::clone(operator);
     tasks.spawn(async move {
-        let mut known: BTreeMap<String, Policy> = BTreeMap::new();
         let mut decided = Some(decided);
         while let Some(event) = events.recv().await {
-            let is_whole = take_policy(&mut known, event);
-            if is_whole || decided.is_none() {
-                operator.set_policies(StorePolicies::new(known.values().cloned()));
+            let is_whole = matches!(event, Observed::Restarted { .. });
+            let is_news = is_news(&operator, &event);
+            take_in(&operator, event);
+            if is_news && (is_whole || decided.is_none()) {
+                let known = operator.index().store_policies();
+                operator.set_policies(StorePolicies::new(known.iter().map(|policy| policy.policy())));
                 decided = None;
             }
         }
     });
 }
 
-/// Takes a change into `known`; whether it ended a list.
-fn take_policy(known: &mut BTreeMap<String, Policy>, event: Observed<StorePolicy>) -> bool {
+/// Whether `event` may change what is allowed: a status does not. What cannot be understood must not open what it was
+/// to close either: it keeps its last understood form.
+fn is_news(operator: &Operator, event: &Observed<StorePolicy>) -> bool {
     match event {
         Observed::Apply(policy) => {
-            let understood = policy.policy();
-            for problem in understood.problems() {
-                let name = policy.meta().name.as_deref().unwrap_or_default();
-                tracing::warn!(name, %problem, "a part of a StorePolicy cannot be understood and allows nothing");
-            }
-            known.insert(policy.meta().name.clone().unwrap_or_default(), understood);
+            let known = operator.index().store_policy(policy.meta().name.as_deref().unwrap_or_default());
+            known.is_none_or(|known| known.spec != policy.spec)
         }
-        Observed::Delete(policy) => drop(known.remove(policy.meta().name.as_deref().unwrap_or_default())),
-        Observed::DeleteMalformed(name) => drop(known.remove(&name.name)),
-        Observed::Malformed { name, why } => {
-            // What cannot be understood must not open what it was to close: it keeps its last understood form.
-            tracing::error!(%name, why, "a StorePolicy cannot be read; its last form stays in force");
-        }
-        Observed::Restarted { names, .. } => {
-            known.retain(|name, _| names.contains(&ObjectName { namespace: None, name: name.clone() }));
-            return true;
-        }
+        Observed::Malformed { .. } => false,
+        Observed::Delete(_) | Observed::DeleteMalformed(_) | Observed::Restarted { .. } => true,
     }
-    false
 }

@@ -83,6 +83,9 @@
 - apiGroups: [strongroom.dev]
   resources: [storepolicies]
   verbs: [get, list, watch]
+- apiGroups: [strongroom.dev]
+  resources: [storepolicies/status]
+  verbs: [patch]
 {{- end }}
 {{- end }}
 {{- end }}

@@ -212,6 +212,7 @@ fn the_whole_cluster_is_served_with_the_rights_that_are_used_and_no_more() {
             ("team-a", "update", "", "secrets"),
             ("", "list", ESO, "clustersecretstores"),
             ("", "patch", ESO, "clusterexternalsecrets/status"),
+            ("", "patch", "strongroom.dev", "storepolicies/status"),
             ("team-a", "create", ESO, "externalsecrets"),
             ("team-a", "create", "", "serviceaccounts/token"),
             ("strongroom", "create", "coordination.k8s.io", "leases"),

@@ -473,3 +473,31 @@ fn a_secret_store_reaches_no_local_address_in_any_spelling() {
     assert_eq!(code, Some(0));
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
+
+#[test]
+fn a_store_policy_says_in_its_status_whether_it_is_understood() {
+    assert!(OPERATOR.process() > 0);
+    let name = namespace(&CLUSTER, &[]);
+    let rules = |selector: Value| json!([{"keys": ["**"], "namespaces": {"selector": selector}}]);
+    let policy = json!({
+        "apiVersion": "strongroom.dev/v1alpha1", "kind": "StorePolicy", "metadata": {"name": name},
+        "spec": {"stores": [{"name": "nobody-uses-it"}], "rules": rules(json!({"matchLabels": {"team": "a"}}))},
+    });
+    assert_eq!(API.create("storepolicies", "", &policy), (201, String::new()));
+    told("storepolicies", "", &name, "True", "every part of the policy is understood");
+    let told_once = API.get("storepolicies", "", &name).unwrap();
+
+    let broken = json!({"matchExpressions": [{"key": "team", "operator": "Almost", "values": ["a"]}]});
+    API.patch("storepolicies", "", &name, &json!({"spec": {"rules": rules(broken)}}));
+    told("storepolicies", "", &name, "False", "spec.rules[0].namespaces.selector");
+    API.patch("storepolicies", "", &name, &json!({"spec": policy["spec"]}));
+    told("storepolicies", "", &name, "True", "every part of the policy is understood");
+
+    // Touched, and as it was: nothing is written.
+    let touched = API.patch("storepolicies", "", &name, &json!({"metadata": {"labels": {"touched": "yes"}}}));
+    std::thread::sleep(Duration::from_secs(1));
+    let after = API.get("storepolicies", "", &name).unwrap();
+    assert_eq!(after["metadata"]["resourceVersion"], touched["metadata"]["resourceVersion"]);
+    assert_eq!(told_once["metadata"]["uid"], after["metadata"]["uid"]);
+    API.delete("storepolicies", "", &name);
+}
