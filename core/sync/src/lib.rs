@@ -3,8 +3,9 @@
 //! Times, keys and answers come in; this crate has no clock, no client and no runtime, and never formats a value. The
 //! modules stand in the order in which one synchronisation goes through them: [`refresh`] says whether it is time,
 //! [`wants`] what to ask the stores, [`assemble`] makes one map of their answers (with [`json`], [`keys`] and
-//! [`rewrite`]), [`render`] applies the template, [`target`] says what to write, comparing with [`current`] (which an [`outline`]
-//! tells), and [`status`] what to tell about it. What is written is what External Secrets Operator writes, to the byte ([`hash`]).
+//! [`rewrite`]), [`render`] applies the template, [`target`] says what to write, comparing with [`current`] (which is
+//! read off an [`outline`]), and [`status`] what to tell about it. What is written is what External Secrets Operator
+//! writes, to the byte ([`hash`]).
 
 #![forbid(unsafe_code)]
 

@@ -145,7 +145,8 @@ fn partial(failed: &[Failure]) -> Option<Condition> {
     (!failed.is_empty()).then(|| stating(PARTIAL, "True", KEYS_FAILED, told(failed)))
 }
 
-fn stating(kind: &str, status: &str, reason: &str, message: String) -> Condition {
+/// A condition of `kind` with these words; [`set_condition`] gives it its time.
+pub fn stating(kind: &str, status: &str, reason: &str, message: String) -> Condition {
     Condition {
         kind: kind.to_owned(),
         status: status.to_owned(),

@@ -183,6 +183,7 @@ fn stdin_of(stdin: Stdin) -> Result<Option<OwnedFd>, Errno> {
 }
 
 fn null_device() -> Result<OwnedFd, Errno> {
+    // Not blocking: a FIFO in its place would hold the program until somebody writes.
     let file = open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())?;
     let found = fstat(&file)?;
     let is_device = SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR;

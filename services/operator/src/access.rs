@@ -87,8 +87,7 @@ impl Operator {
             let is_watched = index.namespace(&name.namespace).is_some() || self.is_served(&name.namespace);
             is_watched.then(|| index.secret(name).map(|facts| facts.resource_version.to_string()))
         };
-        // Opening needs room, and is needed once for all who ask.
-        self.openings.lane(&store.name, asker, edition, version_of, Box::pin(self.open(store, asker))).await
+        self.openings.lane(&store.name, asker, edition, version_of, || self.open(store, asker)).await
     }
 
     /// Whether the Secrets of a namespace are watched, as far as the flags tell.

@@ -7,6 +7,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
 use strongroom_api::StorePolicy;
 use strongroom_api::external_secrets::vocabulary::{condition, label};
 use strongroom_api::external_secrets::{
@@ -165,13 +166,9 @@ impl Index {
     }
 
     /// Takes in a ClusterExternalSecret as it is now.
-    pub(crate) fn apply_cluster_external_secret(&mut self, mut object: ClusterExternalSecret) -> Wakes {
-        let Some(name) = object.metadata.name.as_deref().map(Arc::<str>::from) else { return Vec::new() };
-        object.metadata.managed_fields = None;
-        let before = self.cluster_external_secrets.get(&name);
-        let is_new = before.is_none_or(|before| is_another_wish(&before.metadata, &object.metadata));
-        self.cluster_external_secrets.insert(Arc::clone(&name), Arc::new(object));
-        if is_new { vec![(Key::ClusterExternalSecret(name), Priority::Urgent)] } else { Vec::new() }
+    pub(crate) fn apply_cluster_external_secret(&mut self, object: ClusterExternalSecret) -> Wakes {
+        let wish = put(&mut self.cluster_external_secrets, object);
+        wish.map(|name| (Key::ClusterExternalSecret(name), Priority::Urgent)).into_iter().collect()
     }
 
     /// Takes in that a ClusterExternalSecret is gone.
@@ -181,13 +178,9 @@ impl Index {
     }
 
     /// Takes in a StorePolicy as it is now.
-    pub(crate) fn apply_store_policy(&mut self, mut object: StorePolicy) -> Wakes {
-        let Some(name) = object.metadata.name.as_deref().map(Arc::<str>::from) else { return Vec::new() };
-        object.metadata.managed_fields = None;
-        let before = self.store_policies.get(&name);
-        let is_new = before.is_none_or(|before| is_another_wish(&before.metadata, &object.metadata));
-        self.store_policies.insert(Arc::clone(&name), Arc::new(object));
-        if is_new { vec![(Key::StorePolicy(name), Priority::Urgent)] } else { Vec::new() }
+    pub(crate) fn apply_store_policy(&mut self, object: StorePolicy) -> Wakes {
+        let wish = put(&mut self.store_policies, object);
+        wish.map(|name| (Key::StorePolicy(name), Priority::Urgent)).into_iter().collect()
     }
 
     /// Takes in that a StorePolicy is gone.
@@ -459,6 +452,15 @@ pub(crate) fn stores_of(name: &Name, object: &ExternalSecret) -> Vec<StoreName> 
         }
     }
     stores
+}
+
+/// Takes an object of the whole cluster into `known`; its name, where it asks for something new.
+fn put<K: Resource>(known: &mut HashMap<Arc<str>, Arc<K>>, mut object: K) -> Option<Arc<str>> {
+    let name = Arc::<str>::from(object.meta().name.as_deref()?);
+    object.meta_mut().managed_fields = None;
+    let is_new = known.get(&name).is_none_or(|before| is_another_wish(before.meta(), object.meta()));
+    known.insert(Arc::clone(&name), Arc::new(object));
+    is_new.then_some(name)
 }
 
 /// Whether somebody changed what the object asks for: anything but its status.

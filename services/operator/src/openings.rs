@@ -61,14 +61,17 @@ impl Openings {
     ///
     /// `uid` and `generation` are the store object's; `version_of` tells a Secret's resourceVersion now, `None`
     /// where nobody watches it.
-    pub(crate) async fn lane(
+    pub(crate) async fn lane<F>(
         &self,
         store: &StoreName,
         asker: &str,
         (uid, generation): (&str, i64),
         version_of: impl Fn(&Name) -> Option<Option<String>>,
-        open: impl Future<Output = Result<Opened, (Failure, Seen)>>,
-    ) -> Result<Arc<Lane>, Failure> {
+        open: impl FnOnce() -> F,
+    ) -> Result<Arc<Lane>, Failure>
+    where
+        F: Future<Output = Result<Opened, (Failure, Seen)>>,
+    {
         let lanes = Arc::clone(self.lock().entry(store.clone()).or_default());
         let mut lanes = lanes.lock().await;
         let holds = |entry: &&Entry| {
@@ -81,7 +84,8 @@ impl Openings {
                 return entry.lane.clone();
             }
         }
-        let opened = open.await;
+        // Opening needs room, which is taken only by the one of all who ask that opens.
+        let opened = Box::pin(open()).await;
         let (seen, depends_on_asker, lane) = match opened {
             Ok(opened) => (opened.seen, opened.depends_on_asker, Ok(Lane::new(opened.provider, opened.policy))),
             // For its asker alone: another one may have what this one lacks.
@@ -143,7 +147,7 @@ mod tests {
         for (depends_on_asker, expected) in [(false, 1), (true, 2)] {
             let (openings, count) = (Openings::default(), AtomicUsize::new(0));
             for asker in ["a", "b", "a", "b"] {
-                let open = async {
+                let open = || async {
                     count.fetch_add(1, Ordering::SeqCst);
                     Ok(opened(depends_on_asker, &[]))
                 };
@@ -158,7 +162,7 @@ mod tests {
         let openings = Openings::default();
         let count = AtomicUsize::new(0);
         let ask = async |generation: i64, version: &str| {
-            let open = async {
+            let open = || async {
                 count.fetch_add(1, Ordering::SeqCst);
                 Ok(opened(false, &[("credentials", version)]))
             };
@@ -177,7 +181,7 @@ mod tests {
         let openings = Openings::default();
         let count = AtomicUsize::new(0);
         let ask = async || {
-            let open = async {
+            let open = || async {
                 count.fetch_add(1, Ordering::SeqCst);
                 Err((Failure::new(Class::NotFound, "the Secret is missing"), Seen::default()))
             };

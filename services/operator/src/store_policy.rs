@@ -11,7 +11,7 @@ use strongroom_api::external_secrets::vocabulary::condition;
 use strongroom_failure::Failure;
 use strongroom_kube::{WriteFailure, merge_patch_status};
 use strongroom_reconcile::Outcome;
-use strongroom_sync::status::{set_condition, told};
+use strongroom_sync::status::{set_condition, stating, told};
 
 use crate::index::Key;
 use crate::operator::{FIELD_MANAGER, Operator, reference};
@@ -45,13 +45,7 @@ fn ready(problems: &[Failure]) -> Condition {
         [] => ("True", "Valid", "every part of the policy is understood".to_owned()),
         problems => ("False", "Invalid", format!("what is not understood allows nothing: {}", told(problems))),
     };
-    Condition {
-        kind: condition::READY.to_owned(),
-        status: status.to_owned(),
-        reason: Some(reason.to_owned()),
-        message: Some(message),
-        last_transition_time: None,
-    }
+    stating(condition::READY, status, reason, message)
 }
 
 /// Writes the status where it says something new.

@@ -27,6 +27,9 @@ trait Taken: Resource<DynamicType = ()> + DeserializeOwned + Clone + Send + 'sta
     /// What people call the kind.
     const KIND: &'static str;
 
+    /// What is told of one that is not what its kind says.
+    const MALFORMED: &'static str = "an object is not what its kind says and is left alone";
+
     /// It is there, new or changed.
     fn apply(self, operator: &Operator);
 
@@ -139,7 +142,7 @@ fn take_in<K: Taken>(operator: &Operator, event: Observed<K>) {
         Observed::Delete(object) => K::delete(operator, &ObjectName::of(object.meta())),
         Observed::DeleteMalformed(name) => K::delete(operator, &name),
         Observed::Malformed { name, why } => {
-            tracing::warn!(kind = K::KIND, %name, why, "an object is not what its kind says and is left alone");
+            tracing::warn!(kind = K::KIND, %name, why, "{}", K::MALFORMED);
         }
         Observed::Restarted { scope, names } => {
             for gone in vanished::<K>(operator, &scope, &names) {
@@ -280,6 +283,7 @@ impl Taken for PartialObjectMeta<Namespace> {
 
 impl Taken for StorePolicy {
     const KIND: &'static str = "StorePolicies";
+    const MALFORMED: &'static str = "a StorePolicy cannot be read; its last form stays in force";
 
     fn apply(self, operator: &Operator) {
         operator.learn(|index| index.apply_store_policy(self));

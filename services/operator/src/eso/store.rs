@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use kube::Api;
 use serde_json::json;
 use strongroom_api::external_secrets::vocabulary::{condition, reason};
-use strongroom_api::external_secrets::{Capabilities, ClusterSecretStore, Condition, SecretStore, SecretStoreStatus};
+use strongroom_api::external_secrets::{Capabilities, ClusterSecretStore, SecretStore, SecretStoreStatus};
 use strongroom_failure::{Class, Failure};
 use strongroom_kube::{EventKind, WriteFailure, merge_patch_status};
 use strongroom_provider::Validation;
 use strongroom_reconcile::Outcome;
 use strongroom_resolve::Lane;
-use strongroom_sync::status::{set_condition, told};
+use strongroom_sync::status::{set_condition, stating, told};
 
 use crate::eso::stores;
 use crate::index::{Key, Store};
@@ -143,13 +143,7 @@ fn interval(operator: &Operator, store: &Store) -> Duration {
 async fn tell(operator: &Operator, store: &Store, finding: &Finding) -> Result<bool, Failure> {
     let before = store.status.clone().unwrap_or_default();
     let mut next = SecretStoreStatus { capabilities: Some(Capabilities::ReadOnly), ..before.clone() };
-    let ready = Condition {
-        kind: condition::READY.to_owned(),
-        status: finding.status.to_owned(),
-        reason: Some(finding.reason.to_owned()),
-        message: Some(finding.message.clone()),
-        last_transition_time: None,
-    };
+    let ready = stating(condition::READY, finding.status, finding.reason, finding.message.clone());
     set_condition(&mut next.conditions, ready, Timestamp::now());
     if next == before {
         return Ok(false);

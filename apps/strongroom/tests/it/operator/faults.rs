@@ -55,6 +55,21 @@ fn fake_of(class: &str, value: &str) -> Value {
     json!({"controller": class, "provider": {"fake": {"data": [{"key": "a", "value": value}]}}})
 }
 
+/// Puts the token of [`vault_behind`] into the namespace.
+fn give_vault_token(namespace: &str) {
+    let creds = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "creds"},
+        "stringData": {"token": VAULT.root_token()},
+    });
+    assert_eq!(API.create("secrets", namespace, &creds).0, 201);
+}
+
+/// The provider of a store that reaches Vault through `door`.
+fn vault_behind(door: &Switchboard) -> Value {
+    let auth = json!({"tokenSecretRef": {"name": "creds", "key": "token"}});
+    json!({"vault": {"server": door.address(), "path": "secret", "version": "v2", "auth": auth}})
+}
+
 fn of_fake(interval: &str) -> Value {
     json!({
         "secretStoreRef": {"name": "fake"}, "refreshInterval": interval,
@@ -195,10 +210,7 @@ fn a_rival_who_writes_all_the_time_is_overwritten_in_the_end() {
 fn a_store_that_fails_harms_neither_what_was_synchronised_nor_other_stores() {
     let namespace = served(&[("/a", "healthy")]);
     let (token, old, new) = (VAULT.root_token(), "canary-old-4e11", "canary-new-4e11");
-    let creds = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "creds"}, "stringData": {"token": token},
-    });
-    assert_eq!(API.create("secrets", &namespace, &creds).0, 201);
+    give_vault_token(&namespace);
     let faults: [(&str, Switch); 9] = [
         ("refused", |door| door.set_line(Line::Refused).unwrap()),
         ("half-open", |door| door.set_line(Line::HalfOpen).unwrap()),
@@ -226,9 +238,7 @@ fn a_store_that_fails_harms_neither_what_was_synchronised_nor_other_stores() {
     };
     put(old);
     for (name, _, door) in &doors {
-        let auth = json!({"tokenSecretRef": {"name": "creds", "key": "token"}});
-        let vault = json!({"server": door.address(), "path": "secret", "version": "v2", "auth": auth});
-        let spec = json!({"retrySettings": {"maxRetries": 0}, "provider": {"vault": vault}});
+        let spec = json!({"retrySettings": {"maxRetries": 0}, "provider": vault_behind(door)});
         make(&API, "SecretStore", &namespace, name, &spec);
         let entry = json!({"secretKey": "v", "remoteRef": {"key": path(name), "property": "v"}});
         let spec = json!({"secretStoreRef": {"name": name}, "refreshInterval": "2s", "data": [entry]});
@@ -267,17 +277,12 @@ fn a_store_that_fails_harms_neither_what_was_synchronised_nor_other_stores() {
 #[test]
 fn a_slow_store_delays_its_own_readers_alone() {
     let namespace = served(&[("/a", "quick")]);
-    let creds = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "creds"},
-        "stringData": {"token": VAULT.root_token()},
-    });
-    assert_eq!(API.create("secrets", &namespace, &creds).0, 201);
+    give_vault_token(&namespace);
     VAULT.command(&["kv", "put", &format!("secret/{namespace}"), "v=late"]).unwrap();
     let door = Switchboard::to(VAULT.host_port()).unwrap();
     door.add(Fault::delay(Duration::from_secs(3)));
-    let auth = json!({"tokenSecretRef": {"name": "creds", "key": "token"}});
-    let vault = json!({"server": door.address(), "path": "secret", "version": "v2", "auth": auth});
-    make(&API, "SecretStore", &namespace, "slow", &json!({"controller": "default", "provider": {"vault": vault}}));
+    let spec = json!({"controller": "default", "provider": vault_behind(&door)});
+    make(&API, "SecretStore", &namespace, "slow", &spec);
     let slow: Vec<String> = (0..30).map(|number| format!("slow-{number}")).collect();
     for name in &slow {
         let entry = json!({"secretKey": "v", "remoteRef": {"key": namespace, "property": "v"}});

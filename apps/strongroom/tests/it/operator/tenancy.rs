@@ -485,7 +485,6 @@ fn a_store_policy_says_in_its_status_whether_it_is_understood() {
     });
     assert_eq!(API.create("storepolicies", "", &policy), (201, String::new()));
     told("storepolicies", "", &name, "True", "every part of the policy is understood");
-    let told_once = API.get("storepolicies", "", &name).unwrap();
 
     let broken = json!({"matchExpressions": [{"key": "team", "operator": "Almost", "values": ["a"]}]});
     API.patch("storepolicies", "", &name, &json!({"spec": {"rules": rules(broken)}}));
@@ -498,6 +497,6 @@ fn a_store_policy_says_in_its_status_whether_it_is_understood() {
     std::thread::sleep(Duration::from_secs(1));
     let after = API.get("storepolicies", "", &name).unwrap();
     assert_eq!(after["metadata"]["resourceVersion"], touched["metadata"]["resourceVersion"]);
-    assert_eq!(told_once["metadata"]["uid"], after["metadata"]["uid"]);
+    assert_eq!(after["status"]["conditions"].as_array().unwrap().len(), 1, "{after}");
     API.delete("storepolicies", "", &name);
 }
