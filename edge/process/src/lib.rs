@@ -10,7 +10,8 @@
 //!    this program with the bare supervisor: empty environment, the child's pid in its arguments, signals blocked
 //!    in between so that none is lost. Or [`Resolving::exec`]: no supervisor at all.
 //!
-//! The only crate with `unsafe`: all of it is in `system`, one system call or one step of the child per block.
+//! The only crate with `unsafe`: all of it is in `system`, one system call or one step of the child per block. What a
+//! long-lived program asks of the C library is here too: [`release_unused_memory`].
 //! Linux only. No asynchronous runtime, no threads but the one that waits for signals during step 2.
 
 #![deny(unsafe_code)]
@@ -36,6 +37,12 @@ pub use resolving::{Resolving, SetupError};
 /// [`std::env::vars_os`] leaves out.
 pub fn environment() -> Vec<std::ffi::OsString> {
     system::environment()
+}
+
+/// Gives pages that the allocator holds and nobody uses back to the kernel, which takes a millisecond or so: for programs
+/// that live long and had much to do at once. The allocator does so by itself only at the end of its heap.
+pub fn release_unused_memory() {
+    system::release_unused_memory();
 }
 
 /// A signal by name, as `SIGTERM`: parse with `"SIGTERM".parse()`.

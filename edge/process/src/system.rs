@@ -174,6 +174,12 @@ pub(crate) fn exit_at_once(code: u8) -> ! {
     unsafe { libc::_exit(code.into()) }
 }
 
+/// Gives pages that the allocator holds and nobody uses back to the kernel.
+pub(crate) fn release_unused_memory() {
+    // SAFETY: it touches free memory alone, under the allocator's own locks.
+    unsafe { libc::malloc_trim(0) };
+}
+
 /// Gives every signal its default effect.
 pub(crate) fn reset_dispositions() {
     // The kernel's own structure, not the C library's: handler, flags, restorer, mask; all zero is the default.

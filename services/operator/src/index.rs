@@ -1,9 +1,7 @@
 //! What is known of the cluster: objects by name and who depends on whom. Pure: watches tell it what they saw, and it
 //! says whom that concerns.
 
-use std::borrow::Borrow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::Hash;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -19,6 +17,8 @@ use strongroom_sync::current::Current;
 use strongroom_sync::outline::Outline;
 
 use crate::names::{Name, StoreName};
+use crate::packed::Packed;
+use crate::pairs::Pairs;
 
 /// One thing that is reconciled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,13 +64,17 @@ pub(crate) struct SecretFacts {
     /// Its version, by which credentials are told to be still the same.
     pub(crate) resource_version: Box<str>,
     /// How it looks as a target; only where something of External Secrets' is on it, or an ExternalSecret names it.
-    outline: Option<Outline>,
+    outline: Option<Box<[u8]>>,
 }
 
 impl SecretFacts {
     /// How it looks to the ExternalSecret `owner`; nothing where that was not kept, and the Secret has to be read.
     pub(crate) fn seen_by(&self, owner: &str) -> Option<Current> {
-        self.outline.as_ref().map(|outline| Current::from_outline(outline, owner))
+        self.outline().map(|outline| Current::from_outline(&outline, owner))
+    }
+
+    fn outline(&self) -> Option<Outline> {
+        Outline::unpack(self.outline.as_deref()?)
     }
 }
 
@@ -88,16 +92,18 @@ pub(crate) struct Namespace {
 /// What is known of the cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    external_secrets: HashMap<Name, Arc<ExternalSecret>>,
+    external_secrets: HashMap<Name, Packed>,
     stores: HashMap<StoreName, Arc<Store>>,
     cluster_external_secrets: HashMap<Arc<str>, Arc<ClusterExternalSecret>>,
     store_policies: HashMap<Arc<str>, Arc<StorePolicy>>,
     secrets: HashMap<Name, Arc<SecretFacts>>,
     namespaces: HashMap<Arc<str>, Arc<Namespace>>,
-    by_target: HashMap<Name, BTreeSet<Name>>,
-    by_store: HashMap<StoreName, BTreeSet<Name>>,
+    by_target: Pairs<Name, Name>,
+    by_store: Pairs<StoreName, Name>,
+    /// ExternalSecrets by the ClusterExternalSecret that made them.
+    by_parent: Pairs<Arc<str>, Name>,
     /// Secrets by the label that says which ExternalSecret made them.
-    by_maker: HashMap<Box<str>, BTreeSet<Name>>,
+    by_maker: Pairs<Box<str>, Name>,
 }
 
 impl Index {
@@ -105,36 +111,42 @@ impl Index {
     pub(crate) fn apply_external_secret(&mut self, mut object: ExternalSecret) -> Wakes {
         let Some(name) = name_of(&object.metadata) else { return Vec::new() };
         object.metadata.managed_fields = None;
-        let before = self.external_secrets.get(&name).cloned();
-        if let Some(before) = &before {
-            self.unlink(&name, before);
-        }
-        self.by_target.entry(target_of(&name, &object)).or_default().insert(name.clone());
-        for store in stores_of(&name, &object) {
-            self.by_store.entry(store).or_default().insert(name.clone());
-        }
-        let is_new = before.as_deref().is_none_or(|before| is_another_wish(&before.metadata, &object.metadata));
-        let owner = controller_of(&object.metadata, "ClusterExternalSecret");
-        self.external_secrets.insert(name.clone(), Arc::new(object));
+        let Some(after) = Packed::of(&name, &object) else { return Vec::new() };
+        let before = self.forget_external_secret(&name).and_then(|before| before.object());
+        let is_new = before.is_none_or(|before| is_another_wish(&before.metadata, &object.metadata));
+        let parent = after.parent.clone();
+        self.keep_external_secret(&name, after);
         let mut wakes = Vec::new();
         if is_new {
             wakes.push((Key::ExternalSecret(name), Priority::Urgent));
         }
-        wakes.extend(owner.filter(|_| is_new).map(|owner| (Key::ClusterExternalSecret(owner), Priority::Routine)));
+        wakes.extend(parent.filter(|_| is_new).map(|parent| (Key::ClusterExternalSecret(parent), Priority::Routine)));
         wakes
     }
 
     /// Takes in that an ExternalSecret is gone.
     pub(crate) fn delete_external_secret(&mut self, name: &Name) -> Wakes {
-        let Some(before) = self.external_secrets.remove(name) else { return Vec::new() };
-        self.unlink(name, &before);
-        let owner = controller_of(&before.metadata, "ClusterExternalSecret");
+        let Some(before) = self.forget_external_secret(name) else { return Vec::new() };
         let mut wakes = vec![(Key::ExternalSecret(name.clone()), Priority::Routine)];
-        wakes.extend(owner.map(|owner| (Key::ClusterExternalSecret(owner), Priority::Urgent)));
+        wakes.extend(before.parent.map(|parent| (Key::ClusterExternalSecret(parent), Priority::Urgent)));
         // Who shared its target may now own it.
-        let heirs = self.by_target.get(&target_of(name, &before)).into_iter().flatten();
-        wakes.extend(heirs.map(|heir| (Key::ExternalSecret(heir.clone()), Priority::Urgent)));
+        wakes.extend(self.targeting(&before.target));
         wakes
+    }
+
+    fn keep_external_secret(&mut self, name: &Name, object: Packed) {
+        self.by_target.insert(&object.target, name);
+        object.stores.iter().for_each(|store| self.by_store.insert(store, name));
+        object.parent.iter().for_each(|parent| self.by_parent.insert(parent, name));
+        self.external_secrets.insert(name.clone(), object);
+    }
+
+    fn forget_external_secret(&mut self, name: &Name) -> Option<Packed> {
+        let gone = self.external_secrets.remove(name)?;
+        self.by_target.remove(&gone.target, name);
+        gone.stores.iter().for_each(|store| self.by_store.remove(store, name));
+        gone.parent.iter().for_each(|parent| self.by_parent.remove(parent, name));
+        Some(gone)
     }
 
     /// Takes in a store as it is now.
@@ -198,13 +210,13 @@ impl Index {
             return Vec::new();
         }
         // Of others only the version is of interest: somebody's credentials.
-        let is_target = self.by_target.contains_key(&name) || is_managed(metadata);
-        let facts = SecretFacts { resource_version, outline: is_target.then(|| Outline::of(metadata)) };
+        let is_target = self.by_target.has(&name) || is_managed(metadata);
+        let facts = SecretFacts { resource_version, outline: is_target.then(|| Outline::of(metadata).pack()) };
         if let Some(before) = self.secrets.insert(name.clone(), Arc::new(facts)) {
             self.unmark(&name, &before);
         }
         if let Some(maker) = metadata.labels.as_ref().and_then(|labels| labels.get(label::OWNER)) {
-            self.by_maker.entry(maker.as_str().into()).or_default().insert(name.clone());
+            self.by_maker.insert(&maker.as_str().into(), &name);
         }
         self.targeting(&name)
     }
@@ -250,8 +262,7 @@ impl Index {
 
     /// Everything that reads `store`.
     pub(crate) fn readers(&self, store: &StoreName) -> Wakes {
-        let readers = self.by_store.get(store).into_iter().flatten();
-        readers.map(|name| (Key::ExternalSecret(name.clone()), Priority::Urgent)).collect()
+        self.by_store.of(store).map(|name| (Key::ExternalSecret(name.clone()), Priority::Urgent)).collect()
     }
 
     /// Everything that is reconciled: after a time in which nothing was.
@@ -271,11 +282,12 @@ impl Index {
 
     /// Takes in a status that we ourselves just wrote, so that nobody decides by the one before.
     pub(crate) fn note_status(&mut self, name: &Name, status: ExternalSecretStatus, resource_version: Option<String>) {
-        let Some(object) = self.external_secrets.get(name) else { return };
-        let mut next = ExternalSecret::clone(object);
-        next.status = Some(status);
-        next.metadata.resource_version = resource_version.or(next.metadata.resource_version);
-        self.external_secrets.insert(name.clone(), Arc::new(next));
+        let Some(mut object) = self.external_secret(name) else { return };
+        object.status = Some(status);
+        object.metadata.resource_version = resource_version.or(object.metadata.resource_version.take());
+        if let Some(after) = Packed::of(name, &object) {
+            self.external_secrets.insert(name.clone(), after);
+        }
     }
 
     /// Takes in a store's status that we ourselves just wrote; whoever waited for the store is woken.
@@ -299,42 +311,30 @@ impl Index {
     }
 
     fn targeting(&self, secret: &Name) -> Wakes {
-        let names = self.by_target.get(secret).into_iter().flatten();
-        names.map(|name| (Key::ExternalSecret(name.clone()), Priority::Urgent)).collect()
+        self.by_target.of(secret).map(|name| (Key::ExternalSecret(name.clone()), Priority::Urgent)).collect()
     }
 
     fn unmark(&mut self, name: &Name, secret: &SecretFacts) {
-        if let Some(maker) = secret.outline.as_ref().and_then(|outline| outline.label(label::OWNER)) {
-            remove_from(&mut self.by_maker, maker, name);
-        }
-    }
-
-    fn unlink(&mut self, name: &Name, object: &ExternalSecret) {
-        remove_from(&mut self.by_target, &target_of(name, object), name);
-        for store in stores_of(name, object) {
-            remove_from(&mut self.by_store, &store, name);
+        if let Some(maker) = secret.outline().as_ref().and_then(|outline| outline.label(label::OWNER)) {
+            self.by_maker.remove(&maker.into(), name);
         }
     }
 
     /// Which slots a key uses.
     pub(crate) fn group(&self, key: &Key) -> Group {
         let Key::ExternalSecret(name) = key else { return Group::Alone(key.clone()) };
-        let first = self.external_secrets.get(name).and_then(|object| stores_of(name, object).into_iter().next());
-        first.map_or_else(|| Group::Alone(key.clone()), Group::Store)
+        let first = self.external_secrets.get(name).and_then(|object| object.stores.first());
+        first.map_or_else(|| Group::Alone(key.clone()), |store| Group::Store(store.clone()))
     }
 
     /// An ExternalSecret.
-    pub(crate) fn external_secret(&self, name: &Name) -> Option<Arc<ExternalSecret>> {
-        self.external_secrets.get(name).cloned()
+    pub(crate) fn external_secret(&self, name: &Name) -> Option<Box<ExternalSecret>> {
+        self.external_secrets.get(name)?.object()
     }
 
-    /// The ExternalSecrets that the ClusterExternalSecret `owner` controls.
-    pub(crate) fn children_of(&self, owner: &str) -> Vec<Name> {
-        let is_child = |object: &ExternalSecret| {
-            controller_of(&object.metadata, "ClusterExternalSecret").is_some_and(|name| *name == *owner)
-        };
-        let children = self.external_secrets.iter().filter(|(_, object)| is_child(object));
-        children.map(|(name, _)| name.clone()).collect()
+    /// The ExternalSecrets that the ClusterExternalSecret `parent` controls.
+    pub(crate) fn children_of(&self, parent: &str) -> Vec<Name> {
+        self.by_parent.of(&parent.into()).cloned().collect()
     }
 
     /// Names of all ExternalSecrets that are known.
@@ -384,7 +384,8 @@ impl Index {
 
     /// The Secrets of a namespace whose label says that `maker` made them.
     pub(crate) fn made_by(&self, namespace: &str, maker: &str) -> Vec<Arc<SecretFacts>> {
-        let made = self.by_maker.get(maker).into_iter().flatten().filter(|name| *name.namespace == *namespace);
+        let maker = maker.into();
+        let made = self.by_maker.of(&maker).filter(|name| *name.namespace == *namespace);
         made.filter_map(|name| self.secrets.get(name).cloned()).collect()
     }
 
@@ -478,21 +479,9 @@ fn is_managed(metadata: &ObjectMeta) -> bool {
     labels.into_iter().any(|label| label.starts_with("reconcile.external-secrets.io/"))
 }
 
-fn controller_of(metadata: &ObjectMeta, kind: &str) -> Option<Arc<str>> {
+/// Who of `kind` controls the object.
+pub(crate) fn controller_of(metadata: &ObjectMeta, kind: &str) -> Option<Arc<str>> {
     let owners = metadata.owner_references.iter().flatten();
     let mut controllers = owners.filter(|owner| owner.controller == Some(true) && owner.kind == kind);
     controllers.next().map(|owner| owner.name.as_str().into())
-}
-
-fn remove_from<K, Q>(map: &mut HashMap<K, BTreeSet<Name>>, key: &Q, name: &Name)
-where
-    K: Hash + Eq + Borrow<Q>,
-    Q: Hash + Eq + ?Sized,
-{
-    if let Some(names) = map.get_mut(key) {
-        names.remove(name);
-        if names.is_empty() {
-            map.remove(key);
-        }
-    }
 }

@@ -21,6 +21,8 @@ mod metrics;
 mod names;
 mod openings;
 mod operator;
+mod packed;
+mod pairs;
 mod reader;
 mod run;
 mod settings;

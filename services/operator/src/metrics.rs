@@ -58,7 +58,7 @@ pub(crate) struct Metrics {
     last_success: Gauges,
     /// What of the meter is in `calls` already.
     metered: Mutex<HashMap<(&'static str, Outcome), u64>>,
-    /// The labels under which each object was counted, to forget them with it.
+    /// The extended labels under which each object was counted, to forget them with it.
     known: Mutex<HashMap<ObjectKey, Vec<String>>>,
 }
 
@@ -145,11 +145,12 @@ impl Metrics {
     /// Forgets an object that is gone.
     pub(crate) fn forget(&self, kind: &'static str, namespace: Option<&str>, name: &str) {
         let namespace = namespace.unwrap_or_default().to_owned();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(labels) = known.remove(&(kind, namespace.clone(), name.to_owned())) else { return };
-        drop(known);
-        self.remove(kind, &labels);
         self.last_success.remove(&[name, &namespace]);
+        let plain = vec![name.to_owned(), namespace.clone()];
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let labels = if self.is_extended { known.remove(&(kind, namespace, name.to_owned())) } else { Some(plain) };
+        drop(known);
+        labels.iter().for_each(|labels| self.remove(kind, labels));
     }
 
     fn remove(&self, kind: &'static str, labels: &[String]) {
@@ -186,10 +187,11 @@ impl Metrics {
     fn labels(&self, kind: &'static str, metadata: &ObjectMeta) -> Vec<String> {
         let (namespace, name) = names(metadata);
         let mut labels = vec![name.clone(), namespace.clone()];
-        if self.is_extended {
-            let own = |label: &&str| metadata.labels.as_ref().and_then(|labels| labels.get(*label));
-            labels.extend(OWN_LABELS.iter().map(|label| own(label).cloned().unwrap_or_default()));
+        if !self.is_extended {
+            return labels;
         }
+        let own = |label: &&str| metadata.labels.as_ref().and_then(|labels| labels.get(*label));
+        labels.extend(OWN_LABELS.iter().map(|label| own(label).cloned().unwrap_or_default()));
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let before = known.insert((kind, namespace, name), labels.clone());
         drop(known);

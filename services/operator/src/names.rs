@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The name of a namespaced object.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name {
     /// Its namespace.
     pub namespace: Arc<str>,

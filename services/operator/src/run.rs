@@ -39,6 +39,9 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(150);
 /// A queue in which nothing has moved for this long, although something waits, is broken: kubelet starts us anew.
 const STALLED: Duration = Duration::from_secs(300);
 
+/// How often memory that bursts of work left behind is given back.
+const TIDYING: Duration = Duration::from_secs(10);
+
 /// Events that wait to be written; a first synchronisation of 10,000 objects writes as many.
 const EVENTS: usize = 10_000;
 
@@ -136,10 +139,12 @@ async fn lead(operator: &Arc<Operator>, loop_settings: LoopSettings) -> Result<(
         }
         foreign::look(operator).await;
         let looking = tokio::spawn(foreign::keep_looking(Arc::clone(operator)));
+        let tidying = tokio::spawn(keep_small());
         tracing::info!("the operator works");
         operator.queue.pause(false);
         let ended = work(operator, loop_settings, &mut stop, leadership.as_mut()).await;
         looking.abort();
+        tidying.abort();
         ended
     }
     .await;
@@ -179,6 +184,14 @@ async fn work(
     match lost {
         true => Err(Failure::new(Class::Unavailable, "another replica leads now; ending so that it is alone")),
         false => Ok(()),
+    }
+}
+
+/// A thousand objects at once need several times the memory of a thousand that are right.
+async fn keep_small() {
+    loop {
+        tokio::time::sleep(TIDYING).await;
+        strongroom_process::release_unused_memory();
     }
 }
 

@@ -127,8 +127,7 @@ impl FanOut<'_> {
         let Some(patch) = difference(&current, &wanted) else { return Ok(()) };
         match merge_patch(&api, self.child_name(), &patch, FIELD_MANAGER).await {
             Ok(_) => Ok(()),
-            Err(WriteFailure::Other(failure)) => Err(failure),
-            Err(_) => Err(Failure::new(Class::Unavailable, "somebody else wrote it at the same time")),
+            Err(failure) => Err(failure.into_failure(&format!("write ExternalSecret {name}"))),
         }
     }
 
@@ -196,8 +195,7 @@ impl FanOut<'_> {
         let patch = json!({ "metadata": { "finalizers": others } });
         match merge_patch(&api, namespace, &patch, FIELD_MANAGER).await {
             Ok(_) | Err(WriteFailure::NotFound) => Ok(()),
-            Err(WriteFailure::Other(failure)) => Err(failure),
-            Err(_) => Err(Failure::new(Class::Unavailable, "somebody else wrote the namespace at the same time")),
+            Err(failure) => Err(failure.into_failure(&format!("take a finalizer off namespace {namespace}"))),
         }
     }
 

@@ -167,7 +167,6 @@ async fn tell(operator: &Operator, store: &Store, finding: &Finding) -> Result<b
             Ok(true)
         }
         Err(WriteFailure::NotFound) => Ok(false),
-        Err(WriteFailure::Other(failure)) => Err(failure),
-        Err(_) => Err(Failure::new(Class::Unavailable, "somebody else wrote the status at the same time")),
+        Err(failure) => Err(failure.into_failure(&format!("write the status of {}", store.name))),
     }
 }

@@ -4,7 +4,7 @@ use kube::Api;
 use serde_json::json;
 use strongroom_api::external_secrets::vocabulary::{event, finalizer, message};
 use strongroom_api::external_secrets::{DeletionPolicy, ExternalSecret};
-use strongroom_failure::{Class, Failure};
+use strongroom_failure::Failure;
 use strongroom_kube::{EventKind, Preconditions, Secrets, WriteFailure, merge_patch};
 use strongroom_reconcile::Outcome;
 use strongroom_sync::hash::field_manager;
@@ -63,8 +63,7 @@ impl Round<'_> {
             }
             // It is another Secret by now, or none.
             Err(WriteFailure::NotFound | WriteFailure::Conflict) => Ok(()),
-            Err(WriteFailure::Other(failure)) => Err(failure),
-            Err(_) => Err(Failure::new(Class::Unavailable, "the Secret could not be deleted")),
+            Err(failure) => Err(failure.into_failure(&format!("delete Secret {target}"))),
         }
     }
 
@@ -83,8 +82,7 @@ impl Round<'_> {
         let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": version } });
         match merge_patch(&api, &self.name.name, &patch, FIELD_MANAGER).await {
             Ok(_) | Err(WriteFailure::NotFound) => Ok(()),
-            Err(WriteFailure::Other(failure)) => Err(failure),
-            Err(_) => Err(Failure::new(Class::Unavailable, "somebody else wrote it at the same time")),
+            Err(failure) => Err(failure.into_failure(&format!("write the finalizers of ExternalSecret {}", self.name))),
         }
     }
 }

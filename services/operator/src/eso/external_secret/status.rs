@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::LocalObjectReference;
 use kube::Api;
 use serde_json::{Value, json};
 use strongroom_api::external_secrets::{Condition, ExternalSecret, ExternalSecretStatus};
-use strongroom_failure::{Class, Failure};
+use strongroom_failure::Failure;
 use strongroom_kube::{WriteFailure, merge_patch_status};
 use strongroom_sync::status::{self, Ending, RefreshTime as Policy, TargetKind};
 use strongroom_sync::target::Outcome;
@@ -64,7 +64,7 @@ impl Round<'_> {
             }
             // It is gone, or goes: nobody is left to be told.
             Err(WriteFailure::NotFound) => Ok(()),
-            Err(failure) => Err(not_told(failure)),
+            Err(failure) => Err(failure.into_failure(&format!("write the status of ExternalSecret {}", self.name))),
         }
     }
 }
@@ -83,11 +83,4 @@ fn patch(status: &ExternalSecretStatus) -> Value {
 
 fn condition(condition: &Condition) -> Value {
     json!(condition)
-}
-
-fn not_told(failure: WriteFailure) -> Failure {
-    match failure {
-        WriteFailure::Other(failure) => failure,
-        _ => Failure::new(Class::Unavailable, "somebody else wrote the status at the same time"),
-    }
 }

@@ -59,7 +59,7 @@ impl Writer<'_> {
                         return Ok(Written { outcome: Outcome::Synced, memory, changed });
                     }
                     Err(WriteFailure::AlreadyExists) => current = self.read().await?,
-                    Err(failure) => return Err(not_written(failure)),
+                    Err(failure) => return Err(not_written(failure, &self.target)),
                 },
                 Plan::Replace { secret, .. } => match self.secrets().replace(&object(&secret)).await {
                     Ok(metadata) => {
@@ -70,7 +70,7 @@ impl Writer<'_> {
                     }
                     Err(WriteFailure::Conflict) => current = self.read().await?,
                     Err(WriteFailure::NotFound) => current = None,
-                    Err(failure) => return Err(not_written(failure)),
+                    Err(failure) => return Err(not_written(failure, &self.target)),
                 },
                 Plan::Delete(deletion) => match self.delete(&deletion).await {
                     Ok(()) => {
@@ -79,7 +79,7 @@ impl Writer<'_> {
                         return Ok(Written { outcome: Outcome::Deleted, memory, changed: true });
                     }
                     Err(WriteFailure::Conflict) => current = self.read().await?,
-                    Err(failure) => return Err(not_deleted(failure)),
+                    Err(failure) => return Err(self.not_deleted(message::NOT_DELETED, failure)),
                 },
                 Plan::Refuse(refusal) => return Err(Trouble::final_(refusal.message, refusal.cause)),
             }
@@ -138,10 +138,14 @@ impl Writer<'_> {
         };
         for deletion in orphaned(&labelled, wanted) {
             let deleted = self.delete(&deletion).await;
-            deleted.map_err(|failure| Trouble::passing(message::ORPHANS_NOT_DELETED, cause(failure)))?;
+            deleted.map_err(|failure| self.not_deleted(message::ORPHANS_NOT_DELETED, failure))?;
             self.record(event::DELETED, "secret deleted because it was orphaned");
         }
         Ok(())
+    }
+
+    fn not_deleted(&self, message: &'static str, failure: WriteFailure) -> Trouble {
+        Trouble::passing(message, failure.into_failure(&format!("delete a Secret in {}", self.target.namespace)))
     }
 
     fn record(&self, reason: &str, words: &str) {
@@ -177,26 +181,12 @@ fn kubernetes_secret(secret: SecretObject) -> k8s_openapi::api::core::v1::Secret
     }
 }
 
-fn not_written(failure: WriteFailure) -> Trouble {
+fn not_written(failure: WriteFailure, target: &Name) -> Trouble {
     match failure {
         WriteFailure::Immutable { field } => {
             let words = format!("the Secret's {field} cannot change any more");
             Trouble::final_(message::IMMUTABLE, Failure::new(Class::Invalid, words))
         }
-        other => Trouble::of(message::NOT_UPDATED, cause(other)),
-    }
-}
-
-fn not_deleted(failure: WriteFailure) -> Trouble {
-    Trouble::of(message::NOT_DELETED, cause(failure))
-}
-
-fn cause(failure: WriteFailure) -> Failure {
-    match failure {
-        WriteFailure::Conflict => Failure::new(Class::Unavailable, "somebody else wrote it at the same time"),
-        WriteFailure::AlreadyExists => Failure::new(Class::Unavailable, "somebody else made it at the same time"),
-        WriteFailure::NotFound => Failure::new(Class::NotFound, "its namespace does not exist any more"),
-        WriteFailure::Immutable { field } => Failure::new(Class::Invalid, format!("its {field} cannot change")),
-        WriteFailure::Other(failure) => failure,
+        other => Trouble::of(message::NOT_UPDATED, other.into_failure(&format!("write Secret {target}"))),
     }
 }
