@@ -128,24 +128,23 @@ impl Current {
         sha3_224(format!("{seen:?}").as_bytes())
     }
 
+    fn version(&self) -> [u8; 28] {
+        sha3_224(format!("{}/{}", self.uid, self.resource_version).as_bytes())
+    }
+
     /// What to remember after [`crate::target::plan`] found nothing to do for `wanted`, or after it was written and the
     /// API server answered with this.
     pub fn remember(&self, wanted: &Wanted) -> Memory {
-        Memory {
-            uid: self.uid.clone(),
-            resource_version: self.resource_version.clone(),
-            fingerprint: self.fingerprint(),
-            wanted: wanted.digest(),
-        }
+        Memory { version: self.version(), fingerprint: self.fingerprint(), wanted: wanted.digest() }
     }
 }
 
 /// What a process remembers of a target that it found or made right. Not to be kept beyond its life: it holds a digest
 /// of the values, without a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    uid: String,
-    resource_version: String,
+    /// Of the UID and the resource version, which take no memory of their own like this.
+    version: [u8; 28],
     fingerprint: [u8; 28],
     wanted: [u8; 28],
 }
@@ -153,12 +152,12 @@ pub struct Memory {
 impl Memory {
     /// That it is right that there is no target: the stores hold nothing for it.
     pub fn of_absence() -> Self {
-        Self { uid: String::new(), resource_version: String::new(), fingerprint: [0; 28], wanted: [0; 28] }
+        Self { version: [0; 28], fingerprint: [0; 28], wanted: [0; 28] }
     }
 
     /// Whether neither the target nor what is wanted has changed since.
     pub(crate) fn holds(&self, current: &Current, wanted: &Wanted) -> bool {
-        self.uid == current.uid && self.resource_version == current.resource_version && self.wanted == wanted.digest()
+        self.version == current.version() && self.wanted == wanted.digest()
     }
 }
 
@@ -188,7 +187,7 @@ pub fn validity(current: Option<&Current>, creation: CreationPolicy, memory: Opt
         CreationPolicy::Merge | CreationPolicy::CreateOrMerge => true,
     };
     let Some(current) = current else {
-        let is_right = creation == CreationPolicy::Merge || memory.is_some_and(|memory| memory.uid.is_empty());
+        let is_right = creation == CreationPolicy::Merge || memory == Some(&Memory::of_absence());
         return if is_right { Validity::Valid } else { Validity::Missing };
     };
     if current.labels.get(label::MANAGED).map(String::as_str) != Some(label::MANAGED_VALUE) {
@@ -198,7 +197,7 @@ pub fn validity(current: Option<&Current>, creation: CreationPolicy, memory: Opt
         return Validity::Unhashed;
     }
     let has_drifted = match memory {
-        Some(memory) if memory.resource_version == current.resource_version => false,
+        Some(memory) if memory.version == current.version() => false,
         Some(memory) => memory.fingerprint != current.fingerprint(),
         None => !merges && !current.foreign_data.is_empty(),
     };

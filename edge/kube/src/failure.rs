@@ -55,7 +55,9 @@ impl WriteFailure {
                 Failure::new(Class::Unavailable, format!("cannot {asked}: it was changed by another meanwhile"))
             }
             Self::AlreadyExists => Failure::new(Class::Unavailable, format!("cannot {asked}: it exists already")),
-            Self::NotFound => Failure::new(Class::NotFound, format!("cannot {asked}: it or its namespace does not exist")),
+            Self::NotFound => {
+                Failure::new(Class::NotFound, format!("cannot {asked}: it or its namespace does not exist"))
+            }
             Self::Immutable { field } => Failure::new(Class::Invalid, format!("cannot {asked}: {field} is immutable"))
                 .with_hint("delete the object so that it is made again"),
             Self::Other(failure) => failure,

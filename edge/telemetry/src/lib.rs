@@ -24,7 +24,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
 
 #[cfg(feature = "metrics")]
-pub use crate::metrics::{Counters, Gauges, Histograms, METRICS_CONTENT_TYPE, Metrics};
+pub use crate::metrics::{Counters, Gauges, Histograms, LabelValues, METRICS_CONTENT_TYPE, Metrics};
 pub use crate::panics::hide_panic_messages;
 
 /// How a log line is written.

@@ -131,23 +131,23 @@ pub struct Counters {
 
 impl Counters {
     /// Adds one to the counter with these labels' values, in the order of the labels.
-    pub fn increment(&self, values: &[&str]) {
+    pub fn increment(&self, values: impl Into<LabelValues>) {
         self.add(values, 1);
     }
 
     /// Adds `amount`; 0 makes the counter known, so that its first change is seen as one.
-    pub fn add(&self, values: &[&str], amount: u64) {
-        self.family.get_or_create(&Labels::new(self.labels, values)).0.fetch_add(amount, Ordering::Relaxed);
+    pub fn add(&self, values: impl Into<LabelValues>, amount: u64) {
+        self.family.get_or_create(&Labels::new(self.labels, values.into())).0.fetch_add(amount, Ordering::Relaxed);
     }
 
     /// What the counter stands at; 0 where there is none.
-    pub fn value(&self, values: &[&str]) -> u64 {
-        self.family.get(&Labels::new(self.labels, values)).map_or(0, |count| count.0.load(Ordering::Relaxed))
+    pub fn value(&self, values: impl Into<LabelValues>) -> u64 {
+        self.family.get(&Labels::new(self.labels, values.into())).map_or(0, |count| count.0.load(Ordering::Relaxed))
     }
 
     /// Forgets the counter, when what it counts is gone.
-    pub fn remove(&self, values: &[&str]) {
-        self.family.remove(&Labels::new(self.labels, values));
+    pub fn remove(&self, values: impl Into<LabelValues>) {
+        self.family.remove(&Labels::new(self.labels, values.into()));
     }
 }
 
@@ -160,19 +160,19 @@ pub struct Gauges {
 
 impl Gauges {
     /// Sets the gauge with these labels' values, in the order of the labels.
-    pub fn set(&self, values: &[&str], value: f64) {
-        self.family.get_or_create(&Labels::new(self.labels, values)).0.store(value.to_bits(), Ordering::Relaxed);
+    pub fn set(&self, values: impl Into<LabelValues>, value: f64) {
+        self.family.get_or_create(&Labels::new(self.labels, values.into())).0.store(value.to_bits(), Ordering::Relaxed);
     }
 
     /// What the gauge stands at.
-    pub fn value(&self, values: &[&str]) -> Option<f64> {
-        let level = self.family.get(&Labels::new(self.labels, values))?;
+    pub fn value(&self, values: impl Into<LabelValues>) -> Option<f64> {
+        let level = self.family.get(&Labels::new(self.labels, values.into()))?;
         Some(f64::from_bits(level.0.load(Ordering::Relaxed)))
     }
 
     /// Forgets the gauge, when what it measures is gone.
-    pub fn remove(&self, values: &[&str]) {
-        self.family.remove(&Labels::new(self.labels, values));
+    pub fn remove(&self, values: impl Into<LabelValues>) {
+        self.family.remove(&Labels::new(self.labels, values.into()));
     }
 }
 
@@ -185,13 +185,13 @@ pub struct Histograms {
 
 impl Histograms {
     /// Counts one observation.
-    pub fn observe(&self, values: &[&str], value: f64) {
-        self.family.get_or_create(&Labels::new(self.labels, values)).observe(value);
+    pub fn observe(&self, values: impl Into<LabelValues>, value: f64) {
+        self.family.get_or_create(&Labels::new(self.labels, values.into())).observe(value);
     }
 
     /// Forgets the histogram, when what it measures is gone.
-    pub fn remove(&self, values: &[&str]) {
-        self.family.remove(&Labels::new(self.labels, values));
+    pub fn remove(&self, values: impl Into<LabelValues>) {
+        self.family.remove(&Labels::new(self.labels, values.into()));
     }
 }
 
@@ -204,31 +204,62 @@ impl prometheus_client::metrics::family::MetricConstructor<histogram::Histogram>
     }
 }
 
-/// Values of labels, one after the other; the names are the same for a whole family and take no memory here.
+/// Values of labels, in the order of their names. What all series of one object have in common is kept once, however
+/// many there are: clones share it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Labels {
-    names: &'static [&'static str],
-    values: Box<str>,
+pub struct LabelValues {
+    /// Each with [`END`] behind it.
+    common: Arc<str>,
+    own: &'static [&'static str],
 }
 
 /// Ends each value of a label. No name in a cluster has one, and in other texts nobody misses it.
 const END: char = '\0';
 
-impl Labels {
-    fn new(names: &'static [&'static str], values: &[&str]) -> Self {
-        debug_assert_eq!(names.len(), values.len(), "each label has a value");
+impl LabelValues {
+    /// These values.
+    pub fn new(values: &[&str]) -> Self {
         let mut joined = String::with_capacity(values.iter().map(|value| value.len() + 1).sum());
         for value in values {
             joined.extend(value.chars().filter(|character| *character != END));
             joined.push(END);
         }
-        Self { names, values: joined.into() }
+        Self { common: joined.into(), own: &[] }
+    }
+
+    /// The same with `own` behind them.
+    pub fn with(&self, own: &'static [&'static str]) -> Self {
+        Self { common: Arc::clone(&self.common), own }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &str> {
+        self.common.split_terminator(END).chain(self.own.iter().copied())
+    }
+}
+
+impl<const COUNT: usize> From<&[&str; COUNT]> for LabelValues {
+    fn from(values: &[&str; COUNT]) -> Self {
+        Self::new(values)
+    }
+}
+
+/// The names are the same for a whole family and take no memory here.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Labels {
+    names: &'static [&'static str],
+    values: LabelValues,
+}
+
+impl Labels {
+    fn new(names: &'static [&'static str], values: LabelValues) -> Self {
+        debug_assert_eq!(names.len(), values.all().count(), "each label has a value");
+        Self { names, values }
     }
 }
 
 impl EncodeLabelSet for Labels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        self.names.iter().zip(self.values.split(END)).try_for_each(|(name, value)| {
+        self.names.iter().zip(self.values.all()).try_for_each(|(name, value)| {
             prometheus_client::encoding::EncodeLabel::encode(&(*name, value), encoder.encode_label())
         })
     }
@@ -287,7 +318,8 @@ impl Collector for Observed {
         let mut described = encoder.encode_descriptor(&self.name, &self.help, None, self.kind)?;
         (self.observe)().into_iter().try_for_each(|(values, value)| {
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
-            ConstGauge::new(value).encode(described.encode_family(&Labels::new(self.labels, &values))?)
+            let labels = Labels::new(self.labels, LabelValues::new(&values));
+            ConstGauge::new(value).encode(described.encode_family(&labels)?)
         })
     }
 }

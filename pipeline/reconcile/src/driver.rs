@@ -105,6 +105,12 @@ where
         Depth { known: schedule.len(), waiting: schedule.waiting(), running: schedule.running() }
     }
 
+    /// Since when no key runs; `None` while one does. Another moment than before tells that there was work in between.
+    pub fn rests_since(&self) -> Option<Instant> {
+        let state = self.state();
+        (state.schedule.running() == 0).then_some(state.moved)
+    }
+
     /// For how long keys have been waiting while nothing moved; zero while all is well. What `/livez` asks.
     pub fn stalled(&self) -> Duration {
         let state = self.state();

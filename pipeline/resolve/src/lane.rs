@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use strongroom_failure::{Class, Failure};
-use strongroom_provider::{Answer, Find, Found, Limits, Provider};
+use strongroom_provider::{Answer, Call, Find, Found, Limits, Provider};
 use strongroom_secret::RemoteKey;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -17,10 +17,9 @@ use crate::bucket::Bucket;
 use crate::cache::Cache;
 use crate::policy::Policy;
 
-/// Calls under way at once that carry fewer keys than the store takes. While these last, further keys wait to fill a
-/// batch: objects that trickle in one by one would else cost a call each. More than one, so that a call that hangs does
-/// not hold up everything.
-const PARTIAL_CALLS: usize = 4;
+/// While a call is under way that carries fewer keys than the store takes, further keys wait to fill a batch: objects
+/// that trickle in one by one would else cost a call each. After this long they wait no more for one that hangs.
+const PATIENCE_WITH_PARTIAL: Duration = Duration::from_millis(500);
 
 /// Serialises the calls to one store under one identity: keys wait in a queue, a call takes a slot and a token, and
 /// whoever asked for a key that is already on its way waits for the same answer.
@@ -36,10 +35,10 @@ struct State {
     queue: VecDeque<RemoteKey>,
     pending: HashMap<RemoteKey, Pending>,
     busy: usize,
-    /// Of these, calls that carry fewer keys than the store takes.
-    partial: usize,
-    /// The most keys that a call to this store has carried.
-    fullest: usize,
+    /// When those of them began that carry fewer keys than the store takes.
+    partial: Vec<Instant>,
+    /// The most keys that a call has carried, by operation; only of those that carry several.
+    fullest: HashMap<String, usize>,
     /// Whether the queue will be looked at as soon as everybody who is asking just now has asked.
     is_pump_due: bool,
     bucket: Bucket,
@@ -106,8 +105,8 @@ impl Lane {
             queue: VecDeque::new(),
             pending: HashMap::new(),
             busy: 0,
-            partial: 0,
-            fullest: 1,
+            partial: Vec::new(),
+            fullest: HashMap::new(),
             is_pump_due: false,
             bucket: Bucket::full(limits, Instant::now()),
             closed_until: None,
@@ -235,7 +234,10 @@ impl Lane {
 
     /// Starts as many calls as slots and tokens allow.
     fn pump(self: &Arc<Self>) {
-        for (keys, is_partial) in self.take_calls() {
+        for (keys, partial) in self.take_calls() {
+            if partial.is_some() {
+                self.pump_after(PATIENCE_WITH_PARTIAL);
+            }
             let lane = Arc::clone(self);
             tokio::spawn(async move {
                 let start = Instant::now();
@@ -243,14 +245,14 @@ impl Lane {
                 let failed = answers.iter().filter(|answer| answer.is_err()).count();
                 let (store, keys_asked, took) = (lane.provider.describe(), keys.len(), start.elapsed());
                 tracing::debug!(store, keys_asked, failed, ?took, "called a store");
-                lane.settle(keys, answers, is_partial);
+                lane.settle(keys, answers, partial);
                 lane.pump();
             });
         }
     }
 
-    /// Takes the keys of the calls that may start now out of the queue, and says which of the calls are partial.
-    fn take_calls(self: &Arc<Self>) -> Vec<(Vec<RemoteKey>, bool)> {
+    /// Takes the keys of the calls that may start now out of the queue; of a partial one also says when it began.
+    fn take_calls(self: &Arc<Self>) -> Vec<(Vec<RemoteKey>, Option<Instant>)> {
         let mut state = self.state();
         let now = Instant::now();
         if state.queue.is_empty() || state.closed_until.is_some_and(|until| until > now) {
@@ -266,18 +268,18 @@ impl Lane {
         let mut left_over = Vec::new();
         let mut planned = HashSet::new();
         for call in self.provider.plan(&queue) {
-            let places = call.keys.into_iter().filter(|place| planned.insert(*place));
+            let Call { operation, keys } = call;
+            let places = keys.into_iter().filter(|place| planned.insert(*place));
             let keys: Vec<RemoteKey> = places.filter_map(|place| queue.get(place).cloned()).collect();
-            state.fullest = state.fullest.max(keys.len());
-            let is_partial = keys.len() < state.fullest;
-            if calls.len() == free || state.closed_until.is_some() || is_partial && state.partial >= PARTIAL_CALLS {
+            let is_partial = state.is_partial(operation, keys.len());
+            if calls.len() == free || state.closed_until.is_some() || is_partial && state.may_fill_up(now) {
                 left_over.extend(keys);
                 continue;
             }
             match state.bucket.take(now) {
                 Ok(()) => {
-                    state.partial += usize::from(is_partial);
-                    calls.push((keys, is_partial));
+                    state.partial.extend(is_partial.then_some(now));
+                    calls.push((keys, is_partial.then_some(now)));
                 }
                 Err(wait) => {
                     left_over.extend(keys);
@@ -312,11 +314,13 @@ impl Lane {
     }
 
     /// Gives each answer to those who wait for it, and sends the keys that may be asked again round once more.
-    fn settle(self: &Arc<Self>, keys: Vec<RemoteKey>, answers: Vec<Answer>, is_partial: bool) {
+    fn settle(self: &Arc<Self>, keys: Vec<RemoteKey>, answers: Vec<Answer>, partial: Option<Instant>) {
         let mut again: Vec<(Duration, RemoteKey)> = Vec::new();
         let mut state = self.state();
         state.busy -= 1;
-        state.partial -= usize::from(is_partial);
+        if let Some(place) = state.partial.iter().position(|began| Some(*began) == partial) {
+            state.partial.swap_remove(place);
+        }
         for (key, answer) in keys.into_iter().zip(answers) {
             match self.pause_before_next(&mut state, &key, &answer) {
                 Some(pause) => again.push((pause, key)),
@@ -400,9 +404,13 @@ impl Lane {
     /// No call starts before `until`; the queue is looked at again then.
     fn close(self: &Arc<Self>, state: &mut State, until: Instant) {
         state.closed_until = state.closed_until.max(Some(until));
+        self.pump_after(until - Instant::now());
+    }
+
+    fn pump_after(self: &Arc<Self>, pause: Duration) {
         let lane = Arc::clone(self);
         tokio::spawn(async move {
-            tokio::time::sleep_until(until).await;
+            tokio::time::sleep(pause).await;
             lane.pump();
         });
     }
@@ -421,6 +429,22 @@ impl Lane {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether a call of `operation` could carry more keys.
+    fn is_partial(&mut self, operation: String, keys: usize) -> bool {
+        let fullest = self.fullest.get(&operation).copied().unwrap_or(1);
+        if keys > fullest {
+            self.fullest.insert(operation, keys);
+        }
+        keys < fullest
+    }
+
+    /// Whether keys should wait for others: while a partial call is under way and does not hang.
+    fn may_fill_up(&self, now: Instant) -> bool {
+        self.partial.iter().any(|began| now < *began + PATIENCE_WITH_PARTIAL)
     }
 }
 

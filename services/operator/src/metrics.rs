@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use strongroom_provider::{Meter, Outcome};
-use strongroom_telemetry::{Counters, Gauges, Metrics as Registry};
+use strongroom_telemetry::{Counters, Gauges, LabelValues, Metrics as Registry};
 
 /// The labels of External Secrets Operator's per-object metrics.
 const PLAIN: &[&str] = &["name", "namespace"];
@@ -47,6 +47,10 @@ const OWN_LABELS: [&str; 6] = [
 /// The kinds that are counted, as their metrics begin.
 const KINDS: [&str; 4] = ["externalsecret", "clusterexternalsecret", "secretstore", "clustersecretstore"];
 
+/// The conditions that are counted, each with both statuses.
+const CONDITIONS: [[&[&str]; 2]; 2] =
+    [[&["Ready", "True"], &["Ready", "False"]], [&["Deleted", "True"], &["Deleted", "False"]]];
+
 /// All metrics of the operator.
 pub(crate) struct Metrics {
     pub(crate) registry: Registry,
@@ -58,12 +62,12 @@ pub(crate) struct Metrics {
     last_success: Gauges,
     /// What of the meter is in `calls` already.
     metered: Mutex<HashMap<(&'static str, Outcome), u64>>,
-    /// The extended labels under which each object was counted, to forget them with it.
-    known: Mutex<HashMap<ObjectKey, Vec<String>>>,
+    /// The labels under which each object is counted: all its series share them, and are forgotten by them.
+    known: Mutex<HashMap<ObjectKey, LabelValues>>,
 }
 
-/// Kind, namespace and name.
-type ObjectKey = (&'static str, String, String);
+/// Kind, and name and namespace as values of [`PLAIN`].
+type ObjectKey = (&'static str, LabelValues);
 
 struct KindMetrics {
     condition: Gauges,
@@ -108,66 +112,63 @@ impl Metrics {
         }
     }
 
+    /// An object is known, of which something will be counted: what its series share lasts as long as it does, and is
+    /// best made before much that does not.
+    pub(crate) fn expect(&self, kind: &'static str, metadata: &ObjectMeta) {
+        self.labels(kind, metadata);
+    }
+
     /// One synchronisation begins (`is_error` false) or has failed (`is_error` true).
     pub(crate) fn synced(&self, kind: &'static str, metadata: &ObjectMeta, is_error: bool) {
         let labels = self.labels(kind, metadata);
         let counters = if is_error { &self.failed } else { &self.synced };
-        counters.increment(&as_strs(&labels));
+        counters.increment(labels);
     }
 
     /// The values of an ExternalSecret were read with success.
     pub(crate) fn succeeded(&self, metadata: &ObjectMeta, seconds: i64) {
-        let (namespace, name) = names(metadata);
+        let key = ("externalsecret", plain(metadata.namespace.as_deref(), metadata.name.as_deref()));
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = known.get_key_value(&key).map(|((_, plain), _)| plain.clone());
+        drop(known);
         // Exact to the second for the next hundred million years.
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
-        self.last_success.set(&[&name, &namespace], seconds as f64);
+        self.last_success.set(shared.unwrap_or(key.1), seconds as f64);
     }
 
     /// One reconciliation took this long.
     pub(crate) fn reconciled(&self, kind: &'static str, metadata: &ObjectMeta, took: Duration) {
         let labels = self.labels(kind, metadata);
         if let Some(metrics) = self.kinds.get(kind) {
-            metrics.duration.set(&as_strs(&labels), took.as_secs_f64() * 1e9);
+            metrics.duration.set(labels, took.as_secs_f64() * 1e9);
         }
     }
 
-    /// A condition stands so.
+    /// A condition stands so; one that is not counted changes nothing.
     pub(crate) fn condition(&self, kind: &'static str, metadata: &ObjectMeta, condition: &str, status: &str) {
         let labels = self.labels(kind, metadata);
         let Some(metrics) = self.kinds.get(kind) else { return };
-        for (each, value) in [("True", status == "True"), ("False", status == "False")] {
-            let mut values = as_strs(&labels);
-            values.extend([condition, each]);
-            metrics.condition.set(&values, f64::from(u8::from(value)));
+        for each in CONDITIONS.as_flattened().iter().filter(|each| each[0] == condition) {
+            metrics.condition.set(labels.with(each), f64::from(u8::from(each[1] == status)));
         }
     }
 
     /// Forgets an object that is gone.
     pub(crate) fn forget(&self, kind: &'static str, namespace: Option<&str>, name: &str) {
-        let namespace = namespace.unwrap_or_default().to_owned();
-        self.last_success.remove(&[name, &namespace]);
-        let plain = vec![name.to_owned(), namespace.clone()];
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let labels = if self.is_extended { known.remove(&(kind, namespace, name.to_owned())) } else { Some(plain) };
-        drop(known);
+        let plain = plain(namespace, Some(name));
+        self.last_success.remove(plain.clone());
+        let labels = self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&(kind, plain));
         labels.iter().for_each(|labels| self.remove(kind, labels));
     }
 
-    fn remove(&self, kind: &'static str, labels: &[String]) {
-        let values = as_strs(labels);
+    fn remove(&self, kind: &'static str, labels: &LabelValues) {
         if kind == "externalsecret" {
-            self.synced.remove(&values);
-            self.failed.remove(&values);
+            self.synced.remove(labels.clone());
+            self.failed.remove(labels.clone());
         }
         let Some(metrics) = self.kinds.get(kind) else { return };
-        metrics.duration.remove(&values);
-        for condition in ["Ready", "Deleted"] {
-            for status in ["True", "False"] {
-                let mut values = values.clone();
-                values.extend([condition, status]);
-                metrics.condition.remove(&values);
-            }
-        }
+        metrics.duration.remove(labels.clone());
+        CONDITIONS.as_flattened().iter().for_each(|each| metrics.condition.remove(labels.with(each)));
     }
 
     /// Everything as text, with the calls that `meter` counted since.
@@ -184,30 +185,30 @@ impl Metrics {
     }
 
     /// An object's labels; where they changed, what was counted under the former ones is forgotten.
-    fn labels(&self, kind: &'static str, metadata: &ObjectMeta) -> Vec<String> {
-        let (namespace, name) = names(metadata);
-        let mut labels = vec![name.clone(), namespace.clone()];
-        if !self.is_extended {
-            return labels;
-        }
-        let own = |label: &&str| metadata.labels.as_ref().and_then(|labels| labels.get(*label));
-        labels.extend(OWN_LABELS.iter().map(|label| own(label).cloned().unwrap_or_default()));
+    fn labels(&self, kind: &'static str, metadata: &ObjectMeta) -> LabelValues {
+        let plain = plain(metadata.namespace.as_deref(), metadata.name.as_deref());
+        let labels = if self.is_extended { extended(metadata) } else { plain.clone() };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = known.insert((kind, namespace, name), labels.clone());
-        drop(known);
-        if let Some(before) = before.filter(|before| *before != labels) {
-            self.remove(kind, &before);
+        if let Some(known) = known.get(&(kind, plain.clone())).filter(|known| **known == labels) {
+            return known.clone();
         }
+        let before = known.insert((kind, plain), labels.clone());
+        drop(known);
+        before.iter().for_each(|before| self.remove(kind, before));
         labels
     }
 }
 
-fn as_strs(labels: &[String]) -> Vec<&str> {
-    labels.iter().map(String::as_str).collect()
+fn plain(namespace: Option<&str>, name: Option<&str>) -> LabelValues {
+    LabelValues::new(&[name.unwrap_or_default(), namespace.unwrap_or_default()])
 }
 
-fn names(metadata: &ObjectMeta) -> (String, String) {
-    (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+fn extended(metadata: &ObjectMeta) -> LabelValues {
+    let own = |label: &str| metadata.labels.as_ref().and_then(|labels| labels.get(label)).map_or("", String::as_str);
+    let mut values =
+        vec![metadata.name.as_deref().unwrap_or_default(), metadata.namespace.as_deref().unwrap_or_default()];
+    values.extend(OWN_LABELS.iter().map(|label| own(label)));
+    LabelValues::new(&values)
 }
 
 /// External Secrets Operator's names for a provider and a call, where it has some; else the store's own.

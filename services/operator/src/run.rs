@@ -39,8 +39,8 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(150);
 /// A queue in which nothing has moved for this long, although something waits, is broken: kubelet starts us anew.
 const STALLED: Duration = Duration::from_secs(300);
 
-/// How often memory that bursts of work left behind is given back.
-const TIDYING: Duration = Duration::from_secs(10);
+/// How soon after a burst of work the memory that it left behind is given back.
+const TIDYING: Duration = Duration::from_secs(1);
 
 /// Events that wait to be written; a first synchronisation of 10,000 objects writes as many.
 const EVENTS: usize = 10_000;
@@ -139,7 +139,7 @@ async fn lead(operator: &Arc<Operator>, loop_settings: LoopSettings) -> Result<(
         }
         foreign::look(operator).await;
         let looking = tokio::spawn(foreign::keep_looking(Arc::clone(operator)));
-        let tidying = tokio::spawn(keep_small());
+        let tidying = tokio::spawn(keep_small(Arc::clone(operator)));
         tracing::info!("the operator works");
         operator.queue.pause(false);
         let ended = work(operator, loop_settings, &mut stop, leadership.as_mut()).await;
@@ -188,10 +188,15 @@ async fn work(
 }
 
 /// A thousand objects at once need several times the memory of a thousand that are right.
-async fn keep_small() {
+async fn keep_small(operator: Arc<Operator>) {
+    let mut tidied = None;
     loop {
         tokio::time::sleep(TIDYING).await;
-        strongroom_process::release_unused_memory();
+        let rests = operator.queue.rests_since();
+        if rests.is_some() && rests != tidied {
+            strongroom_process::release_unused_memory();
+            tidied = rests;
+        }
     }
 }
 

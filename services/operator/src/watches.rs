@@ -173,6 +173,7 @@ impl Taken for ExternalSecret {
     const KIND: &'static str = "ExternalSecrets";
 
     fn apply(self, operator: &Operator) {
+        operator.metrics.expect("externalsecret", &self.metadata);
         operator.learn(|index| index.apply_external_secret(self));
     }
 

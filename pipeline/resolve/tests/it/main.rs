@@ -203,6 +203,39 @@ async fn what_many_ask_at_the_same_moment_is_one_batch() {
     assert_eq!(store.calls(), [["a", "b", "c", "d"]]);
 }
 
+/// Asks for 20 keys at once, so that the store is known to take as many, then for one more each millisecond.
+async fn trickled(delay: Duration) -> (Vec<usize>, Duration) {
+    let (resolver, store) = resolver(Scripted { delay, ..Scripted::new(20) }, Policy::default());
+    let names: Vec<String> = (0..40).map(|number| format!("k{number}")).collect();
+    let first = resolver.resolve(&names[..20].iter().map(|name| ask(name)).collect::<Vec<_>>(), soon()).await;
+    assert!(first.iter().all(Result::is_ok));
+    let start = Instant::now();
+    let mut tasks = Vec::new();
+    for name in names.into_iter().skip(20) {
+        let resolver = Arc::clone(&resolver);
+        tasks.push(tokio::spawn(async move { resolver.resolve(&[ask(&name)], soon()).await.remove(0).is_ok() }));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for task in tasks {
+        assert!(task.await.unwrap());
+    }
+    let calls = store.calls.lock().unwrap();
+    (calls[1..].iter().map(|(_, keys)| keys.len()).collect(), calls[2].0 - start)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_trickles_in_while_a_call_has_room_fills_the_next_one() {
+    let (sizes, _) = trickled(Duration::from_millis(20)).await;
+    assert_eq!(sizes, [1, 19]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_with_room_that_hangs_holds_nobody_up_for_long() {
+    let (sizes, second) = trickled(Duration::from_secs(5)).await;
+    assert_eq!(sizes, [1, 19]);
+    assert!(second <= Duration::from_millis(500), "{second:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_may_be_asked_again_is_and_only_that() {
     let store =

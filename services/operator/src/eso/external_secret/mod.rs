@@ -127,6 +127,10 @@ impl<'a> Round<'a> {
         Self { operator, name, object, about, version, remembered }
     }
 
+    fn uid(&self) -> &str {
+        self.object.metadata.uid.as_deref().unwrap_or_default()
+    }
+
     fn key(&self) -> Key {
         Key::ExternalSecret(self.name.clone())
     }
@@ -205,8 +209,7 @@ impl<'a> Round<'a> {
         let status = self.object.status.as_ref();
         let synced_version = status.and_then(|status| status.synced_resource_version.as_deref());
         let refresh_time = status.and_then(|status| status.refresh_time.as_ref()).map(|time| time.0);
-        let spread =
-            Spread { start: self.operator.start, within: self.operator.settings.spread, uid: &self.remembered.uid };
+        let spread = Spread { start: self.operator.start, within: self.operator.settings.spread, uid: self.uid() };
         self.decide_by(now, synced_version, refresh_time, self.validity(), Some(spread))
     }
 
@@ -338,7 +341,7 @@ impl<'a> Round<'a> {
         Owner {
             namespace: self.name.namespace.to_string(),
             name: self.name.name.to_string(),
-            uid: self.remembered.uid.clone(),
+            uid: self.uid().to_owned(),
         }
     }
 
@@ -356,9 +359,8 @@ impl<'a> Round<'a> {
 
     /// Files a synchronisation that ended well, or as well as `causes` let it.
     async fn succeeded(&self, now: Timestamp, written: Written, causes: Vec<Failure>) -> Outcome {
-        let remembered =
-            Remembered { last_success: Some(now), target: written.memory.clone(), ..self.remembered.clone() };
-        self.operator.memories.put(self.name, remembered);
+        let remembered = Remembered { last_success: Some(now), target: written.memory };
+        self.operator.memories.put(self.name, self.uid(), remembered);
         self.operator.metrics.succeeded(&self.object.metadata, now.as_second());
         let is_done = causes.is_empty();
         let trouble =
