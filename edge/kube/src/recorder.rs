@@ -1,4 +1,5 @@
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -96,7 +97,8 @@ impl Recorder {
             dropped: AtomicU64::new(0),
             written: AtomicU64::new(0),
         });
-        let writer = Writer { client, settings, known: Known::default(), budgets: HashMap::new() };
+        let writer =
+            Writer { client, settings, known: Known::default(), budgets: HashMap::new(), digests: RandomState::new() };
         // The writer's own reference does not keep the queue open: see `Queue::take`.
         (Self { queue: queue.clone() }, writer.run(queue))
     }
@@ -195,7 +197,9 @@ struct Writer {
     client: Client,
     settings: RecorderSettings,
     known: Known,
-    budgets: HashMap<ObjectKey, Budget>,
+    /// By a digest of the object.
+    budgets: HashMap<u64, Budget>,
+    digests: RandomState,
 }
 
 impl Writer {
@@ -210,15 +214,15 @@ impl Writer {
     }
 
     fn has_share(&mut self, object: &ObjectKey) -> bool {
-        let now = Instant::now();
-        if self.budgets.len() >= REMEMBERED && !self.budgets.contains_key(object) {
+        let (now, object) = (Instant::now(), self.digests.hash_one(object));
+        if self.budgets.len() >= REMEMBERED && !self.budgets.contains_key(&object) {
             self.budgets.retain(|_, budget| !budget.is_whole(now));
             // All of them are noisy: whoever comes new is let through rather than remembered without a bound.
             if self.budgets.len() >= REMEMBERED {
                 return true;
             }
         }
-        self.budgets.entry(object.clone()).or_insert_with(|| Budget::new(now)).spend(now)
+        self.budgets.entry(object).or_insert_with(|| Budget::new(now)).spend(now)
     }
 
     /// Writes a new event or counts a known one up; whether that was possible.
@@ -230,12 +234,14 @@ impl Writer {
         };
         let events: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         let asked = format!("write an Event in {namespace}");
-        if let Some((name, count)) = self.known.of(&pending.key) {
-            let count = count.saturating_add(pending.count);
+        let key = self.digests.hash_one(&pending.key);
+        if let Some(written) = self.known.of(key) {
+            let count = written.count.saturating_add(pending.count);
+            let name = event_name(&pending.key, written.instant);
             let patch = serde_json::json!({"count": count, "lastTimestamp": Time(pending.last)});
             match events.patch_metadata(&name, &PatchParams::default(), &Patch::Merge(patch)).await {
                 Ok(_) => {
-                    self.known.remember(pending.key, name, count);
+                    self.known.remember(key, WrittenEvent { count, ..written });
                     return true;
                 }
                 // It has expired: a new one says the same.
@@ -243,24 +249,24 @@ impl Writer {
                 Err(error) => return lost(&error, &asked),
             }
         }
-        let event = self.event(&pending, namespace);
+        // As client-go names them; the time makes it unique, and chance where two processes write at once.
+        let instant = u64::try_from(pending.first.as_nanosecond()).unwrap_or_default() ^ fastrand::u64(..1 << 10);
+        let event = self.event(&pending, namespace, instant);
         match events.create(&PostParams::default(), &event).await {
             Ok(_) => {
-                self.known.remember(pending.key, event.metadata.name.unwrap_or_default(), pending.count);
+                self.known.remember(key, WrittenEvent { instant, count: pending.count });
                 true
             }
             Err(error) => lost(&error, &asked),
         }
     }
 
-    fn event(&self, pending: &Pending, namespace: String) -> Event {
+    fn event(&self, pending: &Pending, namespace: String, instant: u64) -> Event {
         let key = &pending.key;
-        // As client-go names them; the time makes it unique, and chance where two processes write at once.
-        let instant = u64::try_from(pending.first.as_nanosecond()).unwrap_or_default() ^ fastrand::u64(..1 << 10);
         let (component, instance) = (self.settings.component.to_owned(), self.settings.instance.clone());
         Event {
             metadata: ObjectMeta {
-                name: Some(format!("{}.{instant:x}", key.object.name)),
+                name: Some(event_name(key, instant)),
                 namespace: Some(namespace),
                 ..ObjectMeta::default()
             },
@@ -279,29 +285,40 @@ impl Writer {
     }
 }
 
+fn event_name(key: &Key, instant: u64) -> String {
+    format!("{}.{instant:x}", key.object.name)
+}
+
 fn lost(error: &kube::Error, asked: &str) -> bool {
     tracing::debug!(error = %failure(error, asked, &[]), "an event is lost");
     false
 }
 
-/// Names and counts of events that were written, in two halves: when one is full the other is forgotten, so that what
-/// is asked for again and again stays.
+/// An event that was written: the instant in its name, and what it counts.
+#[derive(Clone, Copy)]
+struct WrittenEvent {
+    instant: u64,
+    count: i32,
+}
+
+/// Events that were written, by a digest of what makes them the same, in two halves: when one is full the other is
+/// forgotten, so that what is asked for again and again stays.
 #[derive(Default)]
 struct Known {
-    recent: HashMap<Key, (String, i32)>,
-    older: HashMap<Key, (String, i32)>,
+    recent: HashMap<u64, WrittenEvent>,
+    older: HashMap<u64, WrittenEvent>,
 }
 
 impl Known {
-    fn of(&self, key: &Key) -> Option<(String, i32)> {
-        self.recent.get(key).or_else(|| self.older.get(key)).cloned()
+    fn of(&self, key: u64) -> Option<WrittenEvent> {
+        self.recent.get(&key).or_else(|| self.older.get(&key)).copied()
     }
 
-    fn remember(&mut self, key: Key, name: String, count: i32) {
+    fn remember(&mut self, key: u64, event: WrittenEvent) {
         if self.recent.len() >= REMEMBERED / 2 && !self.recent.contains_key(&key) {
             self.older = std::mem::take(&mut self.recent);
         }
-        self.recent.insert(key, (name, count));
+        self.recent.insert(key, event);
     }
 }
 
@@ -351,26 +368,16 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded_and_keeps_what_is_asked_for() {
-        let key = |number: usize| Key {
-            object: ObjectKey {
-                kind: "ExternalSecret".to_owned(),
-                namespace: "n".to_owned(),
-                name: number.to_string(),
-                uid: String::new(),
-            },
-            kind: EventKind::Normal,
-            reason: "Updated".to_owned(),
-            message: "m".to_owned(),
-        };
         let mut known = Known::default();
         for number in 0..10_000 {
-            known.remember(key(number), number.to_string(), 1);
-            let (name, count) = known.of(&key(0)).unwrap();
-            known.remember(key(0), name, count + 1);
+            known.remember(number, WrittenEvent { instant: number, count: 1 });
+            let first = known.of(0).unwrap();
+            known.remember(0, WrittenEvent { count: first.count + 1, ..first });
             assert!(known.recent.len() + known.older.len() <= REMEMBERED);
         }
-        assert_eq!(known.of(&key(0)).unwrap().1, 10_001);
-        assert!(known.of(&key(1)).is_none());
+        let first = known.of(0).unwrap();
+        assert_eq!((first.instant, first.count), (0, 10_001));
+        assert!(known.of(1).is_none());
     }
 
     #[test]
