@@ -134,8 +134,10 @@ impl Session {
         let token = self.log_in(api, state, failed_before).await?;
         if token.value.expose() == refused.value.expose() {
             state.token = None;
-            let words =
-                format!("the {} is refused: it has expired, was revoked or is none of this server's", self.auth);
+            // An agent's token begins with an article of its own.
+            let token = self.auth.to_string();
+            let token = token.trim_start_matches("the ");
+            let words = format!("the {token} is refused: it has expired, was revoked or is none of this server's");
             return Err(Failure::new(Class::Unauthenticated, words).with_hint("get a new token"));
         }
         Ok(token)

@@ -1,10 +1,14 @@
 //! The operator as a cluster meets it: objects in, Secrets out, against a real API server.
 
 mod api;
+mod auth_forms;
 mod faults;
+mod fields;
 mod policies;
+mod scoped;
 mod shapes;
 mod stores;
 pub(crate) mod support;
 mod sync;
 mod tenancy;
+mod world_of_stores;

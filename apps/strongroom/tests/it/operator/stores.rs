@@ -1,92 +1,17 @@
 //! One store of each kind, written as for External Secrets Operator, against the real thing or its stand-in.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use world::azure::AzureStandIn;
-use world::google::GoogleStandIn;
 use world::moto::{self, Kind};
-use world::proxy::ForwardProxy;
-use world::switchboard::Switchboard;
 
-use super::api::{API, line};
-use super::support::{CLUSTER, Operator, condition, eventually, namespace};
+use super::api::API;
+use super::support::{CLUSTER, condition, namespace};
+use super::world_of_stores::{World, core, create, hook, wait_until_read};
 use crate::{AWS, REGION, VAULT};
 
 /// The operator's class: it has an environment of its own, and stores of its own.
 const CLASS: &str = "real";
-
-fn create(namespace: &str, kind: &str, name: &str, spec: &Value) {
-    let plural = format!("{}s", kind.to_lowercase());
-    let object = json!({
-        "apiVersion": "external-secrets.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec,
-    });
-    assert_eq!(API.create(&plural, namespace, &object), (201, String::new()), "{kind} {name}");
-}
-
-fn core(namespace: &str, kind: &str, name: &str, labels: &Value, part: &str, data: &Value) {
-    let plural = format!("{}s", kind.to_lowercase());
-    let mut object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "labels": labels}});
-    object[part] = data.clone();
-    assert_eq!(API.create(&plural, namespace, &object), (201, String::new()), "{kind} {name}");
-}
-
-/// An HTTP server that gives `answer` to whoever sends this token.
-fn hook(token: &'static str, answer: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let mut request = [0; 4096];
-            let length = stream.read(&mut request).unwrap_or_default();
-            let request = String::from_utf8_lossy(&request[..length]).into_owned();
-            let is_known = request.starts_with("GET /secrets/app ") && request.contains(token);
-            let (status, body) = if is_known { ("200 OK", answer) } else { ("403 Forbidden", "{}") };
-            let length = body.len();
-            let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
-        }
-    });
-    format!("http://{address}")
-}
-
-/// The parts of the world that only this test needs, and an operator that reaches all.
-struct World {
-    operator: Operator,
-    google: GoogleStandIn,
-    azure: AzureStandIn,
-    aws: Switchboard,
-    _proxy: ForwardProxy,
-    _folder: tempfile::TempDir,
-}
-
-impl World {
-    fn start() -> Self {
-        let (google, azure) = (GoogleStandIn::start().unwrap(), AzureStandIn::start().unwrap());
-        let proxy = ForwardProxy::start().unwrap();
-        let address = |endpoint: &str| endpoint.trim_start_matches("https://").parse().unwrap();
-        proxy.route("secretmanager.googleapis.com", address(google.endpoint()));
-        proxy.route("world.vault.azure.net", address(azure.endpoint()));
-        proxy.route("login.microsoftonline.com", address(azure.endpoint()));
-        let folder = tempfile::tempdir().unwrap();
-        let roots = folder.path().join("roots.pem");
-        let pem = [google.authority().certificate_pem(), azure.authority().certificate_pem()].join("\n");
-        std::fs::write(&roots, pem).unwrap();
-        let aws = Switchboard::to(AWS.host_port()).unwrap();
-        let class = format!("--controller-class={CLASS}");
-        let variables = [
-            ("AWS_SECRETSMANAGER_ENDPOINT", aws.address()),
-            ("AWS_SSM_ENDPOINT", AWS.endpoint()),
-            ("SSL_CERT_FILE", roots.to_str().unwrap()),
-            ("HTTPS_PROXY", proxy.url()),
-            ("NO_PROXY", "127.0.0.1"),
-        ];
-        let operator = Operator::spawn(&CLUSTER, &[&class, "--allow-local-addresses"], &variables);
-        operator.wait_until_ready();
-        Self { operator, google, azure, aws, _proxy: proxy, _folder: folder }
-    }
-}
 
 /// What the stores hold, and the Secrets and accounts with which they are opened.
 fn fill(world: &World, namespace: &str) {
@@ -99,23 +24,16 @@ fn fill(world: &World, namespace: &str) {
     world.google.put(world.google.project(), "ops-db", database.as_bytes());
     world.azure.put_secret("ops-db", database);
     let key = std::fs::read_to_string(world.google.service_account_file()).unwrap();
-    let plain = json!({});
-    let secret = |name: &str, data: Value| core(namespace, "Secret", name, &plain, "stringData", &data);
+    let secret = |name: &str, data: Value| core(namespace, "Secret", name, &json!({"stringData": data}));
     secret("aws-login", json!({"id": "AKIAIOSFODNN7EXAMPLE", "key": "not-a-real-key"}));
     secret("vault-login", json!({"token": VAULT.root_token()}));
     secret("google-login", json!({"key": key}));
     secret("azure-login", json!({"id": world.azure.client_id(), "secret": world.azure.client_secret()}));
     secret("source", json!({"user": "ann", "password": "s3cret"}));
-    core(
-        namespace,
-        "Secret",
-        "hook-login",
-        &json!({"external-secrets.io/type": "webhook"}),
-        "stringData",
-        &json!({"token": "hook-5f2c"}),
-    );
-    core(namespace, "ConfigMap", "settings", &plain, "data", &json!({"level": "high"}));
-    core(namespace, "ServiceAccount", "reader", &plain, "automountServiceAccountToken", &json!(false));
+    let label = json!({"labels": {"external-secrets.io/type": "webhook"}});
+    core(namespace, "Secret", "hook-login", &json!({"metadata": label, "stringData": {"token": "hook-5f2c"}}));
+    core(namespace, "ConfigMap", "settings", &json!({"data": {"level": "high"}}));
+    core(namespace, "ServiceAccount", "reader", &json!({}));
     let account = format!("--serviceaccount={namespace}:reader");
     CLUSTER.kubectl(&["create", "rolebinding", "reader", "-n", namespace, "--clusterrole=admin", &account]).unwrap();
 }
@@ -139,7 +57,7 @@ fn stores(world: &World, namespace: &str) -> Vec<(&'static str, Value, Value, &'
         "authSecretRef": {"clientId": key("azure-login", "id"), "clientSecret": key("azure-login", "secret")},
     });
     let webhook = json!({
-        "url": format!("{}/secrets/{{{{ .remoteRef.key }}}}", hook("Bearer hook-5f2c", r#"{"value":{"a":"hooked"}}"#)),
+        "url": format!("http://{}/secrets/{{{{ .remoteRef.key }}}}", hook("Bearer hook-5f2c", r#"{"value":{"a":"hooked"}}"#)),
         "headers": {"Authorization": "Bearer {{ .auth.token }}"}, "result": {"jsonPath": "$.value.a"},
         "secrets": [{"name": "auth", "secretRef": {"name": "hook-login"}}],
     });
@@ -171,6 +89,7 @@ fn stores(world: &World, namespace: &str) -> Vec<(&'static str, Value, Value, &'
 fn a_store_of_each_kind_is_read_as_its_spec_says() {
     let namespace = namespace(&CLUSTER, &[]);
     let world = World::start();
+    let operator = world.operator(CLASS, &[]);
     fill(&world, &namespace);
     let stores = stores(&world, &namespace);
     for (name, provider, rest, _) in &stores {
@@ -179,15 +98,8 @@ fn a_store_of_each_kind_is_read_as_its_spec_says() {
         spec.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
         create(&namespace, "ExternalSecret", name, &spec);
     }
-    eventually("all stores are read", || {
-        let kinds = ["secrets", "externalsecrets", "secretstores"].map(|kind| API.list(kind, &namespace));
-        let told = |kind: usize, name: &str| condition(&kinds[kind][name], "Ready");
-        let is_wrong = |name: &str, expected: &str| kinds[0].get(name).map(line).as_deref() != Some(expected);
-        let wrong = stores.iter().filter(|(name, _, _, expected)| is_wrong(name, expected));
-        let wrong: Vec<_> =
-            wrong.map(|(name, ..)| (name, kinds[0].get(*name).map(line), told(1, name), told(2, name))).collect();
-        if wrong.is_empty() { Ok(()) } else { Err(format!("{wrong:#?}")) }
-    });
+    let expected: Vec<_> = stores.iter().map(|(name, _, _, expected)| (*name, *expected)).collect();
+    wait_until_read(&namespace, &expected);
     let stores_told = API.list("secretstores", &namespace);
     for (name, ..) in &stores {
         let (status, reason, _) = condition(&stores_told[*name], "Ready").unwrap();
@@ -196,13 +108,13 @@ fn a_store_of_each_kind_is_read_as_its_spec_says() {
         assert_eq!(stores_told[*name]["status"]["capabilities"], "ReadOnly", "{name}");
     }
     assert!(world.aws.counts().of("BatchGetSecretValue") > 0, "{:?}", world.aws.counts());
-    let scraped = world.operator.scraped();
+    let scraped = operator.scraped();
     let counted = "externalsecret_provider_api_calls_count{provider=\"AWS/SecretsManager\"";
     assert!(scraped.lines().any(|line| line.starts_with(counted)), "{scraped}");
-    let logged = world.operator.logged();
+    let logged = operator.logged();
     for value in ["s3cret", "hook-5f2c", "not-a-real-key", VAULT.root_token(), &world.azure.client_secret()] {
         assert!(!logged.contains(value) && !scraped.contains(value), "a value is shown");
     }
-    let (code, took) = world.operator.stop();
+    let (code, took) = operator.stop();
     assert!(code == Some(0) && took < Duration::from_secs(5), "{code:?} {took:?}");
 }
