@@ -273,7 +273,7 @@ async fn leading(leadership: &mut watch::Receiver<Leadership>, wanted: bool) -> 
 }
 
 /// Resolves when everything is ready.
-async fn whole(ready: &Initialized) {
+pub(crate) async fn whole(ready: &Initialized) {
     // Lists arrive within a second or so, and nothing tells when the last one has.
     while !ready.is_ready() {
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use crate::index::Store;
 use crate::names::{Name, StoreName};
 use crate::operator::Operator;
+use crate::run::whole;
 
 /// Events that wait to be taken in. Taking one in takes microseconds; this covers a burst of one page of a list.
 const EVENTS: usize = 1024;
@@ -77,21 +78,24 @@ fn selected(operator: &Arc<Operator>, ready: &Initialized, selector: &str, tasks
     let (sender, mut events) = mpsc::channel(EVENTS);
     let selection = Selection { labels: Some(selector.to_owned()), fields: None };
     let handle = ready.handle("the list of selected namespaces");
+    // Before it is whole here too, nothing is known of what is in them.
+    let taken_in = ready.handle("the selected namespaces");
     let watching = watch_all::<PartialObjectMeta<Namespace>>(operator.connection.client(), selection, sender, handle);
     tasks.spawn(watching);
     let (operator, ready) = (Arc::clone(operator), ready.clone());
     tasks.spawn(async move {
         let mut served: HashMap<String, JoinSet<()>> = HashMap::new();
+        let mut taken_in = Some(taken_in);
         while let Some(event) = events.recv().await {
+            let is_whole = matches!(event, Observed::Restarted { .. });
             if let Observed::Apply(namespace) = &event {
                 let name = namespace.metadata.name.clone().unwrap_or_default();
-                served.entry(name.clone()).or_insert_with(|| {
-                    let mut tasks = JoinSet::new();
-                    namespaced(&operator, &ready, &[name], &mut tasks);
-                    tasks
-                });
+                served.entry(name.clone()).or_insert_with(|| one_namespace(&operator, &ready, name));
             }
             take_in(&operator, event);
+            if is_whole {
+                drop(taken_in.take());
+            }
             let known = PartialObjectMeta::<Namespace>::known(&operator);
             served.retain(|name, _| {
                 let stays = known.iter().any(|known| known.name == *name);
@@ -102,6 +106,26 @@ fn selected(operator: &Arc<Operator>, ready: &Initialized, selector: &str, tasks
             });
         }
     });
+}
+
+/// Follows a namespace that is served from now on. What ExternalSecrets refer to comes before them: while others are
+/// served, one whose store is not known yet would be told that there is none.
+fn one_namespace(operator: &Arc<Operator>, ready: &Initialized, namespace: String) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let handle = ready.handle(format!("the lists in {namespace}"));
+    let namespaces = [namespace];
+    let referred = Initialized::default();
+    follow_in::<PartialObjectMeta<Secret>>(operator, &referred, &namespaces, &mut tasks);
+    follow_in::<SecretStore>(operator, &referred, &namespaces, &mut tasks);
+    let (operator, ready) = (Arc::clone(operator), ready.clone());
+    tasks.spawn(async move {
+        whole(&referred).await;
+        let mut last = JoinSet::new();
+        follow_in::<ExternalSecret>(&operator, &ready, &namespaces, &mut last);
+        drop(handle);
+        while last.join_next().await.is_some() {}
+    });
+    tasks
 }
 
 /// Watches a kind in the whole cluster and takes in what it tells.

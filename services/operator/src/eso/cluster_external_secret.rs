@@ -76,6 +76,11 @@ impl FanOut<'_> {
                 failed.push(FailedNamespace { namespace, reason: Some(failure.to_string()) });
             }
         }
+        for namespace in self.held_in_vain(&selected) {
+            if let Err(failure) = self.release(&namespace).await {
+                failed.push(FailedNamespace { namespace: namespace.to_string(), reason: Some(failure.to_string()) });
+            }
+        }
         provisioned.sort();
         let message = (!failed.is_empty()).then(|| "one or more namespaces failed".to_owned());
         self.tell(provisioned, failed, message).await
@@ -102,6 +107,19 @@ impl FanOut<'_> {
         let mut children = self.operator.index().children_of(self.name);
         children.retain(|child| *child.name != *self.child_name() || !selected.contains(&child.namespace));
         children
+    }
+
+    /// Namespaces that are selected no more, or that end, with the finalizer that External Secrets Operator put on them.
+    fn held_in_vain(&self, selected: &[Arc<str>]) -> Vec<Arc<str>> {
+        let mark = self.mark();
+        let mut held = self.operator.index().namespaces();
+        held.retain(|(name, namespace)| namespace.finalizers.contains(&mark) && !selected.contains(name));
+        held.into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// The finalizer that External Secrets Operator puts on the namespaces that it selects.
+    fn mark(&self) -> String {
+        format!("{}{}", finalizer::NAMESPACE_PREFIX, self.name)
     }
 
     fn child_name(&self) -> &str {
@@ -166,10 +184,8 @@ impl FanOut<'_> {
         child
     }
 
-    /// Deletes a child that is wanted no more, and the finalizer that External Secrets Operator left on its namespace.
+    /// Deletes a child that is wanted no more.
     async fn take_back(&self, name: &Name) -> Result<(), Failure> {
-        // First, since a child that is gone tells nobody to come back.
-        self.release(&name.namespace).await?;
         let current = self.operator.index().external_secret(name);
         if let Some(current) = current.filter(|current| self.is_mine(&current.metadata)) {
             let only = Preconditions { uid: current.metadata.uid.clone(), resource_version: None };
@@ -185,7 +201,7 @@ impl FanOut<'_> {
     }
 
     async fn release(&self, namespace: &str) -> Result<(), Failure> {
-        let mark = format!("{}{}", finalizer::NAMESPACE_PREFIX, self.name);
+        let mark = self.mark();
         let Some(known) = self.operator.index().namespace(namespace) else { return Ok(()) };
         if !known.finalizers.contains(&mark) {
             return Ok(());
@@ -279,7 +295,7 @@ fn filled(texts: BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
     (!texts.is_empty()).then_some(texts)
 }
 
-/// What must change of a child: its spec as a whole, the labels and annotations that are asked for. Others' stay.
+/// What must change of a child: its spec, labels and annotations are those that are asked for, and no others.
 fn difference(current: &ExternalSecret, wanted: &ExternalSecret) -> Option<Value> {
     let mut patch = json!({});
     let defaulted = with_defaults(wanted);
@@ -290,10 +306,9 @@ fn difference(current: &ExternalSecret, wanted: &ExternalSecret) -> Option<Value
         ("labels", &current.metadata.labels, &wanted.metadata.labels),
         ("annotations", &current.metadata.annotations, &wanted.metadata.annotations),
     ] {
-        let differs = |(key, value): &(&String, &String)| has.as_ref().and_then(|has| has.get(*key)) != Some(*value);
-        let missing: BTreeMap<_, _> = wants.iter().flatten().filter(differs).collect();
-        if !missing.is_empty() {
-            patch["metadata"][part] = json!(missing);
+        let (has, wants) = (has.clone().unwrap_or_default(), wants.clone().unwrap_or_default());
+        if has != wants {
+            patch["metadata"][part] = replaced(&json!(has), &json!(wants));
         }
     }
     (patch != json!({})).then_some(patch)

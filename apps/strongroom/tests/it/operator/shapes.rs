@@ -60,7 +60,7 @@ const SHAPES: &[(&str, &str, &str)] = &[
     ("convert-clash", "dataFrom: [{extract: {key: /clash}}]", "!spec.dataFrom[0]"),
     (
         "rewrite",
-        "dataFrom: [{find: {name: {regexp: ^/list/}}, rewrite: [{regexp: {source: '^/list/(.*)', target: 'x-$1'}}]}]",
+        "dataFrom: [{find: {name: {regexp: ^/list/}}, rewrite: [{regexp: {source: '^_list_(.*)', target: 'x-$1'}}]}]",
         "x-one=first x-two=second",
     ),
     (
@@ -75,7 +75,7 @@ const SHAPES: &[(&str, &str, &str)] = &[
     ),
     (
         "rewrite-no-conversion",
-        "dataFrom: [{find: {name: {regexp: ^/list/}}, rewrite: [{regexp: {source: nothing, target: x}}]}]",
+        "dataFrom: [{extract: {key: /clash}, rewrite: [{regexp: {source: nothing, target: x}}]}]",
         "!spec.dataFrom[0]",
     ),
     (
@@ -86,12 +86,12 @@ const SHAPES: &[(&str, &str, &str)] = &[
     ("merge-clash", "dataFrom: [{find: {name: {regexp: ^/merge/}}, rewrite: [{merge: {}}]}]", "!spec.dataFrom[0]"),
     (
         "merge-priority",
-        "dataFrom: [{find: {name: {regexp: ^/merge/}}, rewrite: [{merge: {conflictPolicy: Ignore, priority: [/merge/one]}}]}]",
+        "dataFrom: [{find: {name: {regexp: ^/merge/}}, rewrite: [{merge: {conflictPolicy: Ignore, priority: [_merge_one]}}]}]",
         "a=1 b=2 c=4",
     ),
     (
         "merge-json",
-        "dataFrom: [{find: {name: {regexp: ^/merge/}}, rewrite: [{merge: {conflictPolicy: Ignore, strategy: JSON, into: all}}, {regexp: {source: ^/merge/, target: x-}}]}]",
+        "dataFrom: [{find: {name: {regexp: ^/merge/}}, rewrite: [{merge: {conflictPolicy: Ignore, strategy: JSON, into: all}}, {regexp: {source: ^_merge_, target: x-}}]}]",
         r#"all={"a":"1","b":"3","c":"4"} x-one={"a":"1","b":"2"} x-two={"b":"3","c":"4"}"#,
     ),
     (
@@ -446,9 +446,16 @@ fn a_cluster_external_secret_follows_its_namespaces() {
     });
 
     // A hand on the child is undone, a new spec and a forced sync reach it, another name moves it.
-    let foreign = json!({"spec": {"data": [{"secretKey": "z", "remoteRef": {"key": "/a"}}]}});
+    let spec = json!({"data": [{"secretKey": "z", "remoteRef": {"key": "/a"}}]});
+    let foreign =
+        json!({"metadata": {"labels": {"team": "y", "hand": "h"}, "annotations": {"hand": "h"}}, "spec": spec});
     API.patch("externalsecrets", &two, "child", &foreign);
     has(&two, "child", Some("a=2"));
+    eventually("labels and annotations are put right", || {
+        let metadata = API.get("externalsecrets", &two, "child").unwrap()["metadata"].take();
+        let is_right = metadata["labels"] == json!({"team": "x"}) && metadata["annotations"].is_null();
+        if is_right { Ok(()) } else { Err(metadata.to_string()) }
+    });
     API.patch(
         "clusterexternalsecrets",
         "",
