@@ -42,6 +42,16 @@ pub enum RefreshTime {
     Heartbeat(Duration),
 }
 
+/// Where a status tells what a partial synchronisation is without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PartialIn {
+    /// In the condition [`PARTIAL`].
+    #[default]
+    Condition,
+    /// In the message of `Ready`, where the definition allows no condition of ours, as External Secrets Operator's.
+    Message,
+}
+
 /// How a synchronisation ended.
 #[derive(Clone, Debug)]
 pub enum Ending<'a> {
@@ -59,6 +69,8 @@ pub enum Ending<'a> {
         binding: Option<&'a str>,
         /// What it is without (`strongroom.dev/partial`).
         failed: &'a [Failure],
+        /// Where that is told.
+        partial_in: PartialIn,
     },
     /// Not well; nothing was written.
     Failure {
@@ -79,8 +91,8 @@ pub fn next(
 ) -> Option<ExternalSecretStatus> {
     let mut next = status.clone();
     set_condition(&mut next.conditions, ready(ending, target), now);
-    if let Ending::Success { began, version, wrote, binding, failed, .. } = ending {
-        match partial(failed) {
+    if let Ending::Success { began, version, wrote, binding, failed, partial_in, .. } = ending {
+        match partial(failed).filter(|_| *partial_in == PartialIn::Condition) {
             Some(condition) => set_condition(&mut next.conditions, condition, now),
             None => next.conditions.retain(|condition| condition.kind != PARTIAL),
         }
@@ -115,10 +127,13 @@ pub fn ready(ending: &Ending<'_>, target: TargetKind) -> Condition {
     let is_secret = target == TargetKind::Secret;
     let named = |secret: &'static str, resource: &'static str| if is_secret { secret } else { resource };
     let (status, reason, message) = match ending {
-        Ending::Success { outcome, failed, .. } => {
+        Ending::Success { outcome, failed, partial_in, .. } => {
             let (reason, message) = match outcome {
                 Outcome::Synced if !failed.is_empty() => {
-                    let message = format!("{}, in part: see the condition {PARTIAL}", message::SYNCED);
+                    let message = match partial_in {
+                        PartialIn::Condition => format!("{}, in part: see the condition {PARTIAL}", message::SYNCED),
+                        PartialIn::Message => format!("{}, in part: {}", message::SYNCED, told(failed)),
+                    };
                     return stating(
                         condition::READY,
                         "True",

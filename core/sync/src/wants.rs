@@ -54,6 +54,8 @@ pub enum What {
         store: StoreRef,
         /// What must match.
         find: Find,
+        /// How names become keys where the store's provider converts them by itself, before `naming`.
+        conversion: Conversion,
         /// What becomes of the secrets' names.
         naming: Naming,
     },
@@ -164,8 +166,9 @@ fn many(entry: &DataFromEntry, default: Option<&SecretStoreRef>, field: &str) ->
     let own = entry.source_ref.as_ref();
     let store = || store(own.and_then(|own| own.store_ref.as_ref()), default, field);
     let rewrites = rewrites(&entry.rewrite, field)?;
-    let naming = |conversion: Option<ConversionStrategy>| match rewrites.is_empty() {
-        true => Naming::Convert(conversion_of(conversion.unwrap_or_default())),
+    let conversion_of = |strategy: Option<ConversionStrategy>| conversion_of(strategy.unwrap_or_default());
+    let naming = |strategy: Option<ConversionStrategy>| match rewrites.is_empty() {
+        true => Naming::Convert(conversion_of(strategy)),
         false => Naming::Rewrite(rewrites.clone()),
     };
     match (&entry.extract, &entry.find, own.and_then(|own| own.generator_ref.as_ref())) {
@@ -178,7 +181,12 @@ fn many(entry: &DataFromEntry, default: Option<&SecretStoreRef>, field: &str) ->
             let name = name.map_err(|failure| failure.in_field(format!("{field}.find.name.regexp")))?;
             let wanted = Find { path: find.path.clone(), name, tags: find.tags.clone() };
             Ok(Want {
-                what: What::Find { store: store()?, find: wanted, naming: naming(find.conversion_strategy) },
+                what: What::Find {
+                    store: store()?,
+                    find: wanted,
+                    conversion: conversion_of(find.conversion_strategy),
+                    naming: naming(find.conversion_strategy),
+                },
                 ..coded(field, find.decoding_strategy, find.null_byte_policy)
             })
         }

@@ -130,6 +130,10 @@ impl Provider for Fake {
         keys.iter().map(|key| self.answer(key)).collect()
     }
 
+    fn converts_names(&self) -> bool {
+        true
+    }
+
     async fn find(&self, query: &Find) -> Result<Vec<Found>, Failure> {
         self.search(query).map_err(|failure| failure.from_store(self.describe()))
     }

@@ -342,6 +342,11 @@ impl Provider for CustomResources {
         true
     }
 
+    /// A namespace and a name have a slash between them.
+    fn converts_names(&self) -> bool {
+        true
+    }
+
     async fn find(&self, query: &Find) -> Result<Vec<Found>, Failure> {
         self.list(query).await.map_err(|failure| failure.from_store(self.describe()))
     }

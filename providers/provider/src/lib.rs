@@ -73,6 +73,12 @@ pub trait Provider: Send + Sync {
         false
     }
 
+    /// Whether the names that a search finds become keys of a Secret, by conversion, before anything else is made of
+    /// them: what rewrites them then sees the converted ones.
+    fn converts_names(&self) -> bool {
+        false
+    }
+
     /// The secrets that fit `query`, in the store's order; values come along where listing gives them for nothing.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What all reconciliations share: the index, the queue, open stores, and the ways out to the cluster.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub(crate) struct Operator {
     pub(crate) start: Timestamp,
     /// Why nothing is written although the work is ours: another controller is at it.
     pub(crate) foreign: RwLock<Option<String>>,
+    /// Whether the definitions were seen to allow no condition of ours.
+    pub(crate) refuses_partial: AtomicBool,
     index: Mutex<Index>,
     policies: RwLock<Arc<StorePolicies>>,
     /// The last failure that was told about an object, so that a retry does not tell it again.
@@ -69,6 +72,7 @@ impl Operator {
             data_hash,
             start: Timestamp::now(),
             foreign: RwLock::default(),
+            refuses_partial: AtomicBool::new(false),
             index: Mutex::default(),
             policies: RwLock::default(),
             told: Mutex::default(),

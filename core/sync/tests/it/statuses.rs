@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use strongroom_api::external_secrets::ExternalSecretStatus;
 use strongroom_failure::{Class, Failure};
-use strongroom_sync::status::{Ending, PARTIAL, RefreshTime, TargetKind, next};
+use strongroom_sync::status::{Ending, PARTIAL, PartialIn, RefreshTime, TargetKind, next};
 use strongroom_sync::target::Outcome;
 
 fn at(text: &str) -> Timestamp {
@@ -14,7 +14,15 @@ fn at(text: &str) -> Timestamp {
 
 fn success(outcome: Outcome, began: &str) -> Ending<'static> {
     let (began, binding) = (at(began), Some("target"));
-    Ending::Success { outcome, began, version: "1-a", wrote: false, binding, failed: &[] }
+    Ending::Success {
+        outcome,
+        began,
+        version: "1-a",
+        wrote: false,
+        binding,
+        failed: &[],
+        partial_in: PartialIn::Condition,
+    }
 }
 
 /// The status after `ending`, which ended in the second after it began.
@@ -86,7 +94,8 @@ fn a_write_or_a_new_version_moves_the_time() {
     let began = at("2026-06-01T11:00:00Z");
     let (outcome, binding) = (Outcome::Synced, Some("target"));
     for (version, wrote) in [("1-a", true), ("2-a", false)] {
-        let ending = Ending::Success { outcome, began, version, wrote, binding, failed: &[] };
+        let ending =
+            Ending::Success { outcome, began, version, wrote, binding, failed: &[], partial_in: PartialIn::Condition };
         let status = after(&synced(), &ending, RefreshTime::OnChange).unwrap();
         assert_eq!(status.refresh_time.as_ref().unwrap().0, began);
         assert_eq!(status.synced_resource_version.as_deref(), Some(version));
@@ -130,13 +139,25 @@ fn many_failures_are_counted() {
 fn a_part_is_told_in_a_condition_of_its_own_that_goes_when_all_is_there() {
     let failed = [Failure::new(Class::NotFound, "no such secret").on_key("prod/db").in_field("spec.data[1]")];
     let (began, binding) = (at("2026-06-01T11:00:00Z"), Some("target"));
-    let ending =
-        Ending::Success { outcome: Outcome::Synced, began, version: "1-a", wrote: true, binding, failed: &failed };
-    let status = after(&synced(), &ending, RefreshTime::OnChange).unwrap();
+    let ending = |partial_in| Ending::Success {
+        outcome: Outcome::Synced,
+        began,
+        version: "1-a",
+        wrote: false,
+        binding,
+        failed: &failed,
+        partial_in,
+    };
+    let status = after(&synced(), &ending(PartialIn::Condition), RefreshTime::OnChange).unwrap();
     assert_eq!(ready(&status).2, "secret synced, in part: see the condition Partial");
     let partial = status.conditions.iter().find(|condition| condition.kind == PARTIAL).unwrap();
     assert_eq!(partial.message.as_deref(), Some("spec.data[1]: key \"prod/db\": no such secret [NotFound]"));
     let whole = after(&status, &success(Outcome::Synced, "2026-06-01T12:00:00Z"), RefreshTime::OnChange).unwrap();
     assert!(whole.conditions.iter().all(|condition| condition.kind != PARTIAL));
     assert_eq!(ready(&whole).2, "secret synced");
+
+    let status = after(&synced(), &ending(PartialIn::Message), RefreshTime::OnChange).unwrap();
+    assert_eq!(ready(&status).2, "secret synced, in part: spec.data[1]: key \"prod/db\": no such secret [NotFound]");
+    assert_eq!(status.conditions.len(), 1);
+    assert_eq!(after(&status, &ending(PartialIn::Message), RefreshTime::OnChange), None);
 }

@@ -48,10 +48,10 @@ fn entries_come_in_the_order_in_which_they_count() {
             ("spec.data[1]", Some("ClusterSecretStore shared".to_owned()), Some("two")),
         ]
     );
-    let What::Find { find, naming, .. } = &wants[1].what else { panic!() };
+    let What::Find { find, naming, conversion, .. } = &wants[1].what else { panic!() };
     assert_eq!((find.path.as_deref(), find.tags["team"].as_str()), (Some("/prod"), "a"));
     assert!(find.name.as_ref().unwrap().is_match("db-1"));
-    assert_eq!(*naming, Naming::Convert(Conversion::Underscore));
+    assert_eq!((naming, *conversion), (&Naming::Convert(Conversion::Underscore), Conversion::Underscore));
     let What::Generator { generator, naming } = &wants[2].what else { panic!() };
     assert_eq!((generator.kind.as_str(), naming), ("Password", &Naming::Keep));
 }

@@ -191,7 +191,7 @@ fn a_key_that_no_rule_allows_is_read_on_no_way() {
     let all = json!({"name": {"regexp": ".*"}});
     tenants.create(ours, "find", &json!({"dataFrom": [{"find": all}]}));
     made(ours, "find", &format!("{ours}_own=mine"));
-    let renamed = json!([{"regexp": {"source": ".*/", "target": ""}}]);
+    let renamed = json!([{"regexp": {"source": ".*_", "target": ""}}]);
     tenants.create(ours, "find-renamed", &json!({"dataFrom": [{"find": all, "rewrite": renamed}]}));
     made(ours, "find-renamed", "own=mine");
     let named = json!({"name": {"regexp": format!("^{theirs}")}});

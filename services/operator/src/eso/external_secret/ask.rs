@@ -12,6 +12,7 @@ use strongroom_provider::{Find, RemoteKey, Version};
 use strongroom_resolve::Lane;
 use strongroom_sync::Values;
 use strongroom_sync::assemble::Answer;
+use strongroom_sync::keys::{Conversion, convert_keys};
 use strongroom_sync::wants::{Part, StoreRef, Want, What};
 use tokio::time::Instant;
 
@@ -37,7 +38,7 @@ enum Asked {
     /// The answer is this one of the lane's.
     Key { lane: usize, place: usize, selects_itself: bool },
     /// It is a search.
-    Find { lane: usize, store: StoreName, query: Find },
+    Find { lane: usize, store: StoreName, query: Find, conversion: Conversion },
 }
 
 /// Keys for each lane.
@@ -69,9 +70,11 @@ impl Asker<'_> {
                 Asked::Key { lane, place, selects_itself: true } => {
                     Answer::Part(read[lane][place].clone().map(|found| found.value))
                 }
-                Asked::Find { lane, store, query } => {
+                Asked::Find { lane, store, query, conversion } => {
                     let lane = Arc::clone(&lanes.lanes[lane].0);
-                    Answer::Many(self.find(&lane, &store, &query).await)
+                    let found = self.find(&lane, &store, &query).await;
+                    let converts = lane.provider().converts_names();
+                    Answer::Many(if converts { found.and_then(|found| convert_keys(conversion, found)) } else { found })
                 }
             });
         }
@@ -93,9 +96,9 @@ impl Asker<'_> {
         let store = self.store_name(store);
         let lane = self.lane(lanes, &store).await?;
         match &want.what {
-            What::Find { find, .. } => {
+            What::Find { find, conversion, .. } => {
                 let query = Find { path: find.path.clone(), name: find.name.clone(), tags: find.tags.clone() };
-                Ok(Asked::Find { lane, store, query })
+                Ok(Asked::Find { lane, store, query, conversion: *conversion })
             }
             What::Value { part, .. } | What::Extract { part, .. } => {
                 self.operator.may_read(&store, &self.name.namespace, &part.key, &self.target)?;

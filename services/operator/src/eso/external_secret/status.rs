@@ -1,13 +1,15 @@
 //! Telling how it went: one status write where something changed, none otherwise.
 
+use std::sync::atomic::Ordering;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::LocalObjectReference;
 use kube::Api;
 use serde_json::{Value, json};
 use strongroom_api::external_secrets::{Condition, ExternalSecret, ExternalSecretStatus};
-use strongroom_failure::Failure;
+use strongroom_failure::{Class, Failure};
 use strongroom_kube::{WriteFailure, merge_patch_status};
-use strongroom_sync::status::{self, Ending, RefreshTime as Policy, TargetKind};
+use strongroom_sync::status::{self, Ending, PartialIn, RefreshTime as Policy, TargetKind};
 use strongroom_sync::target::Outcome;
 
 use super::write::Written;
@@ -27,15 +29,26 @@ impl Round<'_> {
         let has_target = written.outcome == Outcome::Synced && self.manifest().is_none();
         let binding = (has_target && self.makes_a_secret()).then_some(&*target.name);
         let failed = trouble.map(|trouble| trouble.causes.as_slice()).unwrap_or_default();
-        self.tell(&Ending::Success {
+        let ending = |partial_in| Ending::Success {
             outcome: written.outcome,
             began,
             version: &self.version,
             wrote: written.changed,
             binding,
             failed,
-        })
-        .await
+            partial_in,
+        };
+        if self.operator.refuses_partial.load(Ordering::Relaxed) {
+            return self.tell(&ending(PartialIn::Message)).await;
+        }
+        match self.tell(&ending(PartialIn::Condition)).await {
+            Err(failure) if failure.class == Class::Invalid && !failed.is_empty() => {
+                self.tell(&ending(PartialIn::Message)).await?;
+                self.operator.refuses_partial.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            told => told,
+        }
     }
 
     /// Tells a failure.
