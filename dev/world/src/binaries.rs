@@ -46,6 +46,15 @@ pub struct NodeBinaries {
     pub pause: PathBuf,
 }
 
+/// External Secrets Operator, version 0.20.4, with the providers `aws`, `fake`, `kubernetes`, `vault` and `webhook`.
+#[derive(Clone, Debug)]
+pub struct ExternalSecretsOperator {
+    /// Its controller, `external-secrets`. Its Lease is in the namespace `external-secrets`, wherever it runs.
+    pub controller: PathBuf,
+    /// The definitions of its kinds, a YAML file.
+    pub definitions: PathBuf,
+}
+
 /// etcd, API server and kubectl: from `KUBEBUILDER_ASSETS` where that is set, else built when not in the cache yet.
 ///
 /// # Errors
@@ -122,6 +131,23 @@ pub fn helm() -> Result<PathBuf> {
     Ok(HELM.prepare(&mut cache::progress)?.join("helm"))
 }
 
+/// External Secrets Operator, built when not in the cache yet.
+///
+/// # Errors
+/// When there is no Go, or when the build fails.
+pub fn external_secrets_operator() -> Result<ExternalSecretsOperator> {
+    let folder = EXTERNAL_SECRETS.prepare(&mut cache::progress)?;
+    Ok(ExternalSecretsOperator { controller: folder.join("external-secrets"), definitions: folder.join(DEFINITIONS.1) })
+}
+
+/// Makes sure that there is `jq`, for tests of commands that use it.
+///
+/// # Errors
+/// When it is missing and cannot be installed.
+pub fn require_jq() -> Result<()> {
+    debian::require_program("jq", "jq")
+}
+
 /// Debian's static busybox, for images of tests that need a shell. Nothing is installed: the package is unpacked into
 /// the cache.
 ///
@@ -174,11 +200,45 @@ const LOGINS: Module = module!("logins", "go.mod", "go.sum", "tools.go");
 const LDAP: Module = module!("directory", "go.mod", "go.sum", "main.go");
 const CHARTS: Module = module!("helm", "go.mod", "go.sum", "tools.go");
 const PAUSING: Module = module!("pause", "go.mod", "main.go");
+const SECRETS: Module = module!("external-secrets", "go.mod", "go.sum", "main.go");
+
+/// A module that is changed before it is built. Our `go.mod` looks for it in the folder `upstream`.
+struct Upstream {
+    /// With its version.
+    module: &'static str,
+    /// As in `go.sum`, where Go does not keep it: a folder has none.
+    sum: &'static str,
+    /// What is replaced as a whole: path and content.
+    files: &'static [(&'static str, &'static str)],
+    /// What is replaced in a file: its path, the only place of this text, and what stands there then.
+    edits: &'static [(&'static str, &'static str, &'static str)],
+    /// What is laid beside the programs: its path in the module, its name there.
+    kept: &'static [(&'static str, &'static str)],
+}
+
+const DEFINITIONS: (&str, &str) = ("deploy/crds/bundle.yaml", "definitions.yaml");
+
+/// Outside of a cluster it would not know where its Lease belongs.
+const SECRETS_UPSTREAM: Upstream = Upstream {
+    module: "github.com/external-secrets/external-secrets@v0.20.4",
+    sum: "h1:HhNAjWfFEshhItphr28SGsHzf2bUP7uDAOVLg76uNAg=",
+    files: &[
+        ("pkg/provider/register/register.go", include_str!("../go/external-secrets/register/providers.go")),
+        ("pkg/generator/register/register.go", include_str!("../go/external-secrets/register/generators.go")),
+    ],
+    edits: &[(
+        "cmd/controller/root.go",
+        "LeaderElectionID: \"external-secrets-controller\",",
+        "LeaderElectionID: \"external-secrets-controller\", LeaderElectionNamespace: \"external-secrets\",",
+    )],
+    kept: &[DEFINITIONS],
+};
 
 /// Programs that are built in one go.
 struct Group {
     name: &'static str,
     module: &'static Module,
+    upstream: Option<&'static Upstream>,
     packages: &'static [&'static str],
     tags: &'static str,
     c_compiler: bool,
@@ -189,6 +249,7 @@ struct Group {
 const CONTROL_PLANE: Group = Group {
     name: "control-plane",
     module: &KUBERNETES,
+    upstream: None,
     packages: &["go.etcd.io/etcd/server/v3", "k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kubectl"],
     tags: "",
     c_compiler: false,
@@ -216,6 +277,7 @@ const NODE: Group = Group {
 const CONTAINERD: Group = Group {
     name: "containerd",
     module: &CONTAINERS,
+    upstream: None,
     packages: &[
         "github.com/containerd/containerd/v2/cmd/containerd",
         "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
@@ -239,6 +301,7 @@ const RUNC: Group = Group {
 const NETWORK_PLUGINS: Group = Group {
     name: "network-plugins",
     module: &NETWORK,
+    upstream: None,
     packages: &[
         "github.com/containernetworking/plugins/plugins/ipam/host-local",
         "github.com/containernetworking/plugins/plugins/main/bridge",
@@ -272,8 +335,29 @@ const VAULT_LOGINS: Group = Group {
 const HELM: Group =
     Group { name: "helm", module: &CHARTS, packages: &["helm.sh/helm/v4/cmd/helm"], seconds: 130, ..NETWORK_PLUGINS };
 
-const ALL: &[Group] =
-    &[CONTROL_PLANE, CONTROLLERS, NODE, CONTAINERD, RUNC, NETWORK_PLUGINS, DNS, PAUSE, DIRECTORY, VAULT_LOGINS, HELM];
+const EXTERNAL_SECRETS: Group = Group {
+    name: "external-secrets",
+    module: &SECRETS,
+    upstream: Some(&SECRETS_UPSTREAM),
+    packages: &["strongroom.dev/world/external-secrets"],
+    seconds: 180,
+    ..NETWORK_PLUGINS
+};
+
+const ALL: &[Group] = &[
+    CONTROL_PLANE,
+    CONTROLLERS,
+    NODE,
+    CONTAINERD,
+    RUNC,
+    NETWORK_PLUGINS,
+    DNS,
+    PAUSE,
+    DIRECTORY,
+    VAULT_LOGINS,
+    HELM,
+    EXTERNAL_SECRETS,
+];
 
 /// Kubernetes programs refuse to work together when they do not know their version.
 const LINKER_FLAGS: &str = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3";
@@ -283,7 +367,8 @@ impl Group {
         let c_compiler = if self.c_compiler { "1" } else { "0" };
         let settings = [go_version()?, self.tags, c_compiler, LINKER_FLAGS];
         let files = self.module.files.iter().map(|(_, content)| *content);
-        let key = cache::content_key(files.chain(settings).chain(self.packages.iter().copied()));
+        let upstream = self.upstream.into_iter().flat_map(Upstream::inputs);
+        let key = cache::content_key(files.chain(settings).chain(self.packages.iter().copied()).chain(upstream));
         Ok(format!("{}-{key}", self.name))
     }
 
@@ -304,6 +389,9 @@ impl Group {
         let what = programs.join(", ");
         progress(&format!("building {what} (once; {})", about(self.seconds)));
         let source = tempfile::tempdir_in(folder)?;
+        if let Some(upstream) = self.upstream {
+            upstream.lay(source.path(), folder)?;
+        }
         for (name, content) in self.module.files {
             cache::write(&source.path().join(name), content.as_bytes())?;
         }
@@ -345,6 +433,58 @@ impl Group {
             }
         }
         Ok(())
+    }
+}
+
+impl Upstream {
+    /// Everything that decides what it becomes.
+    fn inputs(&self) -> impl Iterator<Item = &'static str> {
+        let files = self.files.iter().flat_map(|(path, content)| [*path, *content]);
+        let edits = self.edits.iter().flat_map(|(path, found, wanted)| [*path, *found, *wanted]);
+        let kept = self.kept.iter().flat_map(|(path, name)| [*path, *name]);
+        [self.module, self.sum].into_iter().chain(files).chain(edits).chain(kept)
+    }
+
+    /// Copies it into `source`, changes it there, and lays what is kept into `folder`. Nothing else is in `source` yet.
+    fn lay(&self, source: &Path, folder: &Path) -> Result<()> {
+        let original = self.download(source)?;
+        let copy = source.join("upstream");
+        let mut copying = Command::new("cp");
+        // The originals are for nobody to write.
+        copying.args(["-r", "--no-preserve=mode"]).arg(&original).arg(&copy);
+        if !copying.status().context("cannot run `cp`")?.success() {
+            bail!("cannot copy {} to {}", original.display(), copy.display());
+        }
+        for (path, content) in self.files {
+            cache::write(&copy.join(path), content.as_bytes())?;
+        }
+        for (path, found, wanted) in self.edits {
+            let text = std::fs::read_to_string(copy.join(path)).with_context(|| format!("cannot read {path}"))?;
+            if text.matches(found).count() != 1 {
+                bail!("{path} of {} has not exactly one `{found}`", self.module);
+            }
+            cache::write(&copy.join(path), text.replace(found, wanted).as_bytes())?;
+        }
+        for (path, name) in self.kept {
+            std::fs::copy(copy.join(path), folder.join(name)).with_context(|| format!("cannot copy {path}"))?;
+        }
+        Ok(())
+    }
+
+    /// Has Go download it, and returns where it is.
+    fn download(&self, source: &Path) -> Result<PathBuf> {
+        let mut go = Command::new("go");
+        go.args(["mod", "download", "-json", self.module]).current_dir(source).env("GOWORK", "off").env("GOFLAGS", "");
+        let output = go.output().context(GO_IS_MISSING)?;
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        if !output.status.success() {
+            let words = answer["Error"].as_str().unwrap_or_default();
+            bail!("cannot download {}: {words} {}", self.module, String::from_utf8_lossy(&output.stderr));
+        }
+        if answer["Sum"] != self.sum {
+            bail!("{} has the sum {} instead of {}", self.module, answer["Sum"], self.sum);
+        }
+        Ok(answer["Dir"].as_str().context("`go mod download` does not say where the module is")?.into())
     }
 }
 

@@ -1,0 +1,2 @@
+// Package register names no generator: nothing here needs one.
+package register
