@@ -94,11 +94,11 @@ pub(crate) fn external_secret(name: &str, spec: &str, target: &str, data: &[(&st
     )
 }
 
-/// The store `fake` with these values.
+/// The store `fake` with these values, for the shared operator alone: those of other classes leave it.
 pub(crate) fn store(values: &[(&str, &str)]) -> String {
-    let mut text =
-        "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {name: fake}\nspec:\n  provider:\n    fake:\n      data:\n"
-            .to_owned();
+    let mut text = "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {name: fake}\n\
+        spec:\n  controller: default\n  provider:\n    fake:\n      data:\n"
+        .to_owned();
     values.iter().for_each(|(key, value)| writeln!(text, "      - {{key: {key}, value: '{value}'}}").unwrap());
     text
 }

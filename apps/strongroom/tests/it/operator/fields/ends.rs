@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::super::api::{API, line};
-use super::super::support::{CLUSTER, eventually, namespace};
+use super::super::support::{CLUSTER, OPERATOR, eventually, namespace};
 use super::super::world_of_stores::{core, create};
 use super::{A_WHILE, SHARED, fake, has, one, reading, ready, served};
 
@@ -101,6 +101,7 @@ fn an_external_secret_with_the_finalizer_goes_and_its_secret_as_the_policies_say
 
 #[test]
 fn a_cluster_external_secret_and_its_namespaces_are_let_go_of() {
+    assert!(OPERATOR.process() > 0);
     let [stays, leaves, ends, strays] = [(); 4].map(|()| namespace(&CLUSTER, &[]));
     let name = format!("held-{stays}");
     let mark = format!("externalsecrets.external-secrets.io/ces-{name}");
