@@ -54,7 +54,7 @@ impl Outline {
         }
     }
 
-    /// The outline as JSON, in half the space. Nothing can be in it that JSON has not.
+    /// The outline as JSON, in less space. Nothing can be in it that JSON has not.
     pub fn pack(&self) -> Box<[u8]> {
         serde_json::to_vec(self).unwrap_or_default().into()
     }

@@ -7,7 +7,7 @@ use strongroom_api::external_secrets::ExternalSecret;
 use crate::index::{controller_of, stores_of, target_of};
 use crate::names::{Name, StoreName};
 
-/// An ExternalSecret as JSON, a quarter of its typed form, and what the index asks about it often.
+/// An ExternalSecret as JSON, which is smaller than its typed form, and what the index asks about it often.
 #[derive(Debug)]
 pub(crate) struct Packed {
     json: Box<[u8]>,
@@ -20,7 +20,7 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    /// `object`, called `name`, without what only the API server needs; `None` where it cannot be read again.
+    /// `object`, called `name`, without what only the API server needs; `None` where it cannot be written as JSON.
     pub(crate) fn of(name: &Name, object: &ExternalSecret) -> Option<Self> {
         Some(Self {
             json: serde_json::to_vec(object).ok()?.into(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// Pairs of an `A` and a `B`, in one tree: most have one partner, and a set for each of them is ten times as large.
+/// Pairs of an `A` and a `B`, in one tree: most have one partner, and a set for each of them would be mostly empty room.
 #[derive(Debug)]
 pub(crate) struct Pairs<A, B>(BTreeSet<(A, B)>);
 
