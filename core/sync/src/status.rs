@@ -43,10 +43,9 @@ pub enum RefreshTime {
 }
 
 /// Where a status tells what a partial synchronisation is without.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PartialIn {
     /// In the condition [`PARTIAL`].
-    #[default]
     Condition,
     /// In the message of `Ready`, where the definition allows no condition of ours, as External Secrets Operator's.
     Message,
