@@ -4,12 +4,13 @@
 //! Nothing runs pods: for that there is the [node](crate::node).
 //!
 //! # Service accounts and OpenBao's or Vault's Kubernetes auth
-//! [`ControlPlane::service_account_token`] makes a pod's token. Whoever verifies one through the TokenReview API needs
-//! [`ControlPlane::server`] and [`ControlPlane::certificate_authority`], and a token that may ask: with
-//! [`ControlPlane::token_reviewer`] there is one. Whoever verifies by public keys (JWT auth, OpenID Connect) finds them
-//! without logging in: the issuer is [`ControlPlane::server`] itself, with `/.well-known/openid-configuration`.
+//! [`Cluster::service_account_token`] makes a pod's token. Whoever verifies one through the TokenReview API needs
+//! [`Cluster::server`] and [`Cluster::certificate_authority`], and a token that may ask: with
+//! [`Cluster::token_reviewer`] there is one. Whoever verifies by public keys (JWT auth, OpenID Connect) finds them
+//! without logging in: the issuer is [`Cluster::server`] itself, with `/.well-known/openid-configuration`.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -88,61 +89,18 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// The cluster as its users see it.
-    pub fn cluster(&self) -> &Cluster {
-        &self.cluster
-    }
-
-    /// `https://127.0.0.1:PORT`; also the issuer of service-account tokens.
-    pub fn server(&self) -> &str {
-        self.cluster.server()
-    }
-
-    /// A kubeconfig file of an administrator.
-    pub fn kubeconfig(&self) -> &Path {
-        self.cluster.kubeconfig()
-    }
-
-    /// The authority of the API server's certificate, a PEM file.
-    pub fn certificate_authority(&self) -> &Path {
-        self.cluster.certificate_authority()
-    }
-
-    /// See [`Cluster::kubectl`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
-        self.cluster.kubectl(arguments)
-    }
-
-    /// See [`Cluster::apply`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn apply(&self, manifests: &str) -> Result<String> {
-        self.cluster.apply(manifests)
-    }
-
-    /// See [`Cluster::service_account_token`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn service_account_token(&self, namespace: &str, name: &str, audiences: &[&str]) -> Result<String> {
-        self.cluster.service_account_token(namespace, name, audiences)
-    }
-
-    /// See [`Cluster::token_reviewer`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn token_reviewer(&self) -> Result<String> {
-        self.cluster.token_reviewer()
-    }
-
     /// The parts' names (`etcd`, `kube-apiserver`, ...), process ids and logs.
     pub fn parts(&self) -> &[Part] {
         &self.parts
+    }
+}
+
+/// A control plane is first of all a cluster.
+impl Deref for ControlPlane {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.cluster
     }
 }
 

@@ -69,8 +69,9 @@ impl Gate {
         Ok(())
     }
 
-    /// Opens the port `port` of 127.0.0.1 outside to the inside, and returns the port of `address` that leads there.
-    pub(crate) fn expose(&self, port: u16, address: Ipv4Addr) -> Result<u16> {
+    /// Opens the port `port` of 127.0.0.1 outside to the inside, at `address` there, and returns the port that leads to
+    /// it: a free one where `address` has port 0.
+    pub(crate) fn expose(&self, port: u16, address: SocketAddr) -> Result<u16> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).push(port);
         let (_, answer) = ask(&self.folder.join(INSIDE), &format!("listen {address} {port}"))?;
         answer.parse().with_context(|| format!("the inside cannot listen: {answer}"))
@@ -156,7 +157,7 @@ fn answer_outside(mut outside: UnixStream, folder: &Path) -> Result<()> {
         },
         ["listen", address, port] => {
             let port = port.parse()?;
-            match TcpListener::bind((address.parse::<Ipv4Addr>()?, 0)) {
+            match TcpListener::bind(address.parse::<SocketAddr>()?) {
                 Ok(listener) => {
                     let bound = listener.local_addr()?.port();
                     bring_out(listener, port, folder.join(OUTSIDE));
@@ -264,7 +265,7 @@ mod tests {
         let forwarded = listener.local_addr().unwrap();
         gate.forward(listener, (Ipv4Addr::LOCALHOST, echo()).into()).unwrap();
         assert!(say(forwarded, &words).unwrap() == words);
-        let exposed = gate.expose(echo(), Ipv4Addr::LOCALHOST).unwrap();
+        let exposed = gate.expose(echo(), (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         assert!(say((Ipv4Addr::LOCALHOST, exposed).into(), &words).unwrap() == words);
     }
 
@@ -272,7 +273,7 @@ mod tests {
     fn the_inside_reaches_no_port_that_was_not_opened() {
         let (folder, gate) = gate();
         let (open, closed) = (echo(), echo());
-        gate.expose(open, Ipv4Addr::LOCALHOST).unwrap();
+        gate.expose(open, (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let from_inside = |port: u16| ask(&folder.path().join(OUTSIDE), &port.to_string()).unwrap().1;
         assert_eq!(from_inside(open), "ok");
         assert_eq!(from_inside(closed), "the port is not open");

@@ -11,6 +11,7 @@
 mod inside;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -121,43 +122,6 @@ impl Node {
         Ok(node)
     }
 
-    /// The cluster as the machine sees it.
-    pub fn cluster(&self) -> &Cluster {
-        &self.cluster
-    }
-
-    /// `https://127.0.0.1:PORT`, the API server for the machine; also the issuer of service-account tokens. Pods have
-    /// `https://kubernetes.default.svc`.
-    pub fn server(&self) -> &str {
-        self.cluster.server()
-    }
-
-    /// A kubeconfig file of an administrator, for the machine.
-    pub fn kubeconfig(&self) -> &Path {
-        self.cluster.kubeconfig()
-    }
-
-    /// The authority of the API server's certificate, a PEM file.
-    pub fn certificate_authority(&self) -> &Path {
-        self.cluster.certificate_authority()
-    }
-
-    /// See [`Cluster::kubectl`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
-        self.cluster.kubectl(arguments)
-    }
-
-    /// See [`Cluster::apply`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn apply(&self, manifests: &str) -> Result<String> {
-        self.cluster.apply(manifests)
-    }
-
     /// Brings an OCI image archive to the node. Pods name it as the archive does, with `imagePullPolicy: Never`.
     ///
     /// # Errors
@@ -172,7 +136,16 @@ impl Node {
     /// # Errors
     /// When the world has ended.
     pub fn expose_to_pods(&self, port: u16) -> Result<SocketAddr> {
-        Ok((ADDRESS, self.gate.expose(port, ADDRESS)?).into())
+        Ok((ADDRESS, self.gate.expose(port, (ADDRESS, 0).into())?).into())
+    }
+
+    /// Opens the machine's `127.0.0.1:port` to pods in the node's own network (`hostNetwork`), which find it under the
+    /// same address.
+    ///
+    /// # Errors
+    /// When the world has ended, or something inside has that port.
+    pub fn expose_to_host_network(&self, port: u16) -> Result<()> {
+        self.gate.expose(port, (Ipv4Addr::LOCALHOST, port).into()).map(drop)
     }
 
     /// Makes a port of the machine's 127.0.0.1 that leads to `address` inside: a pod's, a Service's, the node's own.
@@ -200,6 +173,16 @@ impl Node {
     /// The world's folder, with the parts' logs; it is gone when the world is.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+}
+
+/// A node world is first of all a cluster, here as the machine sees it: service-account tokens bear the address of its
+/// API server as their issuer. Pods have `https://kubernetes.default.svc`.
+impl Deref for Node {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.cluster
     }
 }
 

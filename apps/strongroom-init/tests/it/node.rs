@@ -58,7 +58,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 /// Lets OpenBao ask the API server who a pod is, and pods of `default` read one path.
 fn trust_pods(node: &Node) {
     let authority = std::fs::read_to_string(node.certificate_authority()).unwrap();
-    let reviewer = node.cluster().token_reviewer().unwrap();
+    let reviewer = node.token_reviewer().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let policy = folder.path().join("app.hcl");
     std::io::Write::write_all(

@@ -281,7 +281,7 @@ fn the_notes_name_another_controller_and_foreign_definitions_and_what_has_no_eff
     let noted = |values: &[&str]| {
         let chart = chart();
         let words = [&["install", "strongroom", &chart, "-n", "strongroom", "--dry-run=server"], values].concat();
-        let told = HELM.run_on(CLUSTER.cluster(), &words).unwrap();
+        let told = HELM.run_on(&CLUSTER, &words).unwrap();
         told.split_once("NOTES:").unwrap().1.to_owned()
     };
     let quiet = noted(&["--set", "concurrent=5"]);

@@ -1,7 +1,7 @@
 //! Installing the operator by its chart: what is rendered, with which rights, and that it works on a real node.
 
 mod chart;
-mod node;
+pub(crate) mod node;
 mod values;
 
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use world::helm::Helm;
 
-static HELM: LazyLock<Helm> = LazyLock::new(|| Helm::new().unwrap());
+pub(crate) static HELM: LazyLock<Helm> = LazyLock::new(|| Helm::new().unwrap());
 
 /// A file of the repository.
 fn file(path: &str) -> PathBuf {
@@ -22,7 +22,7 @@ fn read(path: &str) -> String {
 }
 
 /// The chart's folder.
-fn chart() -> String {
+pub(crate) fn chart() -> String {
     file("deploy/helm/strongroom").display().to_string()
 }
 

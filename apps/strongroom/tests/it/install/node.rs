@@ -100,7 +100,7 @@ spec:
 ";
 
 /// Whether this user can run a node; CI must.
-fn can_run() -> bool {
+pub(crate) fn can_run() -> bool {
     if nix::unistd::geteuid().is_root() {
         return true;
     }
@@ -109,9 +109,8 @@ fn can_run() -> bool {
     false
 }
 
-/// A node that has the image.
-fn node() -> Node {
-    let node = Node::start(&Options::default()).unwrap();
+/// Brings the image to a node.
+pub(crate) fn import(node: &Node) {
     let folder = tempfile::tempdir().unwrap();
     let (program, archive) = (folder.path().join("strongroom"), folder.path().join("image.tar"));
     // What debuggers read is most of a test's program, and is not shipped.
@@ -120,11 +119,10 @@ fn node() -> Node {
     let authorities = std::fs::read("/etc/ssl/certs/ca-certificates.crt").unwrap();
     shipped::strongroom(IMAGE, &program, &authorities).write(&archive).unwrap();
     node.import_image(&archive).unwrap();
-    node
 }
 
 fn helm(node: &Node, words: &[&str]) -> String {
-    let said = HELM.run_on(node.cluster(), &[words, &["-n", "strongroom"]].concat());
+    let said = HELM.run_on(node, &[words, &["-n", "strongroom"]].concat());
     said.unwrap_or_else(|error| {
         let pods = node.kubectl(&["describe", "pods", "-n", "strongroom"]).unwrap_or_default();
         panic!("{error}\n{pods}\n{}", logs(node))
@@ -180,7 +178,8 @@ fn the_chart_installs_upgrades_and_goes_and_secrets_stay() {
     if !can_run() {
         return;
     }
-    let node = node();
+    let node = Node::start(&Options::default()).unwrap();
+    import(&node);
     node.apply(NAMESPACES).unwrap();
     let start = Instant::now();
     install(&node, &[]);

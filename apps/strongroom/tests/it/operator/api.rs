@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use world::control_plane::ControlPlane;
+use world::control_plane::Cluster;
 use world::part::Part;
 
 use super::support::{CLUSTER, PATIENCE};
@@ -26,7 +26,7 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    pub(crate) fn of(cluster: &ControlPlane) -> Self {
+    pub(crate) fn of(cluster: &Cluster) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(world::binaries::control_plane().unwrap().kubectl);
         command.arg("--kubeconfig").arg(cluster.kubeconfig()).args(["proxy", "--port=0"]);

@@ -6,17 +6,20 @@ mod aws;
 mod azure;
 mod google;
 mod kubernetes;
+mod pod;
 mod vault;
 mod webhook;
 
+use std::process::Command;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
+use super::super::install::node;
 use super::api::API;
-use super::support::{CLUSTER, Operator, condition, namespace};
+use super::support::{CLUSTER, ON_NODE, Shared, condition, namespace};
 use super::world_of_stores::{World, core, create, post, wait_until_read};
 
 /// The operator's class: it has an environment of its own, and stores of its own.
@@ -140,8 +143,8 @@ impl Forms {
         }
     }
 
-    fn check_hidden(&self, operator: &Operator) {
-        let mut shown = vec![("the log".to_owned(), operator.logged()), ("the metrics".to_owned(), operator.scraped())];
+    fn check_hidden(&self, logged: String, scraped: String) {
+        let mut shown = vec![("the log".to_owned(), logged), ("the metrics".to_owned(), scraped)];
         // How tokens begin that stores and clusters gave out meanwhile, and private keys.
         for beginning in ["eyJhbGciOi", "eyJ0eXAi", "ya29.", "PRIVATE KEY"] {
             assert!(shown.iter().all(|(_, text)| !text.contains(beginning)), "something with {beginning} is shown");
@@ -220,12 +223,43 @@ fn every_way_to_log_in_reads_what_it_may() {
     let _vault = vault::add(&mut forms, &world, &aws);
     let _webhook = webhook::add(&mut forms);
     forms.create();
-    let operator = world.operator(CLASS, &forms.variables);
-    forms.wait_until_read();
-    forms.check_stores();
-    aws.check(&forms, &world);
-    google.check(&forms);
-    forms.check_hidden(&operator);
-    let (code, took) = operator.stop();
-    assert!(code == Some(0) && took < Duration::from_secs(5), "{code:?} {took:?}");
+    let check = || {
+        forms.wait_until_read();
+        forms.check_stores();
+        aws.check(&forms, &world);
+        google.check(&forms);
+    };
+    match &*CLUSTER {
+        Shared::ControlPlane(_) => {
+            let operator = world.operator(CLASS, &forms.variables);
+            check();
+            forms.check_hidden(operator.logged(), operator.scraped());
+            let (code, took) = operator.stop();
+            assert!(code == Some(0) && took < Duration::from_secs(5), "{code:?} {took:?}");
+        }
+        Shared::Node(node) => {
+            let pod = pod::Pod::start(node, &world, &forms);
+            check();
+            let logged = pod.logged();
+            assert!(logged.contains("the operator works") && !logged.contains("forbidden"), "{logged}");
+            forms.check_hidden(logged, pod.scraped());
+        }
+    }
+}
+
+#[test]
+fn every_way_to_log_in_works_from_a_pod_with_the_charts_rights() {
+    if !node::can_run() {
+        return;
+    }
+    // The same test in a process of its own, whose cluster is a node.
+    let mut same = Command::new(std::env::current_exe().unwrap());
+    same.args(["--exact", "operator::auth_forms::every_way_to_log_in_reads_what_it_may", "--nocapture"]);
+    let ended = same.env(ON_NODE, "1").output().unwrap();
+    let printed = String::from_utf8_lossy(&ended.stdout);
+    assert!(
+        ended.status.success() && printed.contains("1 passed"),
+        "{printed}{}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
 }

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::ops::Deref;
 use std::process::Command;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,14 +11,43 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use world::control_plane::{ControlPlane, Options};
+use world::control_plane::{Cluster, ControlPlane, Options};
+use world::node::{self, Node};
 use world::part::Part;
 
 /// How long anything may take before a test fails: generous, since nothing here waits for luck.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// With this variable set, the tests of this process share a node.
+pub(crate) const ON_NODE: &str = "STRONGROOM_TESTS_ON_NODE";
+
 /// A cluster with controllers and our kinds, shared by all tests of this process.
-pub(crate) static CLUSTER: LazyLock<ControlPlane> = LazyLock::new(|| cluster(&Options::default()));
+pub(crate) static CLUSTER: LazyLock<Shared> = LazyLock::new(|| {
+    if std::env::var_os(ON_NODE).is_none() {
+        return Shared::ControlPlane(cluster(&Options::default()));
+    }
+    let node = Node::start(&node::Options::default()).unwrap();
+    add_kinds(&node);
+    Shared::Node(node)
+});
+
+/// What the tests of a process share.
+pub(crate) enum Shared {
+    /// Without anything that runs pods.
+    ControlPlane(ControlPlane),
+    Node(Node),
+}
+
+impl Deref for Shared {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        match self {
+            Self::ControlPlane(cluster) => cluster,
+            Self::Node(node) => node,
+        }
+    }
+}
 
 /// An operator for the whole of [`CLUSTER`], with loopback addresses allowed: stores of the world listen there.
 pub(crate) static OPERATOR: LazyLock<Operator> = LazyLock::new(|| {
@@ -30,6 +60,11 @@ pub(crate) static OPERATOR: LazyLock<Operator> = LazyLock::new(|| {
 /// A new cluster with our kinds.
 pub(crate) fn cluster(options: &Options) -> ControlPlane {
     let cluster = ControlPlane::start(&Options { controllers: true, ..options.clone() }).unwrap();
+    add_kinds(&cluster);
+    cluster
+}
+
+fn add_kinds(cluster: &Cluster) {
     match std::env::var("ESO_CRDS") {
         // The definitions of External Secrets Operator in this folder, in place of ours.
         Ok(folder) => {
@@ -47,7 +82,6 @@ pub(crate) fn cluster(options: &Options) -> ControlPlane {
     cluster
         .kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd/storepolicies.strongroom.dev"])
         .unwrap();
-    cluster
 }
 
 /// A running `strongroom operator`; dropping it kills it, and so does the end of the tests.
@@ -60,7 +94,7 @@ pub(crate) struct Operator {
 
 impl Operator {
     /// Starts one and waits until it is ready.
-    pub(crate) fn start(cluster: &ControlPlane, flags: &[&str]) -> Self {
+    pub(crate) fn start(cluster: &Cluster, flags: &[&str]) -> Self {
         let operator = Self::spawn(cluster, flags, &[]);
         operator.wait_until_ready();
         operator
@@ -75,7 +109,7 @@ impl Operator {
     }
 
     /// Starts one, in an environment of `variables` alone, and waits until it says where it listens.
-    pub(crate) fn spawn(cluster: &ControlPlane, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn spawn(cluster: &Cluster, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("env");
         command.args(["-i", "PATH=/usr/bin:/bin"]);
@@ -111,14 +145,7 @@ impl Operator {
 
     /// A page of one of its servers.
     pub(crate) fn get(&self, address: &str, path: &str) -> (u16, String) {
-        let Ok(mut stream) = TcpStream::connect(address) else { return (0, "nobody listens".to_owned()) };
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        let _ = stream.read_to_string(&mut answer);
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
-        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
-        (status, body)
+        scrape(address, path)
     }
 
     pub(crate) fn process(&self) -> u32 {
@@ -154,8 +181,20 @@ impl Drop for Operator {
     }
 }
 
+/// A page of an operator: its status and its body.
+pub(crate) fn scrape(address: &str, path: &str) -> (u16, String) {
+    let Ok(mut stream) = TcpStream::connect(address) else { return (0, "nobody listens".to_owned()) };
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    (status, body)
+}
+
 /// A namespace of its own for one test.
-pub(crate) fn namespace(cluster: &ControlPlane, labels: &[(&str, &str)]) -> String {
+pub(crate) fn namespace(cluster: &Cluster, labels: &[(&str, &str)]) -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let name = format!("t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}: {value}")).collect();
@@ -167,13 +206,13 @@ pub(crate) fn namespace(cluster: &ControlPlane, labels: &[(&str, &str)]) -> Stri
 }
 
 /// An object as JSON, or `None` where there is none.
-pub(crate) fn object(cluster: &ControlPlane, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+pub(crate) fn object(cluster: &Cluster, kind: &str, namespace: &str, name: &str) -> Option<Value> {
     let read = cluster.kubectl(&["get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found"]).unwrap();
     if read.trim().is_empty() { None } else { Some(serde_json::from_str(&read).unwrap()) }
 }
 
 /// The data of a Secret as text.
-pub(crate) fn secret(cluster: &ControlPlane, namespace: &str, name: &str) -> Option<Value> {
+pub(crate) fn secret(cluster: &Cluster, namespace: &str, name: &str) -> Option<Value> {
     object(cluster, "secret", namespace, name)
 }
 
@@ -191,7 +230,7 @@ pub(crate) fn condition(object: &Value, kind: &str) -> Option<(String, String, S
 }
 
 /// Waits until an ExternalSecret's Ready condition has this status, and gives reason and message.
-pub(crate) fn ready(cluster: &ControlPlane, namespace: &str, name: &str, status: &str) -> (String, String) {
+pub(crate) fn ready(cluster: &Cluster, namespace: &str, name: &str, status: &str) -> (String, String) {
     eventually(&format!("{name} is Ready={status}"), || {
         let object = object(cluster, "externalsecret", namespace, name).ok_or("it does not exist")?;
         match condition(&object, "Ready") {

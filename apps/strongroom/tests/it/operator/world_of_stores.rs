@@ -46,19 +46,21 @@ impl World {
         self.folder.path()
     }
 
+    /// What an operator has in its environment to reach them.
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+        let aws = ["AWS_SECRETSMANAGER_ENDPOINT", "AWS_SSM_ENDPOINT", "AWS_STS_ENDPOINT"];
+        let aws = aws.map(|name| (name, self.aws.address().to_owned()));
+        let roots = self.folder().join("roots.pem").display().to_string();
+        let others =
+            [("SSL_CERT_FILE", roots), ("HTTPS_PROXY", self.proxy.url().to_owned()), ("NO_PROXY", "127.0.0.1".into())];
+        aws.into_iter().chain(others).collect()
+    }
+
     /// An operator for the stores of one class, with `more` in its environment.
     pub(crate) fn operator(&self, class: &str, more: &[(&str, String)]) -> Operator {
         let class = format!("--controller-class={class}");
-        let roots = self.folder().join("roots.pem").display().to_string();
-        let mut variables = vec![
-            ("AWS_SECRETSMANAGER_ENDPOINT", self.aws.address()),
-            ("AWS_SSM_ENDPOINT", self.aws.address()),
-            ("AWS_STS_ENDPOINT", self.aws.address()),
-            ("SSL_CERT_FILE", &roots),
-            ("HTTPS_PROXY", self.proxy.url()),
-            ("NO_PROXY", "127.0.0.1"),
-        ];
-        variables.extend(more.iter().map(|(name, value)| (*name, value.as_str())));
+        let variables = self.variables();
+        let variables: Vec<_> = variables.iter().chain(more).map(|(name, value)| (*name, value.as_str())).collect();
         let operator = Operator::spawn(&CLUSTER, &[&class, "--allow-local-addresses"], &variables);
         operator.wait_until_ready();
         operator
