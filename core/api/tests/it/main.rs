@@ -4,6 +4,7 @@
 
 mod cluster;
 mod crds;
+mod kes;
 mod problems;
 mod reading;
 mod surface;
