@@ -119,12 +119,14 @@ pub struct RemoteValue {
     /// The secret's parts as the store keeps them, where it keeps parts of any bytes (a Kubernetes Secret's `data`);
     /// `value` is then a JSON object of them, as far as they are text.
     pub parts: Option<std::sync::Arc<BTreeMap<String, SecretBytes>>>,
+    /// Whether the store keeps it as bytes (`SecretBinary` of AWS Secrets Manager), and not as text.
+    pub is_binary: bool,
 }
 
 impl RemoteValue {
     /// A value without parts of its own.
     pub fn new(value: SecretBytes, version: Option<String>) -> Self {
-        Self { value, version, parts: None }
+        Self { value, version, parts: None, is_binary: false }
     }
 }
 

@@ -331,12 +331,14 @@ fn one_value(output: GetSecretValueOutput) -> Answer {
 }
 
 fn value(text: Option<String>, binary: Option<Blob>, version: Option<String>) -> Answer {
-    let value = match (text, binary) {
-        (Some(text), _) => SecretBytes::from(text),
-        (None, Some(binary)) => SecretBytes::new(binary.into_inner()),
-        (None, None) => return Err(Failure::new(Class::NotFound, "it has no value")),
-    };
-    Ok(RemoteValue::new(value, version))
+    match (text, binary) {
+        (Some(text), _) => Ok(RemoteValue::new(SecretBytes::from(text), version)),
+        (None, Some(binary)) => {
+            let value = SecretBytes::new(binary.into_inner());
+            Ok(RemoteValue { is_binary: true, ..RemoteValue::new(value, version) })
+        }
+        (None, None) => Err(Failure::new(Class::NotFound, "it has no value")),
+    }
 }
 
 #[cfg(test)]

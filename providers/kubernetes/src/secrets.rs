@@ -220,7 +220,8 @@ fn value(secret: &Secret) -> Answer {
         parts.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.expose()))).collect();
     let value = json_body(&text)?;
     drop(text);
-    Ok(RemoteValue { value, version: secret.metadata.resource_version.clone(), parts: Some(Arc::new(parts)) })
+    let version = secret.metadata.resource_version.clone();
+    Ok(RemoteValue { parts: Some(Arc::new(parts)), ..RemoteValue::new(value, version) })
 }
 
 /// Labels and annotations of a Secret as one JSON object; `null` where it has none.
