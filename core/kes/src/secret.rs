@@ -54,18 +54,17 @@ pub fn pieces(spec: &ExternalSecretSpec) -> Result<Vec<(Place, String)>, Failure
     let Some(template) = &spec.template else { return Ok(Vec::new()) };
     let metadata = template.get("metadata").and_then(Value::as_object);
     let in_metadata = |name: &str| metadata.and_then(|metadata| metadata.get(name)).and_then(Value::as_object);
-    let parts: [(fn(String) -> Place, Option<&Map<String, Value>>); 4] = [
-        (Place::Label, in_metadata("labels")),
-        (Place::Annotation, in_metadata("annotations")),
-        (Place::Data, template.get("data").and_then(Value::as_object)),
-        (Place::StringData, template.get("stringData").and_then(Value::as_object)),
-    ];
     let mut pieces = Vec::new();
-    for (place, members) in parts {
-        for (name, value) in members.into_iter().flatten() {
+    let mut take = |place: fn(String) -> Place, members: Option<&Map<String, Value>>| {
+        members.into_iter().flatten().try_for_each(|(name, value)| {
             pieces.push(piece(place(name.clone()), value)?);
-        }
-    }
+            Ok(())
+        })
+    };
+    take(Place::Label, in_metadata("labels"))?;
+    take(Place::Annotation, in_metadata("annotations"))?;
+    take(Place::Data, template.get("data").and_then(Value::as_object))?;
+    take(Place::StringData, template.get("stringData").and_then(Value::as_object))?;
     Ok(pieces)
 }
 

@@ -8,6 +8,9 @@ use super::object;
 const NAMING: &str = "externalsecrets.kubernetes-client.io/permitted-key-name";
 const ROLE: &str = "iam.amazonaws.com/permitted";
 
+/// Annotations of the namespace, the object's spec, and whether that is allowed.
+type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, bool);
+
 fn allowed(annotations: &[(&str, &str)], spec: &str, settings: &Settings) -> Result<(), String> {
     let annotations: BTreeMap<_, _> =
         annotations.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -19,7 +22,7 @@ fn allowed(annotations: &[(&str, &str)], spec: &str, settings: &Settings) -> Res
 #[test]
 fn ke_11_annotations_of_the_namespace_say_which_keys_and_roles_are_allowed() {
     let own = "dev/team-a/.*";
-    let table: &[(&[(&str, &str)], &str, bool)] = &[
+    let table: &[Row] = &[
         (&[], "data: []", true),
         (&[(NAMING, "")], "data: [{key: whatever, name: a}]", true),
         (&[(NAMING, ".*")], "data: [{key: whatever, name: a}]", true),
@@ -60,7 +63,7 @@ fn ke_11_annotations_of_the_namespace_say_which_keys_and_roles_are_allowed() {
 #[test]
 fn ke_11_enforced_a_namespace_without_annotations_allows_nothing() {
     let settings = Settings { is_enforced: true, ..Settings::default() };
-    let table: &[(&[(&str, &str)], &str, bool)] = &[
+    let table: &[Row] = &[
         (&[], "data: []", false),
         (&[(NAMING, "")], "data: []", false),
         (&[(ROLE, "")], "data: []", false),
