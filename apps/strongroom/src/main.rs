@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use strongroom_es::{Crds, EsCommand, Why};
 use strongroom_inspect::{Explain, Get, Select};
 use strongroom_launch::Run;
+use strongroom_migrate::MigrateCommand;
 use strongroom_operator::OperatorCommand;
 use strongroom_read::{Audience, report};
 use strongroom_template_command::TemplateCommand;
@@ -37,6 +38,7 @@ enum Command {
     Es(EsCommand),
     Crds(Crds),
     Template(TemplateCommand),
+    Migrate(Box<MigrateCommand>),
     /// Print completions for a shell: `source <(strongroom completions bash)`
     Completions {
         /// The shell
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Es(es) => return es.run(&variables),
         Command::Crds(crds) => return crds.run(),
         Command::Template(template) => template.run(),
+        Command::Migrate(migrate) => return migrate.run(&variables),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Strongroom::command(), "strongroom", &mut script);
