@@ -151,7 +151,7 @@ impl Desk {
         // Hashes are only compared with what an operator wrote, whose key is not at hand.
         let parts =
             Parts { settings, connection, variables: inquiry.variables, recorder, data_hash: DataHash::Compatible };
-        let operator = Operator::new(parts, &loop_settings);
+        let operator = Operator::new(parts, &loop_settings)?;
         let me = who_am_i(operator.connection.client()).await;
         Ok(Self { operator, me })
     }

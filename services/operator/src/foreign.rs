@@ -1,6 +1,6 @@
 //! Another controller on the same objects: two would overwrite one another for ever, so the one that comes later waits.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,16 +18,28 @@ const DEPLOYMENT: &str = "app.kubernetes.io/name=external-secrets";
 /// How often is looked: what somebody starts by mistake is noticed within a minute.
 const EVERY: Duration = Duration::from_secs(30);
 
+/// The labels of the Deployment of kubernetes-external-secrets, in its own chart. It has no Lease.
+const KES_DEPLOYMENT: &str = "app.kubernetes.io/name=kubernetes-external-secrets";
+
 /// Looks once, and pauses or resumes the work by what was seen.
 pub(crate) async fn look(operator: &Operator) {
     if operator.settings.take_over {
         return;
     }
-    let seen = seen(operator).await;
-    let before = operator.foreign();
-    if before == seen {
-        return;
+    let is_changed = [
+        note(operator, &operator.foreign, Some(LEASE), DEPLOYMENT).await,
+        note(operator, &operator.kes.foreign, None, KES_DEPLOYMENT).await,
+    ];
+    if is_changed.contains(&true) {
+        operator.learn(|index| index.everything());
     }
+}
+
+/// Notes in `known` who was seen; whether nobody is there any more who was.
+async fn note(operator: &Operator, known: &RwLock<Option<String>>, lease: Option<&str>, deployment: &str) -> bool {
+    let before = known.read().unwrap_or_else(PoisonError::into_inner).clone();
+    // What was known stays known while the API server is away.
+    let Some(seen) = seen(operator, lease, deployment).await.filter(|seen| *seen != before) else { return false };
     match &seen {
         Some(who) => {
             tracing::error!(who, "another controller serves the same objects; nothing is written until it is gone");
@@ -35,11 +47,9 @@ pub(crate) async fn look(operator: &Operator) {
         }
         None => tracing::info!("the other controller is gone"),
     }
-    let was_seen = seen.is_some();
-    *operator.foreign.write().unwrap_or_else(PoisonError::into_inner) = seen;
-    if !was_seen {
-        operator.learn(|index| index.everything());
-    }
+    let is_gone = seen.is_none();
+    *known.write().unwrap_or_else(PoisonError::into_inner) = seen;
+    is_gone
 }
 
 /// Looks again and again.
@@ -50,20 +60,22 @@ pub(crate) async fn keep_looking(operator: Arc<Operator>) {
     }
 }
 
-/// Who is at work on our objects, in words for people.
-async fn seen(operator: &Operator) -> Option<String> {
+/// Who is at work on our objects, in words for people; nothing where that cannot be told now.
+async fn seen(operator: &Operator, lease: Option<&str>, deployment: &str) -> Option<Option<String>> {
     let client = operator.connection.client();
-    let held = lease_held(&client, &[LEASE], Timestamp::now()).await;
-    let running = deployments_available(&client, DEPLOYMENT).await;
+    let held = match lease {
+        Some(lease) => lease_held(&client, &[lease], Timestamp::now()).await,
+        None => Ok(Presence::Absent),
+    };
+    let running = deployments_available(&client, deployment).await;
     for presence in [held, running] {
         match presence {
-            Ok(Presence::Live(who)) => return Some(who),
+            Ok(Presence::Live(who)) => return Some(Some(who)),
             Ok(Presence::Absent | Presence::Unknown(_)) => {}
-            // What was known stays known while the API server is away.
-            Err(_) => return operator.foreign(),
+            Err(_) => return None,
         }
     }
-    None
+    Some(None)
 }
 
 /// One event on our own pod, where we know it.

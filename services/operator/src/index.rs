@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use strongroom_api::StorePolicy;
 use strongroom_api::external_secrets::vocabulary::{condition, label};
 use strongroom_api::external_secrets::{
     ClusterExternalSecret, ClusterSecretStore, Condition, ExternalSecret, ExternalSecretStatus, SecretStore,
     SecretStoreKind, SecretStoreSpec, SecretStoreStatus,
 };
+use strongroom_api::{StorePolicy, kes};
 use strongroom_reconcile::Priority;
 use strongroom_sync::current::Current;
 use strongroom_sync::outline::Outline;
@@ -31,6 +31,8 @@ pub(crate) enum Key {
     ClusterExternalSecret(Arc<str>),
     /// A StorePolicy.
     StorePolicy(Arc<str>),
+    /// An ExternalSecret of kubernetes-external-secrets.
+    Kes(Name),
 }
 
 /// What shares slots: whatever reads one store, so that a slow one delays no other.
@@ -38,6 +40,8 @@ pub(crate) enum Key {
 pub(crate) enum Group {
     /// ExternalSecrets of one store.
     Store(StoreName),
+    /// ExternalSecrets of kubernetes-external-secrets that read one store as one identity.
+    Kes(Arc<str>),
     /// Everything else of a kind: each one alone, for they wait for stores too.
     Alone(Key),
 }
@@ -83,6 +87,8 @@ impl SecretFacts {
 pub(crate) struct Namespace {
     /// Its labels.
     pub(crate) labels: BTreeMap<String, String>,
+    /// Its annotations.
+    pub(crate) annotations: BTreeMap<String, String>,
     /// Whether it is being deleted: nothing can be made in it any more.
     pub(crate) is_ending: bool,
     /// Finalizers, of which other operators' are honoured and removed.
@@ -96,6 +102,7 @@ pub(crate) struct Index {
     stores: HashMap<StoreName, Arc<Store>>,
     cluster_external_secrets: HashMap<Arc<str>, Arc<ClusterExternalSecret>>,
     store_policies: HashMap<Arc<str>, Arc<StorePolicy>>,
+    kes: HashMap<Name, Arc<kes::ExternalSecret>>,
     secrets: HashMap<Name, Arc<SecretFacts>>,
     namespaces: HashMap<Arc<str>, Arc<Namespace>>,
     by_target: Pairs<Name, Name>,
@@ -195,6 +202,44 @@ impl Index {
         wish.map(|name| (Key::StorePolicy(name), Priority::Urgent)).into_iter().collect()
     }
 
+    /// Takes in an ExternalSecret of kubernetes-external-secrets as it is now.
+    pub(crate) fn apply_kes(&mut self, mut object: kes::ExternalSecret) -> Wakes {
+        let Some(name) = name_of(&object.metadata) else { return Vec::new() };
+        object.metadata.managed_fields = None;
+        let before = self.kes.get(&name);
+        let is_new = before.is_none_or(|before| is_another_wish(&before.metadata, &object.metadata));
+        self.kes.insert(name.clone(), Arc::new(object));
+        is_new.then_some((Key::Kes(name), Priority::Urgent)).into_iter().collect()
+    }
+
+    /// Takes in that an ExternalSecret of kubernetes-external-secrets is gone.
+    pub(crate) fn delete_kes(&mut self, name: &Name) -> Wakes {
+        self.kes.remove(name);
+        vec![(Key::Kes(name.clone()), Priority::Routine)]
+    }
+
+    /// An ExternalSecret of kubernetes-external-secrets.
+    pub(crate) fn kes(&self, name: &Name) -> Option<Arc<kes::ExternalSecret>> {
+        self.kes.get(name).cloned()
+    }
+
+    /// Names of all of them that are known.
+    pub(crate) fn kes_names(&self) -> Vec<Name> {
+        self.kes.keys().cloned().collect()
+    }
+
+    /// Takes in a status that we ourselves just wrote, so that nobody decides by the one before.
+    pub(crate) fn note_kes_status(
+        &mut self,
+        name: &Name,
+        status: kes::ExternalSecretStatus,
+        resource_version: Option<String>,
+    ) {
+        let Some(object) = self.kes.get_mut(name).map(Arc::make_mut) else { return };
+        object.status = Some(status);
+        object.metadata.resource_version = resource_version.or(object.metadata.resource_version.take());
+    }
+
     /// Takes in that a StorePolicy is gone.
     pub(crate) fn delete_store_policy(&mut self, name: &str) -> Wakes {
         self.store_policies.remove(name);
@@ -233,6 +278,7 @@ impl Index {
         let Some(name) = metadata.name.as_deref().map(Arc::<str>::from) else { return Vec::new() };
         let namespace = Namespace {
             labels: metadata.labels.clone().unwrap_or_default(),
+            annotations: metadata.annotations.clone().unwrap_or_default(),
             is_ending: metadata.deletion_timestamp.is_some(),
             finalizers: metadata.finalizers.clone().unwrap_or_default(),
         };
@@ -240,7 +286,15 @@ impl Index {
         if before.as_deref() == Some(&namespace) {
             return Vec::new();
         }
-        self.concerned_by_namespace(&name, before.is_some_and(|before| before.labels != namespace.labels))
+        let has_other = |part: fn(&Namespace) -> &BTreeMap<String, String>| {
+            before.as_deref().is_some_and(|before| part(before) != part(&namespace))
+        };
+        let mut wakes = self.concerned_by_namespace(&name, has_other(|namespace| &namespace.labels));
+        if before.is_none() || has_other(|namespace| &namespace.annotations) {
+            let inside = self.kes.keys().filter(|key| key.namespace == name);
+            wakes.extend(inside.map(|key| (Key::Kes(key.clone()), Priority::Urgent)));
+        }
+        wakes
     }
 
     /// Takes in that a namespace is gone.
@@ -271,7 +325,8 @@ impl Index {
         let fan_outs = self.cluster_external_secrets.keys();
         let fan_outs = fan_outs.map(|name| (Key::ClusterExternalSecret(Arc::clone(name)), Priority::Routine));
         let policies = self.store_policies.keys().map(|name| (Key::StorePolicy(Arc::clone(name)), Priority::Routine));
-        stores.chain(fan_outs).chain(policies).chain(self.everybody()).collect()
+        let kes = self.kes.keys().map(|name| (Key::Kes(name.clone()), Priority::Routine));
+        stores.chain(fan_outs).chain(policies).chain(kes).chain(self.everybody()).collect()
     }
 
     /// Every ExternalSecret: after a change of policy.
@@ -311,7 +366,10 @@ impl Index {
     }
 
     fn targeting(&self, secret: &Name) -> Wakes {
-        self.by_target.of(secret).map(|name| (Key::ExternalSecret(name.clone()), Priority::Urgent)).collect()
+        let wishes = self.by_target.of(secret).map(|name| (Key::ExternalSecret(name.clone()), Priority::Urgent));
+        // Theirs has their own name.
+        let kes = self.kes.contains_key(secret).then(|| (Key::Kes(secret.clone()), Priority::Urgent));
+        wishes.chain(kes).collect()
     }
 
     fn unmark(&mut self, name: &Name, secret: &SecretFacts) {

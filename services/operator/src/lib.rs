@@ -16,6 +16,7 @@ pub mod explain;
 mod access;
 mod foreign;
 mod index;
+mod kes;
 mod memory;
 mod metrics;
 mod names;

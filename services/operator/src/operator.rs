@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use strongroom_failure::Failure;
 use strongroom_kube::{Connection, EventKind, Recorder};
 use strongroom_policy::StorePolicies;
 use strongroom_provider::Meter;
@@ -15,6 +16,7 @@ use strongroom_reconcile::{Queue, Settings as LoopSettings};
 use strongroom_sync::hash::DataHash;
 
 use crate::index::{Group, Index, Key, Wakes};
+use crate::kes::Kes;
 use crate::memory::Memories;
 use crate::metrics::Metrics;
 use crate::names::StoreName;
@@ -32,6 +34,7 @@ pub(crate) struct Operator {
     pub(crate) variables: Arc<Variables>,
     pub(crate) queue: Queue<Key, Group>,
     pub(crate) openings: Openings,
+    pub(crate) kes: Kes,
     pub(crate) memories: Memories,
     pub(crate) metrics: Metrics,
     pub(crate) meter: Arc<Meter>,
@@ -59,14 +62,19 @@ pub(crate) struct Parts {
 }
 
 impl Operator {
-    pub(crate) fn new(parts: Parts, loop_settings: &LoopSettings) -> Arc<Self> {
+    /// # Errors
+    /// Where a variable cannot be understood.
+    pub(crate) fn new(parts: Parts, loop_settings: &LoopSettings) -> Result<Arc<Self>, Failure> {
         let Parts { settings, connection, variables, recorder, data_hash } = parts;
+        let metrics = Metrics::new(settings.enable_extended_metric_labels);
+        let kes = Kes::new(&settings, &variables, &metrics.registry)?;
         let meter = Arc::<Meter>::default();
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             queue: Queue::new(loop_settings.limits),
             openings: Openings::default(),
             memories: Memories::default(),
-            metrics: Metrics::new(settings.enable_extended_metric_labels),
+            metrics,
+            kes,
             meter,
             recorder,
             data_hash,
@@ -79,7 +87,7 @@ impl Operator {
             variables: Arc::new(variables),
             settings,
             connection,
-        })
+        }))
     }
 
     /// Counts what others count: requests to the API server, the queue, events.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use kube::core::GroupVersionKind;
+use strongroom_api::kes as kes_api;
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{Answer, Route, Server, StatusCode};
 use strongroom_kube::{
@@ -22,12 +24,13 @@ use tokio::sync::watch;
 
 use crate::eso;
 use crate::foreign;
-use crate::index::Key;
+use crate::index::{Group, Key};
+use crate::kes;
 use crate::operator::{Operator, Parts};
 use crate::reader::Variables;
 use crate::settings::OperatorSettings;
 use crate::store_policy;
-use crate::watches;
+use crate::watches::{self, Optional};
 
 /// What runs at once. A thousand objects of one store ask together and so in full batches, and what they hold while they
 /// wait for their writes is a few megabytes.
@@ -106,7 +109,7 @@ async fn serve(mut settings: OperatorSettings, variables: Variables) -> Result<(
     let (recorder, recording) = Recorder::new(connection.client(), recorder_settings);
     let recording = tokio::spawn(recording);
     let loop_settings = LoopSettings { limits: LIMITS, backoff: Backoff::default(), longest: LONGEST };
-    let operator = Operator::new(Parts { settings, connection, variables, recorder, data_hash }, &loop_settings);
+    let operator = Operator::new(Parts { settings, connection, variables, recorder, data_hash }, &loop_settings)?;
     operator.measure();
     let ended = lead(&operator, loop_settings).await;
     drop(operator);
@@ -121,9 +124,9 @@ async fn lead(operator: &Arc<Operator>, loop_settings: LoopSettings) -> Result<(
     let ready = Initialized::default();
     let (drained, mut draining) = watch::channel(false);
     let servers = servers(operator, &ready, &mut draining).await?;
-    let has_policies = policies_are_watched(operator).await?;
+    let optional = Optional { policies: policies_are_watched(operator).await?, kes: kes_is_served(operator).await? };
     operator.queue.pause(true);
-    let watching = watches::start(operator, &ready, has_policies);
+    let watching = watches::start(operator, &ready, optional);
     let election = election(operator);
     let mut leadership = election.as_ref().map(Election::leadership);
     let ended = async {
@@ -178,7 +181,7 @@ async fn work(
             None => drop(stop.changed().await),
         }
     };
-    let group_of = |key: &Key| operator.index().group(key);
+    let group_of = |key: &Key| group_of(operator, key);
     let reconcile = |key: Key| reconcile(Arc::clone(operator), key);
     strongroom_reconcile::run(operator.queue.clone(), settings, group_of, reconcile, ended, grace).await;
     match lost {
@@ -207,6 +210,7 @@ async fn reconcile(operator: Arc<Operator>, key: Key) -> Outcome {
         Key::Store(name) => Box::pin(eso::store::reconcile(operator, name)).await,
         Key::ClusterExternalSecret(name) => Box::pin(eso::cluster_external_secret::reconcile(operator, name)).await,
         Key::StorePolicy(name) => Box::pin(store_policy::reconcile(operator, name)).await,
+        Key::Kes(name) => Box::pin(kes::reconcile(operator, name)).await,
     }
 }
 
@@ -236,14 +240,34 @@ async fn policies_are_watched(operator: &Operator) -> Result<bool, Failure> {
     if mode == "required" {
         return Ok(true);
     }
+    is_installed(operator, "strongroom.dev", "v1alpha1", "StorePolicy").await
+}
+
+/// Whether ExternalSecrets of kubernetes-external-secrets are served: where their kind is installed. What they may read
+/// is written on their namespaces, which are only watched in the whole cluster.
+async fn kes_is_served(operator: &Operator) -> Result<bool, Failure> {
+    if operator.settings.kes == "off" || !operator.settings.serves_cluster_kinds() {
+        return Ok(false);
+    }
+    is_installed(operator, kes_api::GROUP, "v1", kes_api::KIND).await
+}
+
+async fn is_installed(operator: &Operator, group: &str, version: &str, kind: &str) -> Result<bool, Failure> {
     let client = operator.connection.client();
-    let wanted = kube::core::GroupVersionKind::gvk("strongroom.dev", "v1alpha1", "StorePolicy");
-    match kube::discovery::pinned_kind(&client, &wanted).await {
+    match kube::discovery::pinned_kind(&client, &GroupVersionKind::gvk(group, version, kind)).await {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
         Err(kube::Error::Discovery(_)) => Ok(false),
-        Err(error) => Err(strongroom_kube::failure::failure(&error, "find the kind StorePolicy", &[])),
+        Err(error) => Err(strongroom_kube::failure::failure(&error, &format!("find the kind {kind}"), &[])),
     }
+}
+
+/// Which slots a key uses.
+fn group_of(operator: &Operator, key: &Key) -> Group {
+    let index = operator.index();
+    let Key::Kes(name) = key else { return index.group(key) };
+    let store = index.kes(name).and_then(|object| kes::store_of(&object, &operator.kes.settings));
+    store.map_or_else(|| Group::Alone(key.clone()), Group::Kes)
 }
 
 fn election(operator: &Operator) -> Option<Election> {
@@ -350,7 +374,8 @@ fn live(operator: &Operator) -> Answer {
 
 fn readiness(operator: &Operator, ready: &Initialized) -> Answer {
     let mut reasons = ready.pending();
-    reasons.extend(operator.foreign().map(|who| format!("another controller serves the same objects: {who}")));
+    let foreign = operator.foreign().into_iter().chain(operator.kes.foreign());
+    reasons.extend(foreign.map(|who| format!("another controller serves the same objects: {who}")));
     if reasons.is_empty() {
         return Answer::text(StatusCode::OK, "ok\n");
     }

@@ -63,6 +63,16 @@ pub struct OperatorSettings {
     #[arg(long, value_name = "MODE", default_value = "auto", value_parser = ["auto", "required", "off"], help_heading = OURS)]
     pub store_policies: String,
 
+    /// ExternalSecrets of kubernetes-external-secrets (kubernetes-client.io): auto serves them where their CRD is
+    /// installed, by the variables that it is set by; off leaves them alone
+    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = ["auto", "off"], help_heading = OURS)]
+    pub kes: String,
+
+    /// Patterns in its namespaces' annotations: anchored ones match a whole key or role; unanchored ones any part of
+    /// it, as kubernetes-external-secrets has it
+    #[arg(long, value_name = "MODE", default_value = "anchored", value_parser = ["anchored", "unanchored"], help_heading = OURS)]
+    pub kes_patterns: String,
+
     /// Write to objects although another controller seems to serve them
     #[arg(long, help_heading = OURS)]
     pub take_over: bool,

@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Resource;
 use kube::core::PartialObjectMeta;
 use serde::de::DeserializeOwned;
-use strongroom_api::StorePolicy;
 use strongroom_api::external_secrets::{ClusterExternalSecret, ClusterSecretStore, ExternalSecret, SecretStore};
+use strongroom_api::{StorePolicy, kes};
 use strongroom_kube::{Initialized, ObjectName, Observed, Scope, Selection, watch_all, watch_namespaces};
 use strongroom_policy::StorePolicies;
 use tokio::sync::mpsc;
@@ -41,8 +41,17 @@ trait Taken: Resource<DynamicType = ()> + DeserializeOwned + Clone + Send + 'sta
     fn known(operator: &Operator) -> Vec<ObjectName>;
 }
 
+/// Kinds that are served where they are installed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Optional {
+    /// StorePolicies.
+    pub(crate) policies: bool,
+    /// ExternalSecrets of kubernetes-external-secrets.
+    pub(crate) kes: bool,
+}
+
 /// Starts all watches that the settings ask for; dropping what is given ends them.
-pub(crate) fn start(operator: &Arc<Operator>, ready: &Initialized, has_policies: bool) -> JoinSet<()> {
+pub(crate) fn start(operator: &Arc<Operator>, ready: &Initialized, optional: Optional) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let settings = &operator.settings;
     if let Some(selector) = &settings.namespace_selector {
@@ -60,8 +69,11 @@ pub(crate) fn start(operator: &Arc<Operator>, ready: &Initialized, has_policies:
     if settings.enable_cluster_external_secret_reconciler {
         follow::<ClusterExternalSecret>(operator, ready, &mut tasks);
     }
-    if has_policies {
+    if optional.policies {
         policies(operator, ready, &mut tasks);
+    }
+    if optional.kes {
+        follow_in::<kes::ExternalSecret>(operator, ready, &operator.kes.settings.namespaces, &mut tasks);
     }
     tasks
 }
@@ -270,6 +282,22 @@ impl Taken for ClusterExternalSecret {
     fn known(operator: &Operator) -> Vec<ObjectName> {
         let names = operator.index().cluster_external_secret_names().into_iter();
         names.map(|name| ObjectName { namespace: None, name: name.to_string() }).collect()
+    }
+}
+
+impl Taken for kes::ExternalSecret {
+    const KIND: &'static str = "ExternalSecrets of kubernetes-external-secrets";
+
+    fn apply(self, operator: &Operator) {
+        operator.learn(|index| index.apply_kes(self));
+    }
+
+    fn delete(operator: &Operator, gone: &ObjectName) {
+        operator.learn(|index| index.delete_kes(&name(gone)));
+    }
+
+    fn known(operator: &Operator) -> Vec<ObjectName> {
+        operator.index().kes_names().iter().map(object_name).collect()
     }
 }
 

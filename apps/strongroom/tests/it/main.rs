@@ -5,6 +5,7 @@
 
 mod commands_es;
 mod install;
+mod kes;
 mod migration;
 mod operator;
 mod pages;

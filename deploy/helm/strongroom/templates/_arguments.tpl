@@ -39,6 +39,8 @@
 {{- end }}
 - --ambient-credentials={{ .Values.ambientCredentials }}
 - --store-policies={{ .Values.storePolicies }}
+- --kes={{ .Values.kes }}
+- --kes-patterns={{ .Values.kesPatterns }}
 - --refresh-time={{ .Values.refreshTime }}
 {{- if .Values.takeOver }}
 - --take-over

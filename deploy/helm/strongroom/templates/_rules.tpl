@@ -79,6 +79,19 @@
   resources: [namespaces]
   verbs: [patch]
 {{- end }}
+{{- if ne .Values.kes "off" }}
+- apiGroups: [kubernetes-client.io]
+  resources: [externalsecrets]
+  verbs: [get, list, watch]
+- apiGroups: [kubernetes-client.io]
+  resources: [externalsecrets/status]
+  verbs: [patch]
+{{- if .Values.openshiftFinalizers }}
+- apiGroups: [kubernetes-client.io]
+  resources: [externalsecrets/finalizers]
+  verbs: [update]
+{{- end }}
+{{- end }}
 {{- if ne .Values.storePolicies "off" }}
 - apiGroups: [strongroom.dev]
   resources: [storepolicies]

@@ -20,6 +20,7 @@ const ORDER: &[&str] = &[
     "core/policy",
     "core/api",
     "core/sync",
+    "core/kes",
     "edge/http",
     "edge/process",
     "edge/telemetry",
@@ -46,6 +47,7 @@ const ORDER: &[&str] = &[
     "commands/inspect",
     "commands/template",
     "commands/es",
+    "commands/migrate",
     "apps/strongroom",
     "apps/strongroom-init",
 ];

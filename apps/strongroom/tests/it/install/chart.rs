@@ -54,7 +54,7 @@ const WAYS: &[(&str, &str)] = &[
         "{replicaCount: 1, installCRDs: false, leaderElect: false, rbac: {create: false}, \
          serviceAccount: {create: false, name: other}, networkPolicy: {enabled: false}, \
          metrics: {service: {enabled: false}}, processClusterStore: false, processSecretStore: false, \
-         processClusterExternalSecret: false, openshiftFinalizers: false, storePolicies: 'off'}",
+         processClusterExternalSecret: false, openshiftFinalizers: false, storePolicies: 'off', kes: 'off'}",
     ),
     ("the most", MOST),
 ];
@@ -70,6 +70,9 @@ leaderElectionID: mine
 extendedMetricLabels: true
 ambientCredentials: all
 storePolicies: required
+kes: auto
+kesPatterns: unanchored
+hostNetwork: true
 refreshTime: 1h
 takeOver: true
 allowLocalAddresses: true

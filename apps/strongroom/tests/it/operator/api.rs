@@ -105,9 +105,13 @@ impl Api {
     }
 }
 
+/// The kind of kubernetes-external-secrets, which has the plural of another one.
+pub(crate) const KES: &str = "externalsecrets.kubernetes-client.io";
+
 /// The path of a kind, by its plural; a cluster's kind where the namespace is empty.
 fn path(kind: &str, namespace: &str) -> String {
     let group = match kind {
+        KES => return format!("/apis/kubernetes-client.io/v1/namespaces/{namespace}/externalsecrets"),
         "externalsecrets" | "secretstores" | "clustersecretstores" | "clusterexternalsecrets" => {
             "/apis/external-secrets.io/v1"
         }

@@ -1,6 +1,6 @@
 //! The operator as a cluster meets it: objects in, Secrets out, against a real API server.
 
-mod api;
+pub(crate) mod api;
 mod auth_forms;
 mod faults;
 mod fields;
@@ -11,4 +11,4 @@ mod stores;
 pub(crate) mod support;
 mod sync;
 mod tenancy;
-mod world_of_stores;
+pub(crate) mod world_of_stores;

@@ -160,7 +160,12 @@ fn session_tags(spec: &AwsProvider, scope: &Scope) -> Result<BTreeMap<String, St
 
 /// Addresses of the operator's own environment: External Secrets Operator's variables before those of AWS's tools.
 pub(super) fn endpoints(scope: &Scope) -> Endpoints {
-    let variable = |name: &str| scope.variable(name).filter(|value| !value.is_empty());
+    endpoints_of(&|name| scope.variable(name))
+}
+
+/// The addresses that an operator's variables name.
+pub(crate) fn endpoints_of(lookup: &dyn Fn(&str) -> Option<String>) -> Endpoints {
+    let variable = |name: &str| lookup(name).filter(|value| !value.is_empty());
     let are_ignored = variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|value| value == "true");
     let endpoint = |own: &str, of_service: &str| {
         let of_tools = || variable(of_service).or_else(|| variable("AWS_ENDPOINT_URL"));

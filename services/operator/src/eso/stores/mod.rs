@@ -19,6 +19,7 @@ use strongroom_api::external_secrets::provider::SecretStoreProvider;
 use strongroom_failure::{Class, Failure};
 use strongroom_provider::Provider;
 
+pub(crate) use self::aws::endpoints_of as aws_endpoints;
 pub use self::scope::{ClusterReader, LabelledSecret, Scope, ServiceAccount, StoreIdentity};
 
 /// Opens the provider of `spec` for one asker, without asking the store: credentials that are written in the cluster

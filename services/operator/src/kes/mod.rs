@@ -1,0 +1,95 @@
+//! kubernetes-external-secrets ("KES"): ExternalSecrets of `kubernetes-client.io/v1`, as one more source of Secrets.
+//!
+//! What is decided is in `core/kes`; here it meets the cluster: [`round`] goes through one synchronisation, [`ask`] and
+//! [`stores`] read, [`template`] has lodash templates rendered, [`write`](mod@write) and [`status`] tell.
+
+mod ask;
+mod metrics;
+mod round;
+mod status;
+mod stores;
+mod template;
+mod write;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use strongroom_failure::Failure;
+use strongroom_kes::Settings;
+use strongroom_telemetry::Metrics as Registry;
+
+use self::metrics::Metrics;
+pub(crate) use self::round::reconcile;
+use self::template::Templates;
+use crate::names::Name;
+use crate::reader::Variables;
+use crate::settings::OperatorSettings;
+
+/// What is kept for all objects of this kind.
+pub(crate) struct Kes {
+    pub(crate) settings: Settings,
+    /// Why nothing is written: KES itself is at work.
+    pub(crate) foreign: RwLock<Option<String>>,
+    metrics: Metrics,
+    templates: Templates,
+    remembered: Mutex<HashMap<Name, Remembered>>,
+}
+
+/// How an object was left by this process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Remembered {
+    uid: String,
+    /// When its store was asked last, in which generation of it.
+    asked: Option<(Timestamp, i64)>,
+    /// The Secret as it was left: its resource version, and a digest of what was wanted.
+    left: Option<(String, [u8; 28])>,
+}
+
+impl Kes {
+    /// By the variables that KES has its settings in, and the operator's own flags.
+    ///
+    /// # Errors
+    /// Where a variable cannot be understood.
+    pub(crate) fn new(
+        settings: &OperatorSettings,
+        variables: &Variables,
+        registry: &Registry,
+    ) -> Result<Self, Failure> {
+        let own = Settings::from_environment(&|name| variables.get(name).cloned())?;
+        Ok(Self {
+            settings: Settings { are_patterns_anchored: settings.kes_patterns != "unanchored", ..own },
+            foreign: RwLock::default(),
+            metrics: Metrics::new(registry),
+            templates: Templates::new(),
+            remembered: Mutex::default(),
+        })
+    }
+
+    /// KES itself, if it was seen at work.
+    pub(crate) fn foreign(&self) -> Option<String> {
+        self.foreign.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn recall(&self, name: &Name, uid: &str) -> Remembered {
+        let known = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = known.get(name).filter(|known| known.uid == uid).cloned();
+        found.unwrap_or_else(|| Remembered { uid: uid.to_owned(), ..Remembered::default() })
+    }
+
+    fn remember(&self, name: &Name, remembered: Remembered) {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), remembered);
+    }
+
+    fn forget(&self, name: &Name) {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.metrics.forget(name);
+    }
+}
+
+/// The slots of an object: those of its store.
+pub(crate) fn store_of(object: &strongroom_api::kes::ExternalSecret, settings: &Settings) -> Option<Arc<str>> {
+    let (_, spec) = object.asked()?;
+    let store = strongroom_kes::Store::of(spec, settings).ok()?;
+    Some(store.to_string().into())
+}
