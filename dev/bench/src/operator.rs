@@ -17,6 +17,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::{Value, json};
 use strongroom_api::external_secrets::ExternalSecret;
+use strongroom_api::kes;
 use world::control_plane::{ControlPlane, Options};
 
 use crate::recorded;
@@ -43,10 +44,30 @@ pub(crate) const SOAK: &str = "operator-soak";
 /// How many minutes it churns; `SOAK_MINUTES` says otherwise.
 const SOAK_MINUTES: u64 = 30;
 
+/// Whose objects a fleet is made of.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// External Secrets Operator's.
+    ExternalSecrets,
+    /// Those of kubernetes-external-secrets.
+    Kes,
+}
+
+impl Source {
+    /// The label of the Secrets that they become.
+    fn label(self) -> &'static str {
+        match self {
+            Self::ExternalSecrets => "reconcile.external-secrets.io/managed=true",
+            Self::Kes => "bench=kes",
+        }
+    }
+}
+
 /// A cluster with a fleet in it.
 struct Fleet {
     cluster: ControlPlane,
     client: Client,
+    source: Source,
     count: usize,
 }
 
@@ -66,12 +87,11 @@ pub(crate) fn measure(bench: &mut Bench, count: usize) -> Result<()> {
 }
 
 async fn fleet(bench: &mut Bench, count: usize) -> Result<()> {
-    let fleet = Fleet::prepare(count, "15s").await?;
+    let fleet = Fleet::prepare(Source::ExternalSecrets, count, "15s").await?;
     bench.stand_in.serve(NEAR)?;
     let running = Running::start(bench, &fleet)?;
     let took = fleet.until_right(&running).await?;
-    let calls = bench.stand_in.counts()?.by_operation;
-    let calls: usize = calls.iter().filter(|(name, _)| name.contains("SecretValue")).map(|(_, count)| count).sum();
+    let calls = reads_of_secrets(bench)?;
     // Events follow behind at low priority.
     tokio::time::sleep(Duration::from_secs(5)).await;
     let asked = running.requests()?;
@@ -146,6 +166,45 @@ async fn restart(
     Ok(())
 }
 
+/// A fleet of kubernetes-external-secrets' objects: from nothing to right, and then polled every 10 s, as it is there.
+pub(crate) fn measure_kes(bench: &mut Bench, count: usize) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(kes_fleet(bench, count))
+}
+
+async fn kes_fleet(bench: &mut Bench, count: usize) -> Result<()> {
+    let fleet = Fleet::prepare(Source::Kes, count, "").await?;
+    bench.stand_in.serve(NEAR)?;
+    let running = Running::start(bench, &fleet)?;
+    let took = fleet.until_right(&running).await?;
+    let first = reads_of_secrets(bench)?;
+    fleet.check().await?;
+    let row = |what: &str, metric: &str, unit, value: f64| {
+        Row::new(
+            &format!("kes-{count}-{what}"),
+            format!("{count} objects of KES: {metric}"),
+            unit,
+            Figure::exact(value),
+        )
+    };
+    let millis = took.as_secs_f64() * 1e3;
+    let right = row("first", "all Secrets right after the start", Unit::Milliseconds, millis);
+    bench.rows.push(right.with_target(Target::at_most(5_000.0)));
+    bench.rows.push(row("calls", "calls to the store until then", Unit::Count, first as f64));
+    // Statuses and events follow, and the first round after them.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let (asked, cpu, calls) = (running.requests()?, running.cpu()?, reads_of_secrets(bench)?);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let steady = writes(&running.requests()?) - writes(&asked);
+    let written = row("steady-writes", "Kubernetes writes in 30 s of polling every 10 s", Unit::Count, steady);
+    bench.rows.push(written.with_target(Target::at_most(0.0)));
+    let calls = (reads_of_secrets(bench)? - calls) as f64 / 3.0;
+    bench.rows.push(row("steady-calls", "calls to the store a poll", Unit::Count, calls));
+    let percent = (running.cpu()? - cpu).as_secs_f64() / 30.0 * 100.0;
+    bench.rows.push(row("steady-cpu", "per cent of a core", Unit::Count, percent));
+    Ok(())
+}
+
 /// Half an hour of churn: objects are changed, made and deleted, Secrets are deleted under the operator. What it holds
 /// after the first minutes and at the end should be the same.
 pub(crate) fn soak(bench: &mut Bench) -> Result<()> {
@@ -156,7 +215,7 @@ pub(crate) fn soak(bench: &mut Bench) -> Result<()> {
 
 async fn churn(bench: &mut Bench, minutes: u64) -> Result<()> {
     const COUNT: usize = 300;
-    let fleet = Fleet::prepare(COUNT, "15s").await?;
+    let fleet = Fleet::prepare(Source::ExternalSecrets, COUNT, "15s").await?;
     bench.stand_in.serve(NEAR)?;
     let running = Running::start(bench, &fleet)?;
     fleet.until_right(&running).await?;
@@ -240,15 +299,18 @@ impl Fleet {
         Ok(())
     }
 
-    async fn prepare(count: usize, interval: &str) -> Result<Self> {
-        eprintln!("bench: making a cluster with {count} ExternalSecrets");
+    async fn prepare(source: Source, count: usize, interval: &str) -> Result<Self> {
+        eprintln!("bench: making a cluster with {count} {source:?}");
         let cluster = ControlPlane::start(&Options::default())?;
         cluster.apply(&strongroom_api::crds_yaml()?)?;
+        if let Source::Kes = source {
+            cluster.apply(&strongroom_api::kes::crd_yaml()?)?;
+        }
         cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"])?;
         let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig())?;
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         let client = Client::try_from(config)?;
-        let fleet = Self { cluster, client, count };
+        let fleet = Self { cluster, client, source, count };
         fleet.fill(interval).await?;
         Ok(fleet)
     }
@@ -264,8 +326,11 @@ impl Fleet {
             "---\n{{apiVersion: external-secrets.io/v1, kind: ClusterSecretStore, metadata: {{name: aws}}, spec: {{provider: {{aws: {{service: SecretsManager, region: {REGION}, auth: {{secretRef: {{accessKeyIDSecretRef: {{name: aws, namespace: default, key: id}}, secretAccessKeySecretRef: {{name: aws, namespace: default, key: secret}}}}}}}}}}}}}}\n"
         );
         self.cluster.apply(&manifests)?;
-        let made = stream::iter(0..self.count).map(|number| self.make(number, interval)).buffer_unordered(32);
-        let made: Vec<Result<()>> = made.collect().await;
+        let make = async |number| match self.source {
+            Source::ExternalSecrets => self.make(number, interval).await,
+            Source::Kes => self.make_for_kes(number).await,
+        };
+        let made: Vec<Result<()>> = stream::iter(0..self.count).map(make).buffer_unordered(32).collect().await;
         made.into_iter().collect()
     }
 
@@ -286,10 +351,27 @@ impl Fleet {
         Ok(())
     }
 
+    /// As kubernetes-external-secrets has it: read by the operator's own identity, every 10 s.
+    async fn make_for_kes(&self, number: usize) -> Result<()> {
+        let api: Api<kes::ExternalSecret> = Api::namespaced(self.client.clone(), &namespace(number));
+        let data: Vec<Value> = (0..KEYS)
+            .map(|key| json!({"name": format!("k{key}"), "key": format!("app{number}k{key}-000000")}))
+            .collect();
+        let object = json!({
+            "apiVersion": kes::API_VERSION, "kind": kes::KIND, "metadata": {"name": format!("app-{number}")},
+            "spec": {
+                "backendType": "secretsManager", "region": REGION, "data": data,
+                "template": {"metadata": {"labels": {"bench": "kes"}}},
+            },
+        });
+        api.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+        Ok(())
+    }
+
     /// How long after the start all Secrets were there.
     async fn until_right(&self, running: &Running) -> Result<Duration> {
         let api: Api<Secret> = Api::all(self.client.clone());
-        let parameters = ListParams::default().labels("reconcile.external-secrets.io/managed=true");
+        let parameters = ListParams::default().labels(self.source.label());
         loop {
             // A list costs the API server what it costs the operator, so it is asked for seldom.
             let there = api.list_metadata(&parameters).await?.items.len();
@@ -309,7 +391,7 @@ impl Fleet {
     /// Every Secret has its values.
     async fn check(&self) -> Result<()> {
         let api: Api<Secret> = Api::all(self.client.clone());
-        let found = api.list(&ListParams::default().labels("reconcile.external-secrets.io/managed=true")).await?;
+        let found = api.list(&ListParams::default().labels(self.source.label())).await?;
         let mut right = HashSet::new();
         for secret in found {
             let name = secret.metadata.name.unwrap_or_default();
@@ -361,6 +443,9 @@ impl Running {
         command.arg("--kubeconfig").arg(fleet.cluster.kubeconfig());
         command.env_clear().env("PATH", "/usr/bin:/bin").env("AWS_SECRETSMANAGER_ENDPOINT", bench.stand_in.endpoint());
         command.env("AWS_CA_BUNDLE", bench.stand_in.authority());
+        if let Source::Kes = fleet.source {
+            command.env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").env("AWS_SECRET_ACCESS_KEY", "not-a-real-key");
+        }
         let start = Instant::now();
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?).spawn()?;
         let mut running = Self { child, start, log, _folder: folder, metrics: String::new() };
@@ -473,6 +558,12 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Calls that read secrets, as the store counts them.
+fn reads_of_secrets(bench: &mut Bench) -> Result<usize> {
+    let calls = bench.stand_in.counts()?.by_operation;
+    Ok(calls.iter().filter(|(name, _)| name.contains("SecretValue")).map(|(_, count)| count).sum())
 }
 
 fn namespace(number: usize) -> String {

@@ -45,6 +45,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "peak", measure: peak },
     Scenario { name: "size", measure: size },
     Scenario { name: "operator-small", measure: |bench| crate::operator::measure(bench, 1_000) },
+    Scenario { name: "kes", measure: |bench| crate::operator::measure_kes(bench, 1_000) },
     Scenario { name: crate::operator::SOAK, measure: crate::operator::soak },
     Scenario { name: "operator-large", measure: |bench| crate::operator::measure(bench, 10_000) },
 ];
