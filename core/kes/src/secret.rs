@@ -58,7 +58,7 @@ pub fn pieces(spec: &ExternalSecretSpec) -> Result<Vec<(Place, String)>, Failure
     let mut take = |place: fn(String) -> Place, members: Option<&Map<String, Value>>| {
         members.into_iter().flatten().try_for_each(|(name, value)| {
             pieces.push(piece(place(name.clone()), value)?);
-            Ok(())
+            Ok::<_, Failure>(())
         })
     };
     take(Place::Label, in_metadata("labels"))?;

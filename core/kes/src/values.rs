@@ -10,6 +10,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Number, Value};
 use strongroom_failure::{Class, Failure};
 use strongroom_secret::{RemoteValue, SecretBytes};
+use strongroom_sync::json::wipe;
 use zeroize::Zeroize as _;
 
 use crate::Values;
@@ -83,15 +84,6 @@ impl Document {
 impl Drop for Document {
     fn drop(&mut self) {
         wipe(&mut self.0);
-    }
-}
-
-fn wipe(value: &mut Value) {
-    match value {
-        Value::String(text) => text.zeroize(),
-        Value::Array(items) => items.iter_mut().for_each(wipe),
-        Value::Object(members) => members.values_mut().for_each(wipe),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

@@ -162,7 +162,7 @@ fn push_escape(character: char, made: &mut Vec<u8>) {
 }
 
 /// Wipes the texts of a document that is done with.
-pub(crate) fn wipe(value: &mut Value) {
+pub fn wipe(value: &mut Value) {
     match value {
         Value::String(text) => text.zeroize(),
         Value::Array(items) => items.iter_mut().for_each(wipe),
