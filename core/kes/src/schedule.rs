@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use strongroom_api::kes::ExternalSecret;
 
 use crate::Settings;
+use crate::status::ERROR;
 
 /// Whether the object is served by the instance that `settings` describe (KE-26): an id on either side must be the
 /// other's too. Objects of the oldest form have none and are everybody's.
@@ -39,8 +40,10 @@ pub fn due(object: &ExternalSecret, settings: &Settings, asked: Option<Timestamp
     let status = object.status.as_ref();
     let observed = status.and_then(|status| status.observed_generation);
     let is_seen = observed.is_some_and(|observed| observed >= object.metadata.generation.unwrap_or_default());
+    // How soon a failure is tried again is the caller's business; without polling, too, it must be.
+    let has_failed = status.and_then(|status| status.status.as_ref()).is_some_and(|text| text.starts_with(ERROR));
     match asked {
-        _ if !is_seen => Due::Now,
+        _ if !is_seen || has_failed => Due::Now,
         _ if !settings.is_polling => Due::OnChange,
         None => Due::Now,
         // A clock that was set back would have it wait for long.

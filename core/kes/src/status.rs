@@ -5,10 +5,13 @@ use strongroom_failure::Failure;
 /// What stands in `status.status` after a synchronisation that ended well.
 pub const SUCCESS: &str = "SUCCESS";
 
+/// What a status begins with after one that failed.
+pub const ERROR: &str = "ERROR, ";
+
 /// `ERROR, ` and the causes, in one line without runs of blanks, as KES writes it (KE-13).
 pub fn error(causes: &[Failure]) -> String {
     let words: Vec<String> = causes.iter().map(told).collect();
-    format!("ERROR, {}", one_line(&words.join("; ")))
+    format!("{ERROR}{}", one_line(&words.join("; ")))
 }
 
 /// A failure's words without its class: KES's texts are searched for by people and tests.

@@ -1,5 +1,6 @@
 //! Another controller on the same objects: two would overwrite one another for ever, so the one that comes later waits.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -26,11 +27,11 @@ pub(crate) async fn look(operator: &Operator) {
     if operator.settings.take_over {
         return;
     }
-    let is_changed = [
-        note(operator, &operator.foreign, Some(LEASE), DEPLOYMENT).await,
-        note(operator, &operator.kes.foreign, None, KES_DEPLOYMENT).await,
-    ];
-    if is_changed.contains(&true) {
+    let is_gone = note(operator, &operator.foreign, Some(LEASE), DEPLOYMENT).await;
+    // Where its objects are not served, it may go on.
+    let is_kes_served = operator.kes.is_served.load(Ordering::Relaxed);
+    let is_kes_gone = is_kes_served && note(operator, &operator.kes.foreign, None, KES_DEPLOYMENT).await;
+    if is_gone || is_kes_gone {
         operator.learn(|index| index.everything());
     }
 }

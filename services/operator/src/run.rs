@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Args;
@@ -125,6 +126,7 @@ async fn lead(operator: &Arc<Operator>, loop_settings: LoopSettings) -> Result<(
     let (drained, mut draining) = watch::channel(false);
     let servers = servers(operator, &ready, &mut draining).await?;
     let optional = Optional { policies: policies_are_watched(operator).await?, kes: kes_is_served(operator).await? };
+    operator.kes.is_served.store(optional.kes, Ordering::Relaxed);
     operator.queue.pause(true);
     let watching = watches::start(operator, &ready, optional);
     let election = election(operator);

@@ -47,6 +47,21 @@ fn ke_27_without_polling_only_a_change_is_a_reason() {
 }
 
 #[test]
+fn a_failure_is_tried_again_without_polling_too() {
+    let still = Settings { is_polling: false, ..Settings::default() };
+    let mut object = object("{backendType: vault, data: []}");
+    let status = |text: &str| ExternalSecretStatus {
+        observed_generation: Some(1),
+        status: Some(text.to_owned()),
+        ..ExternalSecretStatus::default()
+    };
+    for (text, expected) in [("SUCCESS", Due::OnChange), ("ERROR, nobody answers", Due::Now)] {
+        object.status = Some(status(text));
+        assert_eq!(due(&object, &still, None, 0, Timestamp::UNIX_EPOCH), expected, "{text}");
+    }
+}
+
+#[test]
 fn objects_of_one_store_fall_due_together() {
     let now = Timestamp::from_second(1_800_000_004).unwrap();
     let rest = |asked: i64, beat| {

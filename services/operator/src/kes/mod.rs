@@ -12,6 +12,7 @@ mod template;
 mod write;
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
@@ -22,13 +23,15 @@ use strongroom_telemetry::Metrics as Registry;
 use self::metrics::Metrics;
 pub(crate) use self::round::reconcile;
 use self::template::Templates;
-use crate::names::Name;
+use crate::names::{Name, StoreName};
 use crate::reader::Variables;
 use crate::settings::OperatorSettings;
 
 /// What is kept for all objects of this kind.
 pub(crate) struct Kes {
     pub(crate) settings: Settings,
+    /// Whether the kind is served at all.
+    pub(crate) is_served: AtomicBool,
     /// Why nothing is written: KES itself is at work.
     pub(crate) foreign: RwLock<Option<String>>,
     metrics: Metrics,
@@ -40,6 +43,8 @@ pub(crate) struct Kes {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Remembered {
     uid: String,
+    /// The lane that it reads by.
+    store: Option<StoreName>,
     /// When its store was asked last, in which generation of it.
     asked: Option<(Timestamp, i64)>,
     /// The Secret as it was left: its resource version, and a digest of what was wanted.
@@ -59,6 +64,7 @@ impl Kes {
         let own = Settings::from_environment(&|name| variables.get(name).cloned())?;
         Ok(Self {
             settings: Settings { are_patterns_anchored: settings.kes_patterns != "unanchored", ..own },
+            is_served: AtomicBool::new(false),
             foreign: RwLock::default(),
             metrics: Metrics::new(registry),
             templates: Templates::new(),
@@ -77,14 +83,27 @@ impl Kes {
         found.unwrap_or_else(|| Remembered { uid: uid.to_owned(), ..Remembered::default() })
     }
 
-    fn remember(&self, name: &Name, remembered: Remembered) {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), remembered);
+    /// Gives the store that nobody reads any more, if that came of it.
+    fn remember(&self, name: &Name, remembered: Remembered) -> Option<StoreName> {
+        let mut known = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.insert(name.clone(), remembered);
+        unread(&known, before)
     }
 
-    fn forget(&self, name: &Name) {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    /// As [`Kes::remember`].
+    fn forget(&self, name: &Name) -> Option<StoreName> {
         self.metrics.forget(name);
+        let mut known = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.remove(name);
+        unread(&known, before)
     }
+}
+
+/// The store of `before`, where none of `known` reads it.
+fn unread(known: &HashMap<Name, Remembered>, before: Option<Remembered>) -> Option<StoreName> {
+    let store = before?.store?;
+    let is_read = known.values().any(|remembered| remembered.store.as_ref() == Some(&store));
+    (!is_read).then_some(store)
 }
 
 /// The slots of an object: those of its store.

@@ -43,7 +43,9 @@ pub(super) struct Round<'a> {
 /// Looks at the ExternalSecret `name` and does what is due.
 pub(crate) async fn reconcile(operator: Arc<Operator>, name: Name) -> Outcome {
     let Some(object) = operator.index().kes(&name) else {
-        operator.kes.forget(&name);
+        if let Some(unread) = operator.kes.forget(&name) {
+            operator.openings.close(&unread);
+        }
         operator.forget_told(&Key::Kes(name.clone()));
         return Outcome::Done(None);
     };
@@ -74,10 +76,19 @@ impl Round<'_> {
                 let generation = self.object.metadata.generation.unwrap_or_default();
                 self.remembered.asked = Some((now, generation));
                 self.remembered.left = Some((written.resource_version.clone(), digest));
-                self.operator.kes.remember(self.name, self.remembered.clone());
+                self.remember();
                 self.succeeded(&written, now).await
             }
-            Err(causes) => self.failed(&causes, now).await,
+            Err(causes) => {
+                self.remember();
+                self.failed(&causes, now).await
+            }
+        }
+    }
+
+    fn remember(&self) {
+        if let Some(unread) = self.operator.kes.remember(self.name, self.remembered.clone()) {
+            self.operator.openings.close(&unread);
         }
     }
 
@@ -114,7 +125,7 @@ impl Round<'_> {
         self.operator.index().secret(self.name).map(|facts| facts.resource_version.to_string())
     }
 
-    async fn synchronise(&self) -> Result<(Written, [u8; 28]), Vec<Failure>> {
+    async fn synchronise(&mut self) -> Result<(Written, [u8; 28]), Vec<Failure>> {
         let one = |failure: Failure| vec![failure];
         let problems = self.object.problems();
         if !problems.is_empty() {
@@ -125,7 +136,10 @@ impl Round<'_> {
         let store = Store::of(spec, &self.operator.kes.settings).map_err(one)?;
         let backend = spec.backend().ok_or_else(|| one(Failure::new(Class::Invalid, "Unknown backend type")))?;
         let wants = wants(field, spec, backend).map_err(one)?;
-        let lane = self.lane(&store).await.map_err(one)?;
+        // No store of the cluster has a blank in its name.
+        let name = StoreName { namespace: None, name: format!("kes {store}").into() };
+        self.remembered.store = Some(name.clone());
+        let lane = self.lane(&name, &store).await.map_err(one)?;
         let values = ask(&lane, &wants, Instant::now() + ASKING_LIMIT).await?;
         let pieces = self.operator.kes.templates.render(spec, &values).await?;
         let wanted = wanted(self.object, spec, values, pieces).map_err(one)?;
@@ -143,15 +157,13 @@ impl Round<'_> {
     }
 
     /// The lane of all objects that read this store as the same identity.
-    async fn lane(&self, store: &Store) -> Result<Arc<Lane>, Failure> {
+    async fn lane(&self, name: &StoreName, store: &Store) -> Result<Arc<Lane>, Failure> {
         let open = || async {
             let provider = stores::open(store, &self.operator.variables, Arc::clone(&self.operator.meter));
             let provider = provider.map_err(|failure| (failure, Seen::default()))?;
             Ok(Opened { provider, policy: Policy::default(), seen: Seen::default(), depends_on_asker: false })
         };
-        // No store of the cluster has a blank in its name.
-        let name = StoreName { namespace: None, name: format!("kes {store}").into() };
-        self.operator.openings.lane(&name, "", ("", 0), |_| None, open).await
+        self.operator.openings.lane(name, "", ("", 0), |_| None, open).await
     }
 
     async fn succeeded(&self, written: &Written, now: Timestamp) -> Outcome {

@@ -7,7 +7,7 @@ use super::support::{
     API, CANARY, CLUSTER, INTERVAL_MILLISECONDS, OPERATOR, WORLD, create, namespace, status, wait_for, wait_for_error,
 };
 use crate::operator::api::KES;
-use crate::operator::support::{eventually, scrape};
+use crate::operator::support::{Operator, eventually, scrape};
 use crate::{AWS, REGION, VAULT};
 
 /// The first of kubernetes-external-secrets' own end-to-end tests: values arrive, and follow the store.
@@ -349,4 +349,48 @@ fn no_value_is_shown_anywhere() {
     {
         assert!(!text.is_empty() && !text.contains(CANARY), "shown in the {place}");
     }
+}
+
+/// The Deployment of the original's chart, at work.
+const ORIGINAL: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: kubernetes-external-secrets
+  namespace: default
+  labels: {app.kubernetes.io/name: kubernetes-external-secrets}
+spec:
+  selector: {matchLabels: {a: b}}
+  template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: a}]}}
+";
+
+#[test]
+fn while_the_original_is_at_work_its_objects_are_left_alone() {
+    // A controller would see that no pod runs.
+    let cluster = super::support::cluster(false);
+    cluster.apply(ORIGINAL).unwrap();
+    let running = r#"{"status":{"replicas":1,"readyReplicas":1,"availableReplicas":1}}"#;
+    let patch =
+        ["patch", "deployment", "kubernetes-external-secrets", "--subresource=status", "--type=merge", "-p", running];
+    cluster.kubectl(&patch).unwrap();
+    let object = "{apiVersion: kubernetes-client.io/v1, kind: ExternalSecret, metadata: {name: a, namespace: default}, \
+                  spec: {backendType: akeyless, data: [{key: a, name: a}]}}";
+    cluster.apply(object).unwrap();
+    let operator = Operator::spawn(&cluster, &[], &[]);
+    eventually("/readyz names it", || match scrape(&operator.health, "/readyz").1 {
+        body if body.contains("kubernetes-external-secrets") => Ok(()),
+        body => Err(body),
+    });
+    some_polls();
+    let status = ["get", KES, "a", "-n", "default", "-o", "jsonpath={.status}"];
+    assert_eq!(cluster.kubectl(&status).unwrap(), "");
+    drop(operator);
+    // Who leaves them to it is not in its way.
+    Operator::start(&cluster, &["--kes=off"]);
+    let taking_over = Operator::start(&cluster, &["--take-over"]);
+    eventually("it is looked at", || match cluster.kubectl(&status).unwrap() {
+        status if status.contains("akeyless is not served") => Ok(()),
+        status => Err(status),
+    });
+    drop(taking_over);
 }

@@ -18,14 +18,18 @@ pub(super) const INTERVAL_MILLISECONDS: u64 = 1_000;
 pub(super) const CANARY: &str = "canary-5c1e-kes";
 
 /// With controllers: what an object owns goes with it.
-pub(super) static CLUSTER: LazyLock<ControlPlane> = LazyLock::new(|| {
-    let cluster = support::cluster(&Options::default());
+pub(super) static CLUSTER: LazyLock<ControlPlane> = LazyLock::new(|| cluster(true));
+
+/// A new cluster with all kinds.
+pub(super) fn cluster(controllers: bool) -> ControlPlane {
+    let cluster = ControlPlane::start(&Options { controllers, ..Options::default() }).unwrap();
+    support::add_kinds(&cluster);
     cluster.apply(&crd_yaml().unwrap()).unwrap();
     let established =
         ["wait", "--for=condition=Established", "--timeout=60s", "crd/externalsecrets.kubernetes-client.io"];
     cluster.kubectl(&established).unwrap();
     cluster
-});
+}
 
 pub(super) static API: LazyLock<Api> = LazyLock::new(|| Api::of(&CLUSTER));
 

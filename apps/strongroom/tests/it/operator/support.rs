@@ -64,7 +64,8 @@ pub(crate) fn cluster(options: &Options) -> ControlPlane {
     cluster
 }
 
-fn add_kinds(cluster: &Cluster) {
+/// Brings our kinds to a cluster.
+pub(crate) fn add_kinds(cluster: &Cluster) {
     match std::env::var("ESO_CRDS") {
         // The definitions of External Secrets Operator in this folder, in place of ours.
         Ok(folder) => {
