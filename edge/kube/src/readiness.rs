@@ -1,10 +1,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 /// Who must still be ready: each part takes a handle and drops it when it is. All that is left says why `/readyz` fails.
 #[derive(Clone, Debug, Default)]
 pub struct Initialized {
     pending: Arc<Mutex<BTreeMap<u64, String>>>,
+    /// Told when a handle goes.
+    news: Arc<Notify>,
 }
 
 /// Held by a part that is not ready yet.
@@ -35,6 +39,18 @@ impl Initialized {
         self.lock().is_empty()
     }
 
+    /// Waits until all are.
+    pub async fn wait(&self) {
+        loop {
+            // Before looking: what goes in between must not be missed.
+            let news = self.news.notified();
+            if self.is_ready() {
+                return;
+            }
+            news.await;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, String>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -51,6 +67,7 @@ impl ReadyHandle {
 impl Drop for ReadyHandle {
     fn drop(&mut self) {
         self.of.lock().remove(&self.number);
+        self.of.news.notify_waiters();
     }
 }
 
@@ -69,5 +86,21 @@ mod tests {
         assert_eq!(initialized.pending(), ["secrets", "stores"]);
         drop((secrets, again));
         assert!(initialized.is_ready());
+    }
+
+    #[tokio::test]
+    async fn who_waits_goes_on_when_the_last_handle_goes() {
+        let initialized = Initialized::default();
+        initialized.wait().await;
+        let (stores, secrets) = (initialized.handle("stores"), initialized.handle("secrets"));
+        let waiting = tokio::spawn({
+            let initialized = initialized.clone();
+            async move { initialized.wait().await }
+        });
+        drop(stores);
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(secrets);
+        waiting.await.unwrap();
     }
 }

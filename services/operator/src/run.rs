@@ -133,7 +133,7 @@ async fn lead(operator: &Arc<Operator>, loop_settings: LoopSettings) -> Result<(
     let mut leadership = election.as_ref().map(Election::leadership);
     let ended = async {
         tokio::select! {
-            () = whole(&ready) => {}
+            () = ready.wait() => {}
             _ = stop.changed() => return Ok(()),
         }
         if let Some(leadership) = &mut leadership {
@@ -296,14 +296,6 @@ fn election(operator: &Operator) -> Option<Election> {
 async fn leading(leadership: &mut watch::Receiver<Leadership>, wanted: bool) -> Result<(), Failure> {
     let decided = leadership.wait_for(|now| (*now == Leadership::Leading) == wanted).await;
     decided.map(|_| ()).map_err(|_| Failure::new(Class::Unavailable, "the election ended by a defect"))
-}
-
-/// Resolves when everything is ready.
-pub(crate) async fn whole(ready: &Initialized) {
-    // Lists arrive within a second or so, and nothing tells when the last one has.
-    while !ready.is_ready() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 /// Turns to true at SIGTERM or SIGINT.

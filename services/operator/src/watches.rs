@@ -18,7 +18,6 @@ use tokio::task::JoinSet;
 use crate::index::Store;
 use crate::names::{Name, StoreName};
 use crate::operator::Operator;
-use crate::run::whole;
 
 /// Events that wait to be taken in. Taking one in takes microseconds; this covers a burst of one page of a list.
 const EVENTS: usize = 1024;
@@ -131,7 +130,7 @@ fn one_namespace(operator: &Arc<Operator>, ready: &Initialized, namespace: Strin
     follow_in::<SecretStore>(operator, &referred, &namespaces, &mut tasks);
     let (operator, ready) = (Arc::clone(operator), ready.clone());
     tasks.spawn(async move {
-        whole(&referred).await;
+        referred.wait().await;
         let mut last = JoinSet::new();
         follow_in::<ExternalSecret>(&operator, &ready, &namespaces, &mut last);
         drop(handle);
