@@ -8,6 +8,7 @@
 
 mod find;
 mod meter;
+mod push;
 mod shared;
 mod token;
 
@@ -18,6 +19,7 @@ pub use strongroom_secret::{Facet, RemoteKey, RemoteValue, SecretBytes, Version}
 
 pub use crate::find::{Find, Found};
 pub use crate::meter::{Meter, Outcome};
+pub use crate::push::{Content, DeleteAnswer, Deleted, Place, Push, PushAnswer, Pushed, Source};
 pub use crate::shared::Shared;
 pub use crate::token::TokenSource;
 
@@ -86,6 +88,23 @@ pub trait Provider: Send + Sync {
     async fn find(&self, _query: &Find) -> Result<Vec<Found>, Failure> {
         let words = "this kind of store cannot be searched; name the keys instead";
         Err(Failure::new(Class::Invalid, words).from_store(self.describe()))
+    }
+
+    /// Keeps `pushes` in the store and returns as many answers, in the same order. Entries for properties of one secret
+    /// are one read and at most one write. What is there already is not written again. A secret that does not carry
+    /// External Secrets Operator's mark of ownership is refused (`Denied`) and stays as it is.
+    async fn push(&self, pushes: &[Push]) -> Vec<PushAnswer> {
+        let words = "this kind of store cannot be written to";
+        let refused = || Err(Failure::new(Class::Invalid, words).from_store(self.describe()));
+        pushes.iter().map(|_| refused()).collect()
+    }
+
+    /// Removes what was pushed to `places` and returns as many answers, in the same order. A property is taken out of
+    /// its secret, and the secret goes with its last property. Only what carries the mark of ownership is touched.
+    async fn delete(&self, places: &[Place]) -> Vec<DeleteAnswer> {
+        let words = "this kind of store cannot be written to";
+        let refused = || Err(Failure::new(Class::Invalid, words).from_store(self.describe()));
+        places.iter().map(|_| refused()).collect()
     }
 
     /// Proves, as cheaply as the store allows, that the identity can be established: a login, no read of a secret.
