@@ -39,6 +39,9 @@ enum Command {
     Crds(Crds),
     Template(TemplateCommand),
     Migrate(Box<MigrateCommand>),
+    /// Render the templates on standard input: the operator starts it for templates that are JavaScript
+    #[command(name = strongroom_javascript::WORKER, hide = true)]
+    JavascriptWorker,
     /// Print completions for a shell: `source <(strongroom completions bash)`
     Completions {
         /// The shell
@@ -60,6 +63,8 @@ fn main() -> ExitCode {
         Command::Crds(crds) => return crds.run(),
         Command::Template(template) => template.run(),
         Command::Migrate(migrate) => return migrate.run(&variables),
+        // No thread has been started so far, and none is meant to be.
+        Command::JavascriptWorker => return strongroom_javascript::serve(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Strongroom::command(), "strongroom", &mut script);

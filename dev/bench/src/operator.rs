@@ -1,10 +1,12 @@
 //! The operator under load: a fleet of ExternalSecrets on a real API server, with the stand-in for AWS as its store.
 
+pub(crate) mod restarts;
+
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -436,16 +438,21 @@ impl Fleet {
 
 impl Running {
     fn start(bench: &Bench, fleet: &Fleet) -> Result<Self> {
+        let own = [("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "not-a-real-key")];
+        let variables = if let Source::Kes = fleet.source { &own[..] } else { &[] };
+        Self::start_with(bench, fleet.cluster.kubeconfig(), &[], variables)
+    }
+
+    /// With more flags and variables.
+    fn start_with(bench: &Bench, kubeconfig: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let log = folder.path().join("log");
         let mut command = Command::new(&bench.programs.strongroom);
         command.args(["operator", "--metrics-addr=127.0.0.1:0", "--live-addr=0", "--allow-local-addresses"]);
-        command.arg("--kubeconfig").arg(fleet.cluster.kubeconfig());
+        command.arg("--kubeconfig").arg(kubeconfig).args(flags);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("AWS_SECRETSMANAGER_ENDPOINT", bench.stand_in.endpoint());
         command.env("AWS_CA_BUNDLE", bench.stand_in.authority());
-        if let Source::Kes = fleet.source {
-            command.env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").env("AWS_SECRET_ACCESS_KEY", "not-a-real-key");
-        }
+        command.envs(variables.iter().copied());
         let start = Instant::now();
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?).spawn()?;
         let mut running = Self { child, start, log, _folder: folder, metrics: String::new() };
@@ -474,11 +481,16 @@ impl Running {
         Ok(text)
     }
 
+    /// One that has no labels.
+    fn gauge(&self, name: &str) -> Result<f64> {
+        let text = self.scraped()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(line.and_then(|value| value.parse().ok()).unwrap_or_default())
+    }
+
     /// Objects that it knows of.
     fn known(&self) -> Result<usize> {
-        let text = self.scraped()?;
-        let line = text.lines().find_map(|line| line.strip_prefix("strongroom_queue_objects "));
-        Ok(line.and_then(|count| count.parse::<f64>().ok()).unwrap_or_default() as usize)
+        Ok(self.gauge("strongroom_queue_objects")? as usize)
     }
 
     /// Requests to the API server so far, by `verb resource`.

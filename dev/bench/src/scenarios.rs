@@ -46,6 +46,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "size", measure: size },
     Scenario { name: "operator-small", measure: |bench| crate::operator::measure(bench, 1_000) },
     Scenario { name: "kes", measure: |bench| crate::operator::measure_kes(bench, 1_000) },
+    Scenario { name: "operator-restarts", measure: crate::operator::restarts::measure },
     Scenario { name: crate::operator::SOAK, measure: crate::operator::soak },
     Scenario { name: "operator-large", measure: |bench| crate::operator::measure(bench, 10_000) },
 ];

@@ -17,6 +17,7 @@ use strongroom_kube::{
     Access, Connection, Election, ElectionSettings, Initialized, Leadership, Recorder, RecorderSettings, Settings,
 };
 use strongroom_reconcile::{Backoff, Limits, Outcome, Settings as LoopSettings};
+use strongroom_restarts::Restarts;
 use strongroom_secret::SecretBytes;
 use strongroom_sync::hash::DataHash;
 use strongroom_telemetry::METRICS_CONTENT_TYPE;
@@ -112,7 +113,8 @@ async fn serve(mut settings: OperatorSettings, variables: Variables) -> Result<(
     let loop_settings = LoopSettings { limits: LIMITS, backoff: Backoff::default(), longest: LONGEST };
     let operator = Operator::new(Parts { settings, connection, variables, recorder, data_hash }, &loop_settings)?;
     operator.measure();
-    let ended = lead(&operator, loop_settings).await;
+    let restarts = restarts(&operator)?;
+    let ended = lead(&operator, restarts, loop_settings).await;
     drop(operator);
     // What was recorded is worth a moment, not a delay of the end.
     let _ = tokio::time::timeout(Duration::from_secs(2), recording).await;
@@ -120,7 +122,7 @@ async fn serve(mut settings: OperatorSettings, variables: Variables) -> Result<(
 }
 
 /// Serves probes, watches, waits to lead, works, and ends in the reverse order.
-async fn lead(operator: &Arc<Operator>, loop_settings: LoopSettings) -> Result<(), Failure> {
+async fn lead(operator: &Arc<Operator>, restarts: Restarts, loop_settings: LoopSettings) -> Result<(), Failure> {
     let mut stop = stop_signal()?;
     let ready = Initialized::default();
     let (drained, mut draining) = watch::channel(false);
@@ -145,11 +147,15 @@ async fn lead(operator: &Arc<Operator>, loop_settings: LoopSettings) -> Result<(
         foreign::look(operator).await;
         let looking = tokio::spawn(foreign::keep_looking(Arc::clone(operator)));
         let tidying = tokio::spawn(keep_small(Arc::clone(operator)));
+        let mut stopped = stop.clone();
+        let restarting = tokio::spawn(restarts.run(async move { drop(stopped.changed().await) }));
         tracing::info!("the operator works");
         operator.queue.pause(false);
         let ended = work(operator, loop_settings, &mut stop, leadership.as_mut()).await;
         looking.abort();
         tidying.abort();
+        // Also where another leads now: what is cut off is done by that one.
+        restarting.abort();
         ended
     }
     .await;
@@ -163,6 +169,14 @@ async fn lead(operator: &Arc<Operator>, loop_settings: LoopSettings) -> Result<(
         let _ = server.await;
     }
     ended
+}
+
+/// What restarts workloads, in the namespaces that are served.
+fn restarts(operator: &Operator) -> Result<Restarts, Failure> {
+    let settings = &operator.settings;
+    let (connection, recorder) = (operator.connection.clone(), operator.recorder.clone());
+    let restarts = Restarts::new(connection, settings.restarts.clone(), recorder, &operator.metrics.registry)?;
+    Ok(restarts.in_namespaces(settings.namespaces.clone()).in_selected(settings.namespace_selector.clone()))
 }
 
 /// Works until a signal or until another replica leads.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use strongroom_api::GoDuration;
 use strongroom_failure::{Class, Failure};
+use strongroom_restarts::RestartSettings;
 use strongroom_telemetry::{LogFormat, LogLevel};
 
 const OURS: &str = "Strongroom";
@@ -96,6 +97,10 @@ pub struct OperatorSettings {
     /// error, warn, info or debug; values are never logged
     #[arg(long, value_name = "LEVEL", default_value = "info", help_heading = ESO)]
     pub loglevel: LogLevel,
+
+    /// Restarts of workloads.
+    #[command(flatten)]
+    pub restarts: RestartSettings,
 
     /// Where metrics are served
     #[arg(long, value_name = "ADDRESS", default_value = ":8080", help_heading = ESO)]

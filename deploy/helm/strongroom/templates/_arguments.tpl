@@ -41,6 +41,16 @@
 - --store-policies={{ .Values.storePolicies }}
 - --kes={{ .Values.kes }}
 - --kes-patterns={{ .Values.kesPatterns }}
+- --restarts={{ .Values.restarts.of }}
+{{- if ne .Values.restarts.of "off" }}
+- --restart-limit={{ .Values.restarts.limit }}
+- --restart-settle={{ .Values.restarts.settle }}
+- --restart-pause={{ .Values.restarts.pause }}
+- --restart-patience={{ .Values.restarts.patience }}
+{{- if .Values.restarts.reportPods }}
+- --restart-report-pods
+{{- end }}
+{{- end }}
 - --refresh-time={{ .Values.refreshTime }}
 {{- if .Values.takeOver }}
 - --take-over

@@ -30,6 +30,23 @@
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
+{{- if ne .Values.restarts.of "off" }}
+# Workloads that are restarted when a Secret changes: an annotation of theirs, and one of their pods' template.
+- apiGroups: [apps]
+  resources: [deployments, statefulsets, daemonsets]
+  verbs: [list, watch, patch]
+- apiGroups: [batch]
+  resources: [cronjobs]
+  verbs: [list, watch]
+{{- if .Values.restarts.reportPods }}
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+{{- end }}
+{{- end }}
 {{- if .Values.genericTargets.enabled }}
 {{- if has "ConfigMap" .Values.genericTargets.kinds }}
 - apiGroups: [""]

@@ -54,7 +54,8 @@ const WAYS: &[(&str, &str)] = &[
         "{replicaCount: 1, installCRDs: false, leaderElect: false, rbac: {create: false}, \
          serviceAccount: {create: false, name: other}, networkPolicy: {enabled: false}, \
          metrics: {service: {enabled: false}}, processClusterStore: false, processSecretStore: false, \
-         processClusterExternalSecret: false, openshiftFinalizers: false, storePolicies: 'off', kes: 'off'}",
+         processClusterExternalSecret: false, openshiftFinalizers: false, storePolicies: 'off', kes: 'off', \
+         restarts: {of: 'off'}}",
     ),
     ("the most", MOST),
 ];
@@ -72,6 +73,7 @@ ambientCredentials: all
 storePolicies: required
 kes: auto
 kesPatterns: unanchored
+restarts: {of: all, limit: 3, settle: 30s, pause: 10m, patience: 1h, reportPods: true}
 hostNetwork: true
 refreshTime: 1h
 takeOver: true
@@ -220,8 +222,13 @@ fn the_whole_cluster_is_served_with_the_rights_that_are_used_and_no_more() {
             ("team-a", "create", "", "serviceaccounts/token"),
             ("strongroom", "create", "coordination.k8s.io", "leases"),
             ("", "list", "apps", "deployments"),
+            ("team-a", "patch", "apps", "statefulsets"),
+            ("team-a", "watch", "batch", "cronjobs"),
         ],
         &[
+            ("team-a", "patch", "batch", "cronjobs"),
+            ("team-a", "update", "apps", "deployments"),
+            ("team-a", "list", "", "pods"),
             ("team-a", "patch", "", "secrets"),
             ("team-a", "deletecollection", "", "secrets"),
             ("team-a", "update", "", "configmaps"),
@@ -250,6 +257,8 @@ fn named_namespaces_are_served_with_rights_in_these_alone() {
         ("team-a", "delete", "", "secrets"),
         ("team-a", "patch", ESO, "externalsecrets/status"),
         ("strongroom", "create", "", "events"),
+        ("team-a", "patch", "apps", "deployments"),
+        ("strongroom", "create", "", "secrets"),
     ];
     let others = [
         ("", "list", "", "secrets"),
@@ -263,8 +272,10 @@ fn named_namespaces_are_served_with_rights_in_these_alone() {
     ];
     check_rights("scoped", "scope: {namespaces: [team-a]}", &used, &others);
     let no_cluster = [("", "list", "apps", "deployments"), ("team-a", "create", "", "serviceaccounts/token")];
-    let values = "{scopedNamespace: team-a, rbac: {serviceAccountTokenCreate: false, detectOtherControllers: false}}";
-    check_rights("narrow", values, &used, &[&others[..], &no_cluster].concat());
+    let no_restarts = [("team-a", "patch", "apps", "deployments"), ("strongroom", "create", "", "secrets")];
+    let values = "{scopedNamespace: team-a, restarts: {of: 'off'}, \
+                  rbac: {serviceAccountTokenCreate: false, detectOtherControllers: false}}";
+    check_rights("narrow", values, &used[..4], &[&others[..], &no_cluster, &no_restarts].concat());
     let objects = rendered(values);
     let wide: BTreeSet<_> = objects.iter().filter_map(|object| object["kind"].as_str()).collect();
     assert!(!wide.contains("ClusterRole") && !wide.contains("ClusterRoleBinding"), "{wide:?}");

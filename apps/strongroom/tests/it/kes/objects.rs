@@ -24,6 +24,73 @@ fn ke_01_ke_02_a_secret_follows_its_store() {
     wait_for(&namespace, "user", "password=1234 username=your mom");
 }
 
+/// The originals' own examples; what JavaScript can do is compared in `edge/javascript`.
+#[test]
+fn ke_03_ke_12_templates_are_javascript() {
+    let namespace = namespace(&json!({}));
+    AWS.put_secret(REGION, "kes/s1", Stored::Text(r#"{"intKey":11,"objKey":{"strKey":"hello world"}}"#)).unwrap();
+    AWS.put_secret(REGION, "kes/s2", Stored::Text(r#"{"arr":[1,2,3]}"#)).unwrap();
+    AWS.put_secret(REGION, "kes/plain", Stored::Text("foo123")).unwrap();
+    let data = "data: [{key: kes/s1, name: s1}, {key: kes/s2, name: s2}, {key: kes/plain, name: secretData}]";
+    let template = r#"
+  metadata:
+    labels:
+      secretLabel: <%= "Hello".concat(data.secretData) %>
+      label1: <%= JSON.parse(data.s1).intKey %>
+      label2: <%= JSON.parse(data.s1).objKey.strKey.replace(" ", "-") %>
+    annotations: {plain: as it is, interpolated: "${data.secretData}!"}
+  stringData:
+    file.yaml: |
+      <%= yaml.dump(JSON.parse(data.s1)) %>
+      <% let s2 = JSON.parse(data.s2) %><% s2.arr.forEach((e, i) => { %>arr_<%= i %>: <%= e %>
+      <% }) %>
+  data:
+    file.txt: <%= Buffer.from(JSON.stringify(JSON.parse(data.s1).objKey)).toString("base64") %>"#;
+    create(&namespace, "ke-12", &format!("backendType: secretsManager\n{data}\ntemplate:{template}\n"));
+    let yaml = "intKey: 11\nobjKey:\n  strKey: hello world\n\narr_0: 1\narr_1: 2\narr_2: 3\n\n";
+    let expected = format!(
+        "file.txt={} file.yaml={yaml} s1={} s2={} secretData=foo123",
+        r#"{"strKey":"hello world"}"#, r#"{"intKey":11,"objKey":{"strKey":"hello world"}}"#, r#"{"arr":[1,2,3]}"#
+    );
+    let secret = wait_for(&namespace, "ke-12", &expected);
+    let labels = json!({"secretLabel": "Hellofoo123", "label1": "11", "label2": "hello-world"});
+    assert_eq!(secret["metadata"]["labels"], labels);
+    assert_eq!(secret["metadata"]["annotations"]["interpolated"], "foo123!");
+    let before = version(&namespace, "ke-12");
+    some_polls();
+    assert_eq!(version(&namespace, "ke-12"), before, "what is rendered anew and the same is not written");
+}
+
+/// Each ends in a status that says why, the operator goes on, and nobody else waits.
+#[test]
+fn hostile_templates_end_in_a_status_and_harm_nobody() {
+    let namespace = namespace(&json!({}));
+    AWS.put_secret(REGION, "kes/hostile", Stored::Text(CANARY)).unwrap();
+    let table = [
+        ("loop", "<% while (true); %>", "the template took too long"),
+        ("memory", "<% const a = []; for (;;) a.push(new Array(1000).fill(a.length)) %>", "needs too much memory"),
+        ("recursion", "<% const f = () => f() + 1; f() %>", "the template threw an error"),
+        ("require", "<%= require('fs') %>", "ReferenceError: require is not defined"),
+        ("process", "<% process.exit(1) %>", "ReferenceError: process is not defined"),
+        ("throw", "<% throw new Error(data.a) %>", "the template threw an error: Error: …"),
+        ("syntax", "<% if ( %>", "the template is no JavaScript"),
+        ("long", "<%= 'x'.repeat(2 ** 21) %>", "gives too long a text"),
+    ];
+    for (name, text, _) in &table {
+        let template = json!({"stringData": {"b": text, "c": "<%= data.a %>"}});
+        let spec = json!({"backendType": "secretsManager", "template": template,
+            "data": [{"key": "kes/hostile", "name": "a"}]});
+        create(&namespace, name, &spec.to_string());
+    }
+    for (name, _, words) in &table {
+        wait_for_error(&namespace, name, words);
+        assert!(status(&namespace, name).unwrap().contains("template.stringData[\"b\"]"), "{name}: the place is named");
+    }
+    AWS.put_secret(REGION, "kes/after", Stored::Text("fine")).unwrap();
+    create(&namespace, "after", "{backendType: secretsManager, data: [{key: kes/after, name: a}]}");
+    wait_for(&namespace, "after", "a=fine");
+}
+
 #[test]
 fn ke_04_to_ke_10_types_regions_and_parameters() {
     let namespace = namespace(&json!({}));
