@@ -274,9 +274,11 @@ async fn push_secrets_are_served(operator: &Operator) -> Result<bool, Failure> {
     is_installed(operator, GROUP, "v1alpha1", "PushSecret").await
 }
 
-/// Whether ClusterPushSecrets are served: where their kind is installed.
+/// Whether ClusterPushSecrets are served: where their kind is installed, and what they make is served too.
 async fn cluster_push_secrets_are_served(operator: &Operator) -> Result<bool, Failure> {
-    if !operator.settings.enable_cluster_push_secret_reconciler || !operator.settings.serves_cluster_kinds() {
+    let settings = &operator.settings;
+    let is_asked_for = settings.enable_cluster_push_secret_reconciler && settings.enable_push_secret_reconciler;
+    if !is_asked_for || !settings.serves_cluster_kinds() {
         return Ok(false);
     }
     is_installed(operator, GROUP, "v1alpha1", "ClusterPushSecret").await
