@@ -190,9 +190,9 @@ fn explicit<'s>(data: &PushData, source: &'s Source, named: &mut BTreeSet<&'s st
         return Ok(Content::Whole(keys.into_iter().map(|(key, (_, value))| (key, value.clone())).collect()));
     };
     match keys.get(wanted) {
-        Some((key, value)) => {
+        Some(&(key, value)) => {
             named.insert(key);
-            Ok(Content::One((*value).clone()))
+            Ok(Content::One(value.clone()))
         }
         None => {
             let words = format!("secret key {wanted} does not exist in Secret \"{}\"", source.name);

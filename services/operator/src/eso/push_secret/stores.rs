@@ -137,7 +137,7 @@ impl Round<'_> {
         for (answer, (field, key)) in answers.into_iter().zip(asked) {
             match answer {
                 Ok(pushed) => outcome.wrote |= pushed == Pushed::Written,
-                Err(failure) => outcome.failed.push(placed(failure, lane, &key).in_field(field)),
+                Err(failure) => outcome.failed.push(placed(failure, lane, &key, "write").in_field(field)),
             }
         }
         outcome
@@ -188,10 +188,10 @@ impl Round<'_> {
             return all(late(&lane));
         };
         let mut answers = answers.into_iter();
-        let answer = |(may, removal): (Result<(), Failure>, &&Removal)| {
+        let answer = |(may, removal): (Result<(), Failure>, &&Removal)| -> Result<Deleted, Failure> {
             may?;
             let answer = answers.next().unwrap_or_else(|| Err(late(&lane)));
-            answer.map_err(|failure| placed(failure, &lane, &removal.key))
+            answer.map_err(|failure| placed(failure, &lane, &removal.key, "delete"))
         };
         may.into_iter().zip(removals).map(answer).collect()
     }
@@ -243,9 +243,10 @@ fn forget(held: &mut SyncedPushSecrets, removal: &Removal) {
     }
 }
 
-/// A failure that names its key and its store.
-fn placed(failure: Failure, lane: &Lane, key: &str) -> Failure {
-    let failure = if failure.subject.key.is_some() { failure } else { failure.on_key(key) };
+/// A failure that says what could not be done to which key of which store: its own words tell of reads.
+fn placed(mut failure: Failure, lane: &Lane, key: &str, what: &str) -> Failure {
+    let key = failure.subject.key.take().unwrap_or_else(|| key.to_owned());
+    failure.words = format!("cannot {what} \"{key}\": {}", failure.words);
     if failure.subject.store.is_some() { failure } else { failure.from_store(lane.provider().describe()) }
 }
 
