@@ -204,8 +204,10 @@ fn fill_push_secret(spec: &mut PushSecretSpec) {
     for store in spec.secret_store_refs.iter_mut().chain(named) {
         store.kind.get_or_insert_default();
     }
-    spec.data.iter_mut().for_each(|entry| drop(entry.conversion_strategy.get_or_insert_default()));
-    spec.data_to.iter_mut().for_each(|entry| drop(entry.conversion_strategy.get_or_insert_default()));
+    let conversions = spec.data.iter_mut().map(|entry| &mut entry.conversion_strategy);
+    for conversion in conversions.chain(spec.data_to.iter_mut().map(|entry| &mut entry.conversion_strategy)) {
+        conversion.get_or_insert_default();
+    }
     if let Some(generator) = &mut spec.selector.generator_ref {
         generator.api_version.get_or_insert_with(|| "generators.external-secrets.io/v1alpha1".to_owned());
     }

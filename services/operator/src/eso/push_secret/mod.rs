@@ -173,8 +173,7 @@ impl<'a> Round<'a> {
         let status = self.object.status.as_ref();
         let synced_version = status.and_then(|status| status.synced_resource_version.as_deref());
         let refresh_time = status.and_then(|status| status.refresh_time.as_ref()).map(|time| time.0);
-        let interval = self.object.spec.refresh_interval.as_ref().and_then(|interval| interval.duration().ok());
-        let interval = interval.unwrap_or(DEFAULT_INTERVAL);
+        let interval = self.interval();
         decide(&refresh::Input {
             now,
             // An interval of nothing waits for changes, and unlike an ExternalSecret's sees them.
@@ -193,11 +192,12 @@ impl<'a> Round<'a> {
 
     /// Does it all; nothing where the object is gone meanwhile.
     async fn synchronise(&self, stores: &[Meant]) -> Result<Option<Done>, Trouble> {
-        let no_source = |causes| Trouble::of(message::NO_SOURCE, causes);
-        let found = match self.sources().await.map_err(|failure| no_source(vec![failure]))? {
+        let no_source = |failure| Trouble::of(message::NO_SOURCE, vec![failure]);
+        let not_pushed = |causes| Trouble::of(message::NOT_PUSHED, causes);
+        let found = match self.sources().await.map_err(no_source)? {
             Sources::Gone(_) if self.goes_with_its_source() => return self.clear(stores).await.map(Some),
-            Sources::Gone(failure) => return Err(no_source(vec![failure])),
-            Sources::Found(found) => self.shaped(found).await.map_err(no_source)?,
+            Sources::Gone(failure) => return Err(no_source(failure)),
+            Sources::Found(found) => self.shaped(found).await.map_err(not_pushed)?,
         };
         // What cannot be written to is not said to hold anything.
         let (opened, mut failed) = self.opened(stores).await;
@@ -209,7 +209,7 @@ impl<'a> Round<'a> {
         match self.note_intent(&held).await {
             Ok(true) => {}
             Ok(false) => return Ok(None),
-            Err(failure) => return Err(Trouble::of(message::NOT_PUSHED, vec![failure])),
+            Err(failure) => return Err(not_pushed(vec![failure])),
         }
         // What failed is wanted still: nothing is taken back before everything is where it belongs.
         let obsolete = if self.deletes() && failed.is_empty() { self.obsolete(stores, &wanted) } else { Vec::new() };
@@ -219,7 +219,7 @@ impl<'a> Round<'a> {
         wrote |= pushed.wrote;
         failed.extend(pushed.failed);
         if !failed.is_empty() {
-            return Err(Trouble { synced: Some(held), ..Trouble::of(message::NOT_PUSHED, failed) });
+            return Err(Trouble { synced: Some(held), ..not_pushed(failed) });
         }
         wrote |= self.take_back(&last, &mut held).await?;
         if !self.deletes() {
@@ -227,7 +227,7 @@ impl<'a> Round<'a> {
         }
         if stores.is_empty() {
             let none = Failure::new(Class::NotFound, "selects no store").in_field("spec.secretStoreRefs");
-            return Err(Trouble { synced: Some(held), ..Trouble::of(message::NOT_PUSHED, vec![none]) });
+            return Err(Trouble { synced: Some(held), ..not_pushed(vec![none]) });
         }
         Ok(Some(Done { synced: held, wrote, is_source_gone: false }))
     }
@@ -307,8 +307,17 @@ impl<'a> Round<'a> {
             return Outcome::Done(None);
         }
         self.operator.index().pushes.succeeded(self.name, began);
+        Outcome::Done(self.next())
+    }
+
+    fn interval(&self) -> Duration {
         let interval = self.object.spec.refresh_interval.as_ref().and_then(|interval| interval.duration().ok());
-        Outcome::Done(Some(interval.unwrap_or(DEFAULT_INTERVAL)).filter(|interval: &Duration| !interval.is_zero()))
+        interval.unwrap_or(DEFAULT_INTERVAL)
+    }
+
+    /// How long until it is looked at again where nothing changes.
+    fn next(&self) -> Option<Duration> {
+        Some(self.interval()).filter(|interval| !interval.is_zero())
     }
 
     async fn failed(&self, trouble: Trouble) -> Outcome {
@@ -317,6 +326,6 @@ impl<'a> Round<'a> {
         let retry_after = retry_after(&trouble.causes);
         let can_retry = trouble.can_retry();
         let told = self.tell(&Ending::Failure { words: trouble.words(), synced: trouble.synced }).await;
-        if can_retry || told.is_err() { Outcome::Failed(retry_after) } else { Outcome::Done(None) }
+        if can_retry || told.is_err() { Outcome::Failed(retry_after) } else { Outcome::Done(self.next()) }
     }
 }

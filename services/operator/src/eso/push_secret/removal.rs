@@ -7,7 +7,6 @@ use strongroom_api::external_secrets::{PushSecret, SyncedPushSecrets};
 use strongroom_failure::Failure;
 use strongroom_kube::{WriteFailure, merge_patch};
 use strongroom_reconcile::Outcome;
-use strongroom_sync::push::removals;
 use strongroom_sync::push_status::Ending;
 
 use super::{Round, Trouble};
