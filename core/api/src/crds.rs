@@ -9,14 +9,18 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::StorePolicy;
-use crate::external_secrets::{ClusterExternalSecret, ClusterSecretStore, ExternalSecret, SecretStore};
+use crate::external_secrets::{
+    ClusterExternalSecret, ClusterPushSecret, ClusterSecretStore, ExternalSecret, PushSecret, SecretStore,
+};
 
 /// The definitions of all kinds, sorted by name.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     let mut crds = vec![
         ClusterExternalSecret::crd(),
+        ClusterPushSecret::crd(),
         ClusterSecretStore::crd(),
         ExternalSecret::crd(),
+        PushSecret::crd(),
         SecretStore::crd(),
         StorePolicy::crd(),
     ];

@@ -5,7 +5,8 @@
 //! [`wants`] what to ask the stores, [`assemble`] makes one map of their answers (with [`json`], [`keys`] and
 //! [`rewrite`]), [`render`] applies the template, [`target`] says what to write, comparing with [`current`] (which is
 //! read off an [`outline`]), and [`status`] what to tell about it. What is written is what External Secrets Operator
-//! writes, to the byte ([`hash`]).
+//! writes, to the byte ([`hash`]). [`push`] and
+//! [`push_status`] are for the other way: what of a Secret goes into which stores.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,8 @@ pub mod keys;
 pub mod manifest;
 pub mod object;
 pub mod outline;
+pub mod push;
+pub mod push_status;
 pub mod refresh;
 pub mod render;
 pub mod rewrite;

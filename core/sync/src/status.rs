@@ -99,16 +99,17 @@ pub fn next(
         if let Some(name) = binding {
             next.binding = Some(LocalObjectReference { name: (*name).to_owned() });
         }
-        if *wrote || next != *status || moves(status, policy, *began) {
+        let last = status.refresh_time.as_ref().map(|time| time.0);
+        if *wrote || next != *status || moves(last, policy, *began) {
             next.refresh_time = Some(whole_seconds(*began));
         }
     }
     (next != *status).then_some(next)
 }
 
-/// Whether `refreshTime` moves though nothing changed.
-fn moves(status: &ExternalSecretStatus, policy: RefreshTime, began: Timestamp) -> bool {
-    let Some(last) = status.refresh_time.as_ref().map(|time| time.0) else { return true };
+/// Whether `refreshTime`, which is `last` now, moves though nothing changed.
+pub(crate) fn moves(last: Option<Timestamp>, policy: RefreshTime, began: Timestamp) -> bool {
+    let Some(last) = last else { return true };
     match policy {
         RefreshTime::OnChange => last > began,
         RefreshTime::Always => true,
@@ -117,7 +118,7 @@ fn moves(status: &ExternalSecretStatus, policy: RefreshTime, began: Timestamp) -
 }
 
 /// Kubernetes keeps no parts of a second, and what is compared with it must not have any.
-fn whole_seconds(moment: Timestamp) -> Time {
+pub(crate) fn whole_seconds(moment: Timestamp) -> Time {
     Time(Timestamp::from_second(moment.as_second()).unwrap_or(moment))
 }
 

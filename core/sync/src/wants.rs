@@ -249,7 +249,7 @@ fn conversion_of(strategy: ConversionStrategy) -> Conversion {
     }
 }
 
-fn rewrites(entries: &[RewriteEntry], field: &str) -> Result<Vec<Rewrite>, Failure> {
+pub(crate) fn rewrites(entries: &[RewriteEntry], field: &str) -> Result<Vec<Rewrite>, Failure> {
     let read = |(index, entry)| rewrite(entry, &format!("{field}.rewrite[{index}]"));
     entries.iter().enumerate().map(read).collect()
 }

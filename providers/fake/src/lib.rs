@@ -3,17 +3,21 @@
 
 #![forbid(unsafe_code)]
 
+mod push;
 mod settings;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use strongroom_failure::{Class, Failure};
 use strongroom_provider::{
-    Answer, Call, Find, Found, Limits, Provider, RemoteKey, RemoteValue, Validation, Version, one_by_one,
+    Answer, Call, DeleteAnswer, Deleted, Find, Found, Limits, Place, Provider, Push, PushAnswer, Pushed, RemoteKey,
+    RemoteValue, Validation, Version, one_by_one,
 };
 use strongroom_secret::SecretBytes;
 
+use crate::push::Pushes;
 pub use crate::settings::{Entry, FakeValue, Settings};
 
 /// Answers from its settings.
@@ -24,6 +28,7 @@ pub struct Fake {
     /// What a key without version means where no entry is without: nothing, or the newest of them.
     is_newest_meant: bool,
     validation: Result<Validation, Failure>,
+    pushed: Arc<Mutex<Pushes>>,
 }
 
 impl Fake {
@@ -51,7 +56,7 @@ impl Fake {
                 return Err(refused("an entry before it has the same key and version"));
             }
         }
-        Ok(Self { values, is_newest_meant: false, validation: Ok(Validation::Valid) })
+        Ok(Self { values, is_newest_meant: false, validation: Ok(Validation::Valid), pushed: Arc::default() })
     }
 
     /// A store of `entries` (key, version, value) as External Secrets Operator has them: of a key and version that come
@@ -65,13 +70,16 @@ impl Fake {
         for (key, version, value) in entries {
             values.entry(key).or_default().insert(version, value);
         }
-        Self { values, is_newest_meant: true, validation }
+        Self { values, is_newest_meant: true, validation, pushed: Arc::default() }
     }
 
     fn answer(&self, key: &RemoteKey) -> Answer {
         let wanted = key.version.as_ref().map(|version| match version {
             Version::Id(name) | Version::Stage(name) => name.as_str(),
         });
+        if let Some(pushed) = self.pushed().read(&key.name).filter(|_| wanted.is_none()) {
+            return Ok(RemoteValue::new(pushed, None));
+        }
         let versions = self.values.get(&key.name);
         let exact = versions.and_then(|versions| versions.get_key_value(wanted.unwrap_or_default()));
         let newest = || versions.and_then(BTreeMap::last_key_value);
@@ -85,6 +93,10 @@ impl Fake {
             Failure::new(Class::NotFound, words).on_key(&key.name).from_store(self.describe())
         })?;
         Ok(RemoteValue::new(value.clone(), Some(version.clone()).filter(|version| !version.is_empty())))
+    }
+
+    fn pushed(&self) -> MutexGuard<'_, Pushes> {
+        self.pushed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The newest of each key whose name fits.
@@ -136,6 +148,30 @@ impl Provider for Fake {
 
     async fn find(&self, query: &Find) -> Result<Vec<Found>, Failure> {
         self.search(query).map_err(|failure| failure.from_store(self.describe()))
+    }
+
+    /// What is pushed is forgotten with the store. A key of the settings is nobody's to overwrite.
+    async fn push(&self, pushes: &[Push]) -> Vec<PushAnswer> {
+        let push = |push: &Push| {
+            if self.values.contains_key(&push.place.key) {
+                if push.only_if_absent {
+                    return Ok(Pushed::Kept);
+                }
+                let failure = Failure::new(Class::Denied, "key already exists, and was not pushed");
+                return Err(failure.on_key(&push.place.key).from_store(self.describe()));
+            }
+            let kept = self.pushed().push(push);
+            kept.map_err(|failure| failure.on_key(&push.place.key).from_store(self.describe()))
+        };
+        pushes.iter().map(push).collect()
+    }
+
+    async fn delete(&self, places: &[Place]) -> Vec<DeleteAnswer> {
+        let delete = |place: &Place| match self.values.contains_key(&place.key) {
+            true => Ok(Deleted::Foreign),
+            false => Ok(self.pushed().delete(place)),
+        };
+        places.iter().map(delete).collect()
     }
 
     async fn validate(&self) -> Result<Validation, Failure> {

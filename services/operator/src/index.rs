@@ -19,6 +19,7 @@ use strongroom_sync::outline::Outline;
 use crate::names::{Name, StoreName};
 use crate::packed::Packed;
 use crate::pairs::Pairs;
+use crate::pushes::Pushes;
 
 /// One thing that is reconciled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +34,10 @@ pub(crate) enum Key {
     StorePolicy(Arc<str>),
     /// An ExternalSecret of kubernetes-external-secrets.
     Kes(Name),
+    /// A PushSecret.
+    PushSecret(Name),
+    /// A ClusterPushSecret.
+    ClusterPushSecret(Arc<str>),
 }
 
 /// What shares slots: whatever reads one store, so that a slow one delays no other.
@@ -98,6 +103,7 @@ pub(crate) struct Namespace {
 /// What is known of the cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
+    pub(crate) pushes: Pushes,
     external_secrets: HashMap<Name, Packed>,
     stores: HashMap<StoreName, Arc<Store>>,
     cluster_external_secrets: HashMap<Arc<str>, Arc<ClusterExternalSecret>>,
@@ -166,12 +172,16 @@ impl Index {
         let became_ready = is_ready(after) && !before.as_deref().is_some_and(is_ready);
         let was_judged = before.as_deref().and_then(ready_condition).is_some();
         let is_judged = ready_condition(after).is_some() && !was_judged;
+        let has_other_labels = before.as_ref().is_some_and(|before| before.metadata.labels != after.metadata.labels);
         let mut wakes = Vec::new();
         if is_new {
             wakes.push((Key::Store(name.clone()), Priority::Urgent));
         }
         if is_new && before.is_some() || became_ready || is_judged {
             wakes.extend(self.readers(&name));
+        }
+        if is_new || became_ready || is_judged || has_other_labels {
+            wakes.extend(self.pushes.store_changed(&name, self.stores.get(&name).map(Arc::as_ref)));
         }
         wakes
     }
@@ -181,6 +191,7 @@ impl Index {
         self.stores.remove(name);
         let mut wakes = vec![(Key::Store(name.clone()), Priority::Routine)];
         wakes.extend(self.readers(name));
+        wakes.extend(self.pushes.store_changed(name, None));
         wakes
     }
 
@@ -263,14 +274,18 @@ impl Index {
         if let Some(maker) = metadata.labels.as_ref().and_then(|labels| labels.get(label::OWNER)) {
             self.by_maker.insert(&maker.as_str().into(), &name);
         }
-        self.targeting(&name)
+        let mut wakes = self.targeting(&name);
+        wakes.extend(self.pushes.secret_changed(&name, Some(metadata.labels.as_ref().unwrap_or(&BTreeMap::new()))));
+        wakes
     }
 
     /// Takes in that a Secret is gone.
     pub(crate) fn delete_secret(&mut self, name: &Name) -> Wakes {
         let Some(gone) = self.secrets.remove(name) else { return Vec::new() };
         self.unmark(name, &gone);
-        self.targeting(name)
+        let mut wakes = self.targeting(name);
+        wakes.extend(self.pushes.secret_changed(name, None));
+        wakes
     }
 
     /// Takes in a namespace as it is now.
@@ -303,11 +318,13 @@ impl Index {
         self.concerned_by_namespace(name, false)
     }
 
-    fn concerned_by_namespace(&self, name: &str, has_other_labels: bool) -> Wakes {
+    fn concerned_by_namespace(&mut self, name: &str, has_other_labels: bool) -> Wakes {
         let fan_outs = self.cluster_external_secrets.keys();
         let mut wakes: Wakes =
             fan_outs.map(|name| (Key::ClusterExternalSecret(Arc::clone(name)), Priority::Routine)).collect();
+        wakes.extend(self.pushes.clusters());
         if has_other_labels {
+            wakes.extend(self.pushes.namespace_changed(name));
             let inside = self.external_secrets.keys().filter(|key| *key.namespace == *name);
             wakes.extend(inside.map(|key| (Key::ExternalSecret(key.clone()), Priority::Routine)));
         }
@@ -326,13 +343,15 @@ impl Index {
         let fan_outs = fan_outs.map(|name| (Key::ClusterExternalSecret(Arc::clone(name)), Priority::Routine));
         let policies = self.store_policies.keys().map(|name| (Key::StorePolicy(Arc::clone(name)), Priority::Routine));
         let kes = self.kes.keys().map(|name| (Key::Kes(name.clone()), Priority::Routine));
+        let fan_outs = fan_outs.chain(self.pushes.clusters());
         stores.chain(fan_outs).chain(policies).chain(kes).chain(self.everybody()).collect()
     }
 
-    /// Every ExternalSecret: after a change of policy.
+    /// Every ExternalSecret and PushSecret: after a change of policy.
     pub(crate) fn everybody(&self) -> Wakes {
         let all = self.external_secrets.keys();
-        all.map(|name| (Key::ExternalSecret(name.clone()), Priority::Routine)).collect()
+        let all = all.map(|name| (Key::ExternalSecret(name.clone()), Priority::Routine));
+        all.chain(self.pushes.everybody()).collect()
     }
 
     /// Takes in a status that we ourselves just wrote, so that nobody decides by the one before.
@@ -362,6 +381,8 @@ impl Index {
         let mut wakes: Wakes = objects.iter().flat_map(|name| self.delete_external_secret(name)).collect();
         wakes.extend(stores.iter().flat_map(|name| self.delete_store(name)));
         secrets.iter().for_each(|name| drop(self.delete_secret(name)));
+        let pushes: Vec<Name> = self.pushes.names().filter(inside).cloned().collect();
+        wakes.extend(pushes.iter().flat_map(|name| self.pushes.delete(name)));
         wakes
     }
 
@@ -514,7 +535,7 @@ pub(crate) fn stores_of(name: &Name, object: &ExternalSecret) -> Vec<StoreName> 
 }
 
 /// Takes an object of the whole cluster into `known`; its name, where it asks for something new.
-fn put<K: Resource>(known: &mut HashMap<Arc<str>, Arc<K>>, mut object: K) -> Option<Arc<str>> {
+pub(crate) fn put<K: Resource>(known: &mut HashMap<Arc<str>, Arc<K>>, mut object: K) -> Option<Arc<str>> {
     let name = Arc::<str>::from(object.meta().name.as_deref()?);
     object.meta_mut().managed_fields = None;
     let is_new = known.get(&name).is_none_or(|before| is_another_wish(before.meta(), object.meta()));
@@ -523,7 +544,7 @@ fn put<K: Resource>(known: &mut HashMap<Arc<str>, Arc<K>>, mut object: K) -> Opt
 }
 
 /// Whether somebody changed what the object asks for: anything but its status.
-fn is_another_wish(before: &ObjectMeta, after: &ObjectMeta) -> bool {
+pub(crate) fn is_another_wish(before: &ObjectMeta, after: &ObjectMeta) -> bool {
     before.uid != after.uid
         || before.generation != after.generation
         || before.labels != after.labels

@@ -24,6 +24,7 @@ mod openings;
 mod operator;
 mod packed;
 mod pairs;
+mod pushes;
 mod reader;
 mod run;
 mod settings;

@@ -45,7 +45,8 @@ const OWN_LABELS: [&str; 6] = [
 ];
 
 /// The kinds that are counted, as their metrics begin.
-const KINDS: [&str; 4] = ["externalsecret", "clusterexternalsecret", "secretstore", "clustersecretstore"];
+const KINDS: [&str; 6] =
+    ["externalsecret", "clusterexternalsecret", "secretstore", "clustersecretstore", "pushsecret", "clusterpushsecret"];
 
 /// The conditions that are counted, each with both statuses.
 const CONDITIONS: [[&[&str]; 2]; 2] =

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use clap::Args;
 use kube::core::GroupVersionKind;
+use strongroom_api::external_secrets::vocabulary::GROUP;
+use strongroom_api::external_secrets::{ClusterExternalSecret, ClusterPushSecret};
 use strongroom_api::kes as kes_api;
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{Answer, Route, Server, StatusCode};
@@ -60,8 +62,9 @@ A running External Secrets Operator is noticed, and nothing is written until it 
 
 /// Keep the Secrets that External Secrets' custom resources ask for
 ///
-/// Serves ExternalSecret, SecretStore, ClusterSecretStore and ClusterExternalSecret of external-secrets.io/v1 as
-/// External Secrets Operator does, with reads in batches and the real error in the status.
+/// Serves ExternalSecret, SecretStore, ClusterSecretStore and ClusterExternalSecret of external-secrets.io/v1,
+/// PushSecret and ClusterPushSecret of v1alpha1, as External Secrets Operator does, with reads in batches and the real
+/// error in the status.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct OperatorCommand {
@@ -127,7 +130,12 @@ async fn lead(operator: &Arc<Operator>, restarts: Restarts, loop_settings: LoopS
     let ready = Initialized::default();
     let (drained, mut draining) = watch::channel(false);
     let servers = servers(operator, &ready, &mut draining).await?;
-    let optional = Optional { policies: policies_are_watched(operator).await?, kes: kes_is_served(operator).await? };
+    let optional = Optional {
+        policies: policies_are_watched(operator).await?,
+        kes: kes_is_served(operator).await?,
+        push_secrets: push_secrets_are_served(operator).await?,
+        cluster_push_secrets: cluster_push_secrets_are_served(operator).await?,
+    };
     operator.kes.is_served.store(optional.kes, Ordering::Relaxed);
     operator.queue.pause(true);
     let watching = watches::start(operator, &ready, optional);
@@ -224,9 +232,13 @@ async fn reconcile(operator: Arc<Operator>, key: Key) -> Outcome {
         Key::ExternalSecret(name) => eso::external_secret::reconcile(operator, name).await,
         // The others are few: they shall not make the room for each ExternalSecret larger.
         Key::Store(name) => Box::pin(eso::store::reconcile(operator, name)).await,
-        Key::ClusterExternalSecret(name) => Box::pin(eso::cluster_external_secret::reconcile(operator, name)).await,
+        Key::ClusterExternalSecret(name) => {
+            Box::pin(eso::fan_out::reconcile::<ClusterExternalSecret>(operator, name)).await
+        }
         Key::StorePolicy(name) => Box::pin(store_policy::reconcile(operator, name)).await,
         Key::Kes(name) => Box::pin(kes::reconcile(operator, name)).await,
+        Key::PushSecret(name) => Box::pin(eso::push_secret::reconcile(operator, name)).await,
+        Key::ClusterPushSecret(name) => Box::pin(eso::fan_out::reconcile::<ClusterPushSecret>(operator, name)).await,
     }
 }
 
@@ -266,6 +278,24 @@ async fn kes_is_served(operator: &Operator) -> Result<bool, Failure> {
         return Ok(false);
     }
     is_installed(operator, kes_api::GROUP, "v1", kes_api::KIND).await
+}
+
+/// Whether PushSecrets are served: where their kind is installed.
+async fn push_secrets_are_served(operator: &Operator) -> Result<bool, Failure> {
+    if !operator.settings.enable_push_secret_reconciler {
+        return Ok(false);
+    }
+    is_installed(operator, GROUP, "v1alpha1", "PushSecret").await
+}
+
+/// Whether ClusterPushSecrets are served: where their kind is installed, and what they make is served too.
+async fn cluster_push_secrets_are_served(operator: &Operator) -> Result<bool, Failure> {
+    let settings = &operator.settings;
+    let is_asked_for = settings.enable_cluster_push_secret_reconciler && settings.enable_push_secret_reconciler;
+    if !is_asked_for || !settings.serves_cluster_kinds() {
+        return Ok(false);
+    }
+    is_installed(operator, GROUP, "v1alpha1", "ClusterPushSecret").await
 }
 
 async fn is_installed(operator: &Operator, group: &str, version: &str, kind: &str) -> Result<bool, Failure> {

@@ -7,6 +7,7 @@ use clap::{ArgAction, Args};
 use strongroom_api::GoDuration;
 use strongroom_failure::{Class, Failure};
 use strongroom_restarts::RestartSettings;
+use strongroom_sync::status;
 use strongroom_telemetry::{LogFormat, LogLevel};
 
 const OURS: &str = "Strongroom";
@@ -150,6 +151,14 @@ pub struct OperatorSettings {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_value = "true", default_missing_value = "true", action = ArgAction::Set, help_heading = ESO)]
     pub enable_cluster_external_secret_reconciler: bool,
 
+    /// Serve PushSecrets, where their kind is installed
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_value = "true", default_missing_value = "true", action = ArgAction::Set, help_heading = ESO)]
+    pub enable_push_secret_reconciler: bool,
+
+    /// Serve ClusterPushSecrets, where their kind is installed
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_value = "true", default_missing_value = "true", action = ArgAction::Set, help_heading = ESO)]
+    pub enable_cluster_push_secret_reconciler: bool,
+
     /// How often stores are validated
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration, help_heading = ESO)]
     pub store_requeue_interval: Duration,
@@ -209,14 +218,6 @@ struct Ignored {
     #[arg(long, value_name = "N", help_heading = NO_EFFECT)]
     vault_token_cache_size: Option<u32>,
 
-    /// PushSecrets are not served yet
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = NO_EFFECT)]
-    enable_push_secret_reconciler: Option<bool>,
-
-    /// ClusterPushSecrets are not served yet
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = NO_EFFECT)]
-    enable_cluster_push_secret_reconciler: Option<bool>,
-
     /// Generators are not served yet
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = NO_EFFECT)]
     enable_generator_state: Option<bool>,
@@ -239,6 +240,17 @@ pub enum RefreshTime {
     Always,
     /// When it is older than this.
     Heartbeat(Duration),
+}
+
+impl RefreshTime {
+    /// The same in the words of who plans statuses.
+    pub(crate) fn policy(self) -> status::RefreshTime {
+        match self {
+            Self::OnChange => status::RefreshTime::OnChange,
+            Self::Always => status::RefreshTime::Always,
+            Self::Heartbeat(limit) => status::RefreshTime::Heartbeat(limit),
+        }
+    }
 }
 
 impl std::str::FromStr for RefreshTime {
@@ -293,8 +305,6 @@ impl OperatorSettings {
             ("--enable-secret-api-read-on-cache-mismatch", ignored.enable_secret_api_read_on_cache_mismatch.is_some()),
             ("--enable-vault-token-cache", ignored.enable_vault_token_cache.is_some()),
             ("--vault-token-cache-size", ignored.vault_token_cache_size.is_some()),
-            ("--enable-push-secret-reconciler", ignored.enable_push_secret_reconciler.is_some()),
-            ("--enable-cluster-push-secret-reconciler", ignored.enable_cluster_push_secret_reconciler.is_some()),
             ("--enable-generator-state", ignored.enable_generator_state.is_some()),
             ("--enable-http2", ignored.enable_http2.is_some()),
             ("--zap-time-encoding", ignored.zap_time_encoding.is_some()),
@@ -344,8 +354,9 @@ mod tests {
         ])
         .unwrap();
         assert!(settings.enable_leader_election && !settings.enable_flood_gate);
+        assert!(!settings.enable_push_secret_reconciler && settings.enable_cluster_push_secret_reconciler);
         assert_eq!(settings.store_requeue_interval, Duration::from_secs(90));
-        let expected = ["--concurrent", "--enable-push-secret-reconciler", "--zap-time-encoding"];
+        let expected = ["--concurrent", "--zap-time-encoding"];
         assert_eq!(settings.without_effect(), expected);
     }
 

@@ -8,7 +8,9 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Resource;
 use kube::core::PartialObjectMeta;
 use serde::de::DeserializeOwned;
-use strongroom_api::external_secrets::{ClusterExternalSecret, ClusterSecretStore, ExternalSecret, SecretStore};
+use strongroom_api::external_secrets::{
+    ClusterExternalSecret, ClusterPushSecret, ClusterSecretStore, ExternalSecret, PushSecret, SecretStore,
+};
 use strongroom_api::{StorePolicy, kes};
 use strongroom_kube::{Initialized, ObjectName, Observed, Scope, Selection, watch_all, watch_namespaces};
 use strongroom_policy::StorePolicies;
@@ -47,6 +49,10 @@ pub(crate) struct Optional {
     pub(crate) policies: bool,
     /// ExternalSecrets of kubernetes-external-secrets.
     pub(crate) kes: bool,
+    /// PushSecrets.
+    pub(crate) push_secrets: bool,
+    /// ClusterPushSecrets.
+    pub(crate) cluster_push_secrets: bool,
 }
 
 /// Starts all watches that the settings ask for; dropping what is given ends them.
@@ -54,10 +60,10 @@ pub(crate) fn start(operator: &Arc<Operator>, ready: &Initialized, optional: Opt
     let mut tasks = JoinSet::new();
     let settings = &operator.settings;
     if let Some(selector) = &settings.namespace_selector {
-        selected(operator, ready, selector, &mut tasks);
+        selected(operator, ready, selector, optional, &mut tasks);
         return tasks;
     }
-    namespaced(operator, ready, &settings.namespaces, &mut tasks);
+    namespaced(operator, ready, &settings.namespaces, optional, &mut tasks);
     if !settings.serves_cluster_kinds() {
         return tasks;
     }
@@ -67,6 +73,9 @@ pub(crate) fn start(operator: &Arc<Operator>, ready: &Initialized, optional: Opt
     }
     if settings.enable_cluster_external_secret_reconciler {
         follow::<ClusterExternalSecret>(operator, ready, &mut tasks);
+    }
+    if optional.cluster_push_secrets {
+        follow::<ClusterPushSecret>(operator, ready, &mut tasks);
     }
     if optional.policies {
         policies(operator, ready, &mut tasks);
@@ -78,14 +87,29 @@ pub(crate) fn start(operator: &Arc<Operator>, ready: &Initialized, optional: Opt
 }
 
 /// The kinds of namespaces, in `namespaces` or, where there are none, everywhere.
-fn namespaced(operator: &Arc<Operator>, ready: &Initialized, namespaces: &[String], tasks: &mut JoinSet<()>) {
+fn namespaced(
+    operator: &Arc<Operator>,
+    ready: &Initialized,
+    namespaces: &[String],
+    optional: Optional,
+    tasks: &mut JoinSet<()>,
+) {
     follow_in::<PartialObjectMeta<Secret>>(operator, ready, namespaces, tasks);
     follow_in::<SecretStore>(operator, ready, namespaces, tasks);
     follow_in::<ExternalSecret>(operator, ready, namespaces, tasks);
+    if optional.push_secrets {
+        follow_in::<PushSecret>(operator, ready, namespaces, tasks);
+    }
 }
 
 /// Follows the namespaces that `selector` selects, as they come and go.
-fn selected(operator: &Arc<Operator>, ready: &Initialized, selector: &str, tasks: &mut JoinSet<()>) {
+fn selected(
+    operator: &Arc<Operator>,
+    ready: &Initialized,
+    selector: &str,
+    optional: Optional,
+    tasks: &mut JoinSet<()>,
+) {
     let (sender, mut events) = mpsc::channel(EVENTS);
     let selection = Selection { labels: Some(selector.to_owned()), fields: None };
     let handle = ready.handle("the list of selected namespaces");
@@ -101,7 +125,7 @@ fn selected(operator: &Arc<Operator>, ready: &Initialized, selector: &str, tasks
             let is_whole = matches!(event, Observed::Restarted { .. });
             if let Observed::Apply(namespace) = &event {
                 let name = namespace.metadata.name.clone().unwrap_or_default();
-                served.entry(name.clone()).or_insert_with(|| one_namespace(&operator, &ready, name));
+                served.entry(name.clone()).or_insert_with(|| one_namespace(&operator, &ready, name, optional));
             }
             take_in(&operator, event);
             if is_whole {
@@ -121,7 +145,7 @@ fn selected(operator: &Arc<Operator>, ready: &Initialized, selector: &str, tasks
 
 /// Follows a namespace that is served from now on. What ExternalSecrets refer to comes before them: while others are
 /// served, one whose store is not known yet would be told that there is none.
-fn one_namespace(operator: &Arc<Operator>, ready: &Initialized, namespace: String) -> JoinSet<()> {
+fn one_namespace(operator: &Arc<Operator>, ready: &Initialized, namespace: String, optional: Optional) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let handle = ready.handle(format!("the lists in {namespace}"));
     let namespaces = [namespace];
@@ -133,6 +157,9 @@ fn one_namespace(operator: &Arc<Operator>, ready: &Initialized, namespace: Strin
         referred.wait().await;
         let mut last = JoinSet::new();
         follow_in::<ExternalSecret>(&operator, &ready, &namespaces, &mut last);
+        if optional.push_secrets {
+            follow_in::<PushSecret>(&operator, &ready, &namespaces, &mut last);
+        }
         drop(handle);
         while last.join_next().await.is_some() {}
     });
@@ -281,6 +308,39 @@ impl Taken for ClusterExternalSecret {
     fn known(operator: &Operator) -> Vec<ObjectName> {
         let names = operator.index().cluster_external_secret_names().into_iter();
         names.map(|name| ObjectName { namespace: None, name: name.to_string() }).collect()
+    }
+}
+
+impl Taken for PushSecret {
+    const KIND: &'static str = "PushSecrets";
+
+    fn apply(self, operator: &Operator) {
+        operator.learn(|index| index.pushes.apply(self));
+    }
+
+    fn delete(operator: &Operator, gone: &ObjectName) {
+        operator.learn(|index| index.pushes.delete(&name(gone)));
+    }
+
+    fn known(operator: &Operator) -> Vec<ObjectName> {
+        operator.index().pushes.names().map(object_name).collect()
+    }
+}
+
+impl Taken for ClusterPushSecret {
+    const KIND: &'static str = "ClusterPushSecrets";
+
+    fn apply(self, operator: &Operator) {
+        operator.learn(|index| index.pushes.apply_cluster(self));
+    }
+
+    fn delete(operator: &Operator, gone: &ObjectName) {
+        operator.learn(|index| index.pushes.delete_cluster(&gone.name));
+    }
+
+    fn known(operator: &Operator) -> Vec<ObjectName> {
+        let object_name = |name: &Arc<str>| ObjectName { namespace: None, name: name.to_string() };
+        operator.index().pushes.cluster_names().map(object_name).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use strongroom_failure::{Class, Failure};
 use strongroom_pattern::Pattern;
 
@@ -38,12 +39,7 @@ impl ClusterExternalSecret {
         let one = self.spec.namespace_selector.iter().map(|selector| ("spec.namespaceSelector".to_owned(), selector));
         let many = self.spec.namespace_selectors.iter().enumerate();
         let many = many.map(|(place, selector)| (format!("spec.namespaceSelectors[{place}]"), selector));
-        for (field, selector) in one.chain(many) {
-            if let Err(failure) = label_selector(selector) {
-                let inner = failure.subject.field.clone().unwrap_or_default();
-                problems.push(failure.in_field(format!("{field}.{inner}")));
-            }
-        }
+        one.chain(many).for_each(|(field, selector)| check_selector(Some(selector), &field, &mut problems));
         problems
     }
 }
@@ -69,17 +65,24 @@ impl SecretStoreRef {
     }
 }
 
-fn problem(field: impl Into<String>, words: impl Into<String>, cure: &str) -> Failure {
+pub(super) fn problem(field: impl Into<String>, words: impl Into<String>, cure: &str) -> Failure {
     Failure::new(Class::Invalid, words).in_field(field).with_hint(cure)
 }
 
-fn check_duration(duration: Option<&GoDuration>, field: &str, problems: &mut Vec<Failure>) {
+pub(super) fn check_duration(duration: Option<&GoDuration>, field: &str, problems: &mut Vec<Failure>) {
     if let Some(Err(failure)) = duration.map(GoDuration::duration) {
         problems.push(failure.in_field(field));
     }
 }
 
-fn check_pattern(pattern: Option<&str>, field: String, problems: &mut Vec<Failure>) {
+pub(super) fn check_selector(selector: Option<&LabelSelector>, field: &str, problems: &mut Vec<Failure>) {
+    if let Some(Err(failure)) = selector.map(label_selector) {
+        let inner = failure.subject.field.clone().unwrap_or_default();
+        problems.push(failure.in_field(format!("{field}.{inner}")));
+    }
+}
+
+pub(super) fn check_pattern(pattern: Option<&str>, field: String, problems: &mut Vec<Failure>) {
     if let Some(Err(failure)) = pattern.map(Pattern::new) {
         problems.push(failure.in_field(field));
     }
@@ -151,6 +154,12 @@ impl Target {
 }
 
 impl Template {
+    /// Refuses what no template of a Secret may make.
+    pub(super) fn check(&self, field: &str, problems: &mut Vec<Failure>) {
+        self.check_type(field, problems);
+        self.check_targets(field, problems);
+    }
+
     /// Refuses Secrets from which the cluster would make more than was asked for.
     fn check_type(&self, field: &str, problems: &mut Vec<Failure>) {
         let by_annotation =
@@ -243,7 +252,7 @@ impl DataFromEntry {
 }
 
 impl Rewrite {
-    fn check(&self, field: &str, problems: &mut Vec<Failure>) {
+    pub(super) fn check(&self, field: &str, problems: &mut Vec<Failure>) {
         let steps = [self.regexp.is_some(), self.transform.is_some(), self.merge.is_some()];
         if steps.into_iter().filter(|is_set| *is_set).count() != 1 {
             let words = "does not say exactly one thing to do";

@@ -56,3 +56,15 @@ pub(crate) const DATA_FROM: &[Rule] = &[
         message: "only one of extract, find and sourceRef.generatorRef may be set",
     },
 ];
+
+/// Of an entry of a PushSecret's dataTo.
+pub(crate) const DATA_TO: &[Rule] = &[
+    Rule {
+        rule: "has(self.storeRef) && (has(self.storeRef.name) || has(self.storeRef.labelSelector))",
+        message: "storeRef must name a store, or select stores by labels",
+    },
+    Rule {
+        rule: "!has(self.remoteKey) || self.remoteKey == '' || !has(self.rewrite) || size(self.rewrite) == 0",
+        message: "remoteKey keeps all keys in one secret, where rewrite has nothing to name",
+    },
+];

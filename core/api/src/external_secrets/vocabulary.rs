@@ -38,6 +38,8 @@ pub mod finalizer {
     pub const CLUSTER_EXTERNAL_SECRET: &str = "externalsecrets.external-secrets.io/clusterexternalsecret-cleanup";
     /// On a namespace, before the ClusterExternalSecret's name.
     pub const NAMESPACE_PREFIX: &str = "externalsecrets.external-secrets.io/ces-";
+    /// On a PushSecret whose values go from the stores with it.
+    pub const PUSH_SECRET: &str = "pushsecret.externalsecrets.io/finalizer";
     /// On a store that a PushSecret must still clean up.
     pub const SECRET_STORE: &str = "secretstore.externalsecrets.io/finalizer";
 }
@@ -68,6 +70,12 @@ pub mod reason {
     pub const RESOURCE_DELETED: &str = "ResourceDeleted";
     /// There is none to merge into.
     pub const RESOURCE_MISSING: &str = "ResourceMissing";
+    /// The stores hold what is pushed.
+    pub const SYNCED: &str = "Synced";
+    /// They could not be made to.
+    pub const ERRORED: &str = "Errored";
+    /// The source of a push is gone, and what was pushed from it was deleted.
+    pub const SOURCE_DELETED: &str = "SourceDeleted";
     /// The store can be used.
     pub const VALID: &str = "Valid";
     /// The store's own settings are wrong.
@@ -102,6 +110,18 @@ pub mod message {
     pub const IMMUTABLE: &str = "could not update secret, target is immutable";
     /// The Secret could not be made ours.
     pub const NOT_OWNED: &str = "failed to take ownership of target secret";
+    /// The stores hold what a PushSecret pushes.
+    pub const PUSHED: &str = "PushSecret synced successfully";
+    /// So they do, with what they had already left alone.
+    pub const PUSHED_IF_ABSENT: &str = "PushSecret synced successfully. Existing secrets in providers unchanged.";
+    /// The source of a push is gone, and what was pushed went with it.
+    pub const PUSH_SOURCE_DELETED: &str = "source secret deleted; provider secrets cleaned up";
+    /// The source of a push could not be read.
+    pub const NO_SOURCE: &str = "could not get source secret";
+    /// A store did not take what was pushed.
+    pub const NOT_PUSHED: &str = "set secret failed";
+    /// A store did not delete what had been pushed.
+    pub const NOT_TAKEN_BACK: &str = "Failed to Delete Secrets from Provider";
     /// The Secret is another ExternalSecret's.
     pub const OWNED_BY_ANOTHER: &str = "target is owned by another ExternalSecret";
 }

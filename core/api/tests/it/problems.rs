@@ -1,6 +1,8 @@
 //! What is wrong with objects, in the words that people read.
 
-use strongroom_api::external_secrets::{ClusterExternalSecret, ClusterSecretStore, ExternalSecret, SecretStore};
+use strongroom_api::external_secrets::{
+    ClusterExternalSecret, ClusterPushSecret, ClusterSecretStore, ExternalSecret, PushSecret, SecretStore,
+};
 use strongroom_failure::Failure;
 
 fn told(problems: &[Failure]) -> Vec<String> {
@@ -195,4 +197,61 @@ fn problems_of_what_is_made_in_many_namespaces_name_their_fields_too() {
             "spec.namespaceSelectors[1].matchExpressions[0]: the operator Exists takes no values",
         ]
     );
+}
+
+/// The problems of a PushSecret with this spec in YAML's flow style.
+fn of_push(spec: &str) -> Vec<String> {
+    let object =
+        format!("{{apiVersion: external-secrets.io/v1alpha1, kind: PushSecret, metadata: {{name: a}}, spec: {spec}}}");
+    let read: PushSecret = serde_saphyr::from_str(&object).unwrap();
+    told(&read.problems())
+}
+
+#[test]
+fn a_push_that_is_right_has_no_problems() {
+    let check = |spec: &str| assert_eq!(of_push(spec), Vec::<String>::new(), "{spec}");
+    let from = "secretStoreRefs: [{name: s}], selector: {secret: {name: a}}";
+    check(&format!("{{{from}, data: [{{match: {{secretKey: k, remoteRef: {{remoteKey: x}}}}}}]}}"));
+    check(&format!("{{{from}, data: [{{match: {{remoteRef: {{remoteKey: x}}}}, metadata: {{a: [1]}}}}]}}"));
+    check(&format!("{{{from}, dataTo: [{{storeRef: {{name: s}}, match: {{regexp: ^db}}, remoteKey: x}}]}}"));
+    check(&format!(
+        "{{{from}, dataTo: [{{storeRef: {{name: s}}, rewrite: [{{regexp: {{source: ^, target: app-}}}}]}}]}}"
+    ));
+    check("{secretStoreRefs: [{labelSelector: {matchLabels: {a: b}}}], selector: {secret: {selector: {}}}}");
+    check("{secretStoreRefs: [{name: s}], selector: {generatorRef: {kind: Password, name: p}}}");
+}
+
+#[test]
+fn what_is_wrong_with_a_push_is_named_by_its_field() {
+    let check = |spec: &str, expected: &[&str]| assert_eq!(of_push(spec), expected, "{spec}");
+    let from = "secretStoreRefs: [{name: s}], selector: {secret: {name: a}}";
+    check("{secretStoreRefs: [], selector: {secret: {name: a}}}", &["spec.secretStoreRefs: no store is named"]);
+    check("{secretStoreRefs: [{}], selector: {secret: {name: a}}}", &["spec.secretStoreRefs[0]: names no store"]);
+    check("{secretStoreRefs: [{name: s}], selector: {}}", &["spec.selector: names nothing to push"]);
+    check("{secretStoreRefs: [{name: s}], selector: {secret: {}}}", &["spec.selector.secret: names no Secret"]);
+    check(&format!("{{{from}, refreshInterval: soon}}"), &["spec.refreshInterval: this is not a duration"]);
+    let twice = "{match: {secretKey: k, remoteRef: {remoteKey: x, property: p}}}";
+    check(
+        &format!("{{{from}, data: [{twice}, {twice}]}}"),
+        &["spec.data[1].match.remoteRef: data[0] goes to the same place"],
+    );
+    check(&format!("{{{from}, dataTo: [{{}}]}}"), &["spec.dataTo[0].storeRef: names no store"]);
+    check(
+        &format!("{{{from}, dataTo: [{{storeRef: {{name: t}}}}]}}"),
+        &["spec.dataTo[0].storeRef: is none of the stores in secretStoreRefs"],
+    );
+    check(
+        &format!(
+            "{{{from}, dataTo: [{{storeRef: {{name: s}}, remoteKey: x, rewrite: [{{transform: {{template: a}}}}]}}]}}"
+        ),
+        &["spec.dataTo[0].rewrite: has nothing to name: remoteKey keeps all keys in one secret"],
+    );
+    let fan_out = format!(
+        "{{apiVersion: external-secrets.io/v1alpha1, kind: ClusterPushSecret, metadata: {{name: a}}, \
+         spec: {{pushSecretSpec: {{{from}, refreshInterval: soon}}, refreshTime: later}}}}"
+    );
+    let read: ClusterPushSecret = serde_saphyr::from_str(&fan_out).unwrap();
+    let expected =
+        ["spec.pushSecretSpec.refreshInterval: this is not a duration", "spec.refreshTime: this is not a duration"];
+    assert_eq!(told(&read.problems()), expected);
 }

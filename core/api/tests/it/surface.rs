@@ -51,6 +51,8 @@ fn kinds_have_the_names_that_people_type() {
     check("SecretStore", eso, "secretstores", &["ss"], "Namespaced", "external-secrets");
     check("ClusterSecretStore", eso, "clustersecretstores", &["css"], "Cluster", "external-secrets");
     check("ClusterExternalSecret", eso, "clusterexternalsecrets", &["ces"], "Cluster", "external-secrets");
+    check("PushSecret", eso, "pushsecrets", &["ps"], "Namespaced", "external-secrets");
+    check("ClusterPushSecret", eso, "clusterpushsecrets", &[], "Cluster", "external-secrets");
     check("StorePolicy", "strongroom.dev", "storepolicies", &[], "Cluster", "strongroom");
 }
 
@@ -86,6 +88,9 @@ fn columns_are_those_of_external_secrets() {
                 ("Ready", "string", READY_STATUS),
             ],
         );
+    }
+    for kind in ["PushSecret", "ClusterPushSecret"] {
+        check(kind, &[("AGE", "date", ".metadata.creationTimestamp"), ("Status", "string", READY_REASON)]);
     }
     check(
         "ClusterExternalSecret",

@@ -8,6 +8,7 @@ mod hashes;
 mod keys;
 mod manifests;
 mod matrix;
+mod pushing;
 mod refreshing;
 mod rendering;
 mod rewriting;

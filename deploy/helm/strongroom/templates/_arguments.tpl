@@ -33,6 +33,12 @@
 {{- if not .Values.processClusterExternalSecret }}
 - --enable-cluster-external-secret-reconciler=false
 {{- end }}
+{{- if not .Values.processPushSecret }}
+- --enable-push-secret-reconciler=false
+{{- end }}
+{{- if not .Values.processClusterPushSecret }}
+- --enable-cluster-push-secret-reconciler=false
+{{- end }}
 - --store-requeue-interval={{ .Values.storeRequeueInterval }}
 {{- if .Values.extendedMetricLabels }}
 - --enable-extended-metric-labels

@@ -70,7 +70,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- /* Values of External Secrets Operator's chart that are understood and do nothing here. */}}
 {{- define "strongroom.withoutEffect" -}}
 {{- $given := list -}}
-{{- range $name := list "concurrent" "createOperator" "crds" "enableHTTP2" "processClusterGenerator" "processClusterPushSecret" "processPushSecret" "vault" "webhook" "certController" -}}
+{{- range $name := list "concurrent" "createOperator" "crds" "enableHTTP2" "processClusterGenerator" "vault" "webhook" "certController" -}}
 {{- if hasKey $.Values $name }}{{ $given = append $given $name }}{{ end -}}
 {{- end -}}
 {{ join ", " $given }}

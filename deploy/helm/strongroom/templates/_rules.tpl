@@ -15,6 +15,15 @@
   resources: [externalsecrets/finalizers]
   verbs: [update]
 {{- end }}
+{{- if .Values.processPushSecret }}
+# Patched for the finalizer of deletionPolicy: Delete.
+- apiGroups: [external-secrets.io]
+  resources: [pushsecrets]
+  verbs: [get, list, watch, patch]
+- apiGroups: [external-secrets.io]
+  resources: [pushsecrets/status]
+  verbs: [patch]
+{{- end }}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, update, delete]
@@ -95,6 +104,22 @@
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [patch]
+{{- end }}
+{{- if and .Values.processPushSecret .Values.processClusterPushSecret }}
+- apiGroups: [external-secrets.io]
+  resources: [clusterpushsecrets]
+  verbs: [get, list, watch]
+- apiGroups: [external-secrets.io]
+  resources: [clusterpushsecrets/status]
+  verbs: [patch]
+- apiGroups: [external-secrets.io]
+  resources: [pushsecrets]
+  verbs: [create, delete]
+{{- if .Values.openshiftFinalizers }}
+- apiGroups: [external-secrets.io]
+  resources: [clusterpushsecrets/finalizers]
+  verbs: [update]
+{{- end }}
 {{- end }}
 {{- if ne .Values.kes "off" }}
 - apiGroups: [kubernetes-client.io]

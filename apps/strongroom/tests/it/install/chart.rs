@@ -54,7 +54,8 @@ const WAYS: &[(&str, &str)] = &[
         "{replicaCount: 1, installCRDs: false, leaderElect: false, rbac: {create: false}, \
          serviceAccount: {create: false, name: other}, networkPolicy: {enabled: false}, \
          metrics: {service: {enabled: false}}, processClusterStore: false, processSecretStore: false, \
-         processClusterExternalSecret: false, openshiftFinalizers: false, storePolicies: 'off', kes: 'off', \
+         processClusterExternalSecret: false, processPushSecret: false, \
+         processClusterPushSecret: false, openshiftFinalizers: false, storePolicies: 'off', kes: 'off', \
          restarts: {of: 'off'}}",
     ),
     ("the most", MOST),
@@ -149,7 +150,7 @@ fn every_way_to_install_passes_lint_and_the_api_server_and_gives_flags_that_the_
         let kept = |crd: &&Value| crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep";
         let crds = of_kind(&objects, "CustomResourceDefinition");
         assert!(crds.iter().all(kept), "{name}: a CRD would go with the release");
-        assert_eq!(crds.len(), if values.contains("installCRDs: false") { 0 } else { 5 }, "{name}");
+        assert_eq!(crds.len(), if values.contains("installCRDs: false") { 0 } else { 7 }, "{name}");
     }
 }
 
@@ -219,6 +220,10 @@ fn the_whole_cluster_is_served_with_the_rights_that_are_used_and_no_more() {
             ("", "patch", ESO, "clusterexternalsecrets/status"),
             ("", "patch", "strongroom.dev", "storepolicies/status"),
             ("team-a", "create", ESO, "externalsecrets"),
+            ("team-a", "patch", ESO, "pushsecrets/status"),
+            ("team-a", "create", ESO, "pushsecrets"),
+            ("", "watch", ESO, "clusterpushsecrets"),
+            ("", "patch", ESO, "clusterpushsecrets/status"),
             ("team-a", "create", "", "serviceaccounts/token"),
             ("strongroom", "create", "coordination.k8s.io", "leases"),
             ("", "list", "apps", "deployments"),
@@ -235,6 +240,7 @@ fn the_whole_cluster_is_served_with_the_rights_that_are_used_and_no_more() {
             ("team-a", "list", "", "configmaps"),
             ("team-a", "create", ESO, "secretstores"),
             ("", "create", ESO, "clustersecretstores"),
+            ("", "create", ESO, "clusterpushsecrets"),
             ("", "create", "strongroom.dev", "storepolicies"),
             ("", "delete", "", "namespaces"),
             ("team-a", "create", "coordination.k8s.io", "leases"),
@@ -256,6 +262,7 @@ fn named_namespaces_are_served_with_rights_in_these_alone() {
         ("team-a", "list", "", "secrets"),
         ("team-a", "delete", "", "secrets"),
         ("team-a", "patch", ESO, "externalsecrets/status"),
+        ("team-a", "patch", ESO, "pushsecrets"),
         ("strongroom", "create", "", "events"),
         ("team-a", "patch", "apps", "deployments"),
         ("strongroom", "create", "", "secrets"),
@@ -267,6 +274,8 @@ fn named_namespaces_are_served_with_rights_in_these_alone() {
         ("team-b", "create", "", "serviceaccounts/token"),
         ("", "list", "", "namespaces"),
         ("", "list", ESO, "externalsecrets"),
+        ("team-b", "list", ESO, "pushsecrets"),
+        ("team-a", "create", ESO, "pushsecrets"),
         ("", "list", ESO, "clustersecretstores"),
         ("team-a", "create", ESO, "externalsecrets"),
     ];
@@ -275,7 +284,7 @@ fn named_namespaces_are_served_with_rights_in_these_alone() {
     let no_restarts = [("team-a", "patch", "apps", "deployments"), ("strongroom", "create", "", "secrets")];
     let values = "{scopedNamespace: team-a, restarts: {of: 'off'}, \
                   rbac: {serviceAccountTokenCreate: false, detectOtherControllers: false}}";
-    check_rights("narrow", values, &used[..4], &[&others[..], &no_cluster, &no_restarts].concat());
+    check_rights("narrow", values, &used[..used.len() - 2], &[&others[..], &no_cluster, &no_restarts].concat());
     let objects = rendered(values);
     let wide: BTreeSet<_> = objects.iter().filter_map(|object| object["kind"].as_str()).collect();
     assert!(!wide.contains("ClusterRole") && !wide.contains("ClusterRoleBinding"), "{wide:?}");

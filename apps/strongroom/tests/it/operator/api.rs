@@ -115,6 +115,7 @@ fn path(kind: &str, namespace: &str) -> String {
         "externalsecrets" | "secretstores" | "clustersecretstores" | "clusterexternalsecrets" => {
             "/apis/external-secrets.io/v1"
         }
+        "pushsecrets" | "clusterpushsecrets" => "/apis/external-secrets.io/v1alpha1",
         "storepolicies" => "/apis/strongroom.dev/v1alpha1",
         "leases" => "/apis/coordination.k8s.io/v1",
         _ => "/api/v1",

@@ -5,6 +5,7 @@ mod auth_forms;
 mod faults;
 mod fields;
 mod policies;
+mod pushes;
 mod scoped;
 mod shapes;
 mod stores;

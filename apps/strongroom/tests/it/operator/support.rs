@@ -76,7 +76,8 @@ pub(crate) fn add_kinds(cluster: &Cluster) {
         }
         Err(_) => drop(cluster.apply(&strongroom_api::crds_yaml().unwrap()).unwrap()),
     }
-    for kind in ["externalsecrets", "secretstores", "clustersecretstores", "clusterexternalsecrets"] {
+    let kinds = ["externalsecrets", "secretstores", "clustersecretstores", "clusterexternalsecrets"];
+    for kind in kinds.into_iter().chain(["pushsecrets", "clusterpushsecrets"]) {
         let crd = format!("crd/{kind}.external-secrets.io");
         cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", &crd]).unwrap();
     }

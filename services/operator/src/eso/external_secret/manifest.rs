@@ -18,9 +18,9 @@ use strongroom_sync::manifest::{self, Plan, Wanted};
 use strongroom_sync::render::{Input, TemplateSource};
 use strongroom_sync::target::{Deletion, Outcome};
 
-use super::templates::Engine;
 use super::write::Written;
 use super::{Round, Trouble, target_of};
+use crate::eso::templates::Engine;
 
 impl Round<'_> {
     /// The other kind that is asked for; none where it is a Secret all the same.

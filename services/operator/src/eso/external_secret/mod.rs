@@ -6,7 +6,6 @@ mod manifest;
 pub(crate) mod rehearse;
 mod removal;
 mod status;
-mod templates;
 mod write;
 
 use std::collections::BTreeMap;
@@ -17,7 +16,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use strongroom_api::external_secrets::vocabulary::{event, message};
 use strongroom_api::external_secrets::{CreationPolicy, DeletionPolicy, ExternalSecret, Target};
-use strongroom_failure::{Class, Failure};
+use strongroom_failure::Failure;
 use strongroom_kube::EventKind;
 use strongroom_policy::TargetKind;
 use strongroom_reconcile::Outcome;
@@ -34,6 +33,8 @@ use tokio::time::Instant;
 
 use self::ask::Asker;
 use self::write::{Writer, Written};
+use crate::eso::templates;
+use crate::eso::timing::{DEFAULT_INTERVAL, retry_after, until};
 use crate::index::{Key, ready_condition, stores_of, target_of};
 use crate::memory::Remembered;
 use crate::names::{Name, StoreName};
@@ -42,9 +43,6 @@ use crate::operator::{Operator, reference};
 /// How long all stores together may take to answer for one object. Retries with pauses fit in; a store that is away for
 /// longer is asked again by the backoff.
 const ASKING_LIMIT: Duration = Duration::from_secs(60);
-
-/// What the CRD fills in for `refreshInterval`, for objects that a CRD without defaults let through.
-const DEFAULT_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// The annotation that lets one missing key not block the others.
 const PARTIAL: &str = "strongroom.dev/partial";
@@ -298,6 +296,13 @@ impl<'a> Round<'a> {
         Ok((written, causes))
     }
 
+    /// The data of the objects that the template names.
+    async fn template_sources(&self) -> Result<BTreeMap<render::TemplateSource, strongroom_sync::Values>, Failure> {
+        let template = self.object.spec.target.as_ref().and_then(|target| target.template.as_ref());
+        let sources = templates::sources_of(self.operator, &self.name.namespace, template).await;
+        sources.map_err(|failure| failure.in_field("spec.target.template.templateFrom"))
+    }
+
     fn render(
         &self,
         assembled: &Assembled,
@@ -383,7 +388,11 @@ impl<'a> Round<'a> {
     async fn failed(&self, trouble: Trouble) -> Outcome {
         self.operator.tell(&self.key(), &self.about, event::UPDATE_FAILED, Some(&trouble.words()));
         let told = Box::pin(self.tell_failure(&trouble)).await;
-        if trouble.can_retry || told.is_err() { Outcome::Failed(retry_after(&trouble)) } else { Outcome::Done(None) }
+        if trouble.can_retry || told.is_err() {
+            Outcome::Failed(retry_after(&trouble.causes))
+        } else {
+            Outcome::Done(None)
+        }
     }
 }
 
@@ -399,18 +408,4 @@ fn named(wants: &[Want], object: &ExternalSecret, failed: Vec<Failure>) -> Vec<F
         }
     };
     failed.into_iter().map(name).collect()
-}
-
-/// The store's own wish for patience, where it had one.
-fn retry_after(trouble: &Trouble) -> Option<Duration> {
-    let asked = trouble.causes.iter().filter_map(|cause| match cause.class {
-        Class::Throttled { retry_after } => retry_after,
-        _ => None,
-    });
-    asked.max().map(|asked| asked.min(Duration::from_secs(3600)))
-}
-
-/// How long from `now` until `moment`; nothing where it has passed.
-fn until(now: Timestamp, moment: Timestamp) -> Duration {
-    Duration::try_from(moment.duration_since(now)).unwrap_or_default()
 }

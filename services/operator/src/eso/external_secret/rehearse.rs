@@ -20,8 +20,10 @@ use tokio::time::Instant;
 
 use super::ask::Asker;
 use super::write::Writer;
-use super::{ASKING_LIMIT, DEFAULT_INTERVAL, Round, Trouble, named, templates};
+use super::{ASKING_LIMIT, Round, Trouble, named};
 use crate::eso::store::validate;
+use crate::eso::templates;
+use crate::eso::timing::DEFAULT_INTERVAL;
 use crate::explain::{Notes, Preview, Thing};
 use crate::index::{Store, is_ready, stores_of, target_of};
 use crate::names::{Name, StoreName};

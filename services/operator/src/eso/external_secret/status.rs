@@ -9,13 +9,12 @@ use serde_json::{Value, json};
 use strongroom_api::external_secrets::{Condition, ExternalSecret, ExternalSecretStatus};
 use strongroom_failure::{Class, Failure};
 use strongroom_kube::{WriteFailure, merge_patch_status};
-use strongroom_sync::status::{self, Ending, PartialIn, RefreshTime as Policy, TargetKind};
+use strongroom_sync::status::{self, Ending, PartialIn, TargetKind};
 use strongroom_sync::target::Outcome;
 
 use super::write::Written;
 use super::{Round, Trouble};
 use crate::operator::FIELD_MANAGER;
-use crate::settings::RefreshTime;
 
 impl Round<'_> {
     /// Tells a success; `trouble` is what a partial one is without.
@@ -57,11 +56,7 @@ impl Round<'_> {
     }
 
     async fn tell(&self, ending: &Ending<'_>) -> Result<(), Failure> {
-        let policy = match self.operator.settings.refresh_time {
-            RefreshTime::OnChange => Policy::OnChange,
-            RefreshTime::Always => Policy::Always,
-            RefreshTime::Heartbeat(limit) => Policy::Heartbeat(limit),
-        };
+        let policy = self.operator.settings.refresh_time.policy();
         let kind = if self.manifest().is_some() { TargetKind::Resource } else { TargetKind::Secret };
         let now = self.object.status.clone().unwrap_or_default();
         let ready = status::ready(ending, kind);
