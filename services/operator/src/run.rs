@@ -23,6 +23,7 @@ use strongroom_telemetry::METRICS_CONTENT_TYPE;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::aws_ssm;
 use crate::eso;
 use crate::foreign;
 use crate::index::{Group, Key};
@@ -127,6 +128,7 @@ async fn lead(operator: &Arc<Operator>, loop_settings: LoopSettings) -> Result<(
     let servers = servers(operator, &ready, &mut draining).await?;
     let optional = Optional { policies: policies_are_watched(operator).await?, kes: kes_is_served(operator).await? };
     operator.kes.is_served.store(optional.kes, Ordering::Relaxed);
+    operator.aws_ssm.are_policies_watched.store(optional.policies, Ordering::Relaxed);
     operator.queue.pause(true);
     let watching = watches::start(operator, &ready, optional);
     let election = election(operator);
@@ -213,6 +215,7 @@ async fn reconcile(operator: Arc<Operator>, key: Key) -> Outcome {
         Key::ClusterExternalSecret(name) => Box::pin(eso::cluster_external_secret::reconcile(operator, name)).await,
         Key::StorePolicy(name) => Box::pin(store_policy::reconcile(operator, name)).await,
         Key::Kes(name) => Box::pin(kes::reconcile(operator, name)).await,
+        Key::AwsSsm(name) => Box::pin(aws_ssm::reconcile(operator, name)).await,
     }
 }
 
@@ -267,6 +270,9 @@ async fn is_installed(operator: &Operator, group: &str, version: &str, kind: &st
 /// Which slots a key uses.
 fn group_of(operator: &Operator, key: &Key) -> Group {
     let index = operator.index();
+    if let Key::AwsSsm(name) = key {
+        return Group::AwsSsm(index.aws_ssm(name).and_then(|asked| asked.role.as_deref().map(Into::into)));
+    }
     let Key::Kes(name) = key else { return index.group(key) };
     let store = index.kes(name).and_then(|object| kes::store_of(&object, &operator.kes.settings));
     store.map_or_else(|| Group::Alone(key.clone()), Group::Kes)
@@ -368,7 +374,7 @@ fn live(operator: &Operator) -> Answer {
 
 fn readiness(operator: &Operator, ready: &Initialized) -> Answer {
     let mut reasons = ready.pending();
-    let foreign = operator.foreign().into_iter().chain(operator.kes.foreign());
+    let foreign = operator.foreign().into_iter().chain(operator.kes.foreign()).chain(operator.aws_ssm.foreign());
     reasons.extend(foreign.map(|who| format!("another controller serves the same objects: {who}")));
     if reasons.is_empty() {
         return Answer::text(StatusCode::OK, "ok\n");

@@ -21,6 +21,7 @@ const ORDER: &[&str] = &[
     "core/api",
     "core/sync",
     "core/kes",
+    "core/aws-ssm",
     "edge/http",
     "edge/process",
     "edge/telemetry",
