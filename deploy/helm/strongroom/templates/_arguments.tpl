@@ -41,6 +41,11 @@
 - --store-policies={{ .Values.storePolicies }}
 - --kes={{ .Values.kes }}
 - --kes-patterns={{ .Values.kesPatterns }}
+- --aws-ssm={{ .Values.awsSsm.mode }}
+- --aws-ssm-policy={{ .Values.awsSsm.policy }}
+{{- with .Values.awsSsm.interval }}
+- --aws-ssm-interval={{ . }}
+{{- end }}
 - --refresh-time={{ .Values.refreshTime }}
 {{- if .Values.takeOver }}
 - --take-over

@@ -90,17 +90,19 @@ fn as_05_health_is_told_where_the_original_tells_it() {
 
 #[test]
 fn s10_what_nobody_allowed_is_refused_with_the_manifest_that_allows_it() {
-    let namespace = closed();
     put("/guarded/db", Kind::SecureString, CANARY);
-    ask(&namespace, "guarded", "/guarded/db", "SecureString");
-    ask(&namespace, "directory", "/guarded", "Directory");
-    for (name, expected) in [("guarded", "SecureString="), ("directory", "db=")] {
+    let refused = |name: &str, parameter: &str, kind: &str| {
+        let namespace = closed();
+        ask(&namespace, name, parameter, kind);
         let message = wait_for_event(&namespace, name, "AwsSsmRefused", "kubectl apply this: ");
         assert_eq!(data(&namespace, name), "", "{name}");
-        let (_, manifest) = message.split_once("kubectl apply this: ").unwrap();
-        CLUSTER.apply(manifest).unwrap();
-        wait_for(&namespace, name, &format!("{expected}{CANARY}"));
-    }
+        CLUSTER.apply(message.split_once("kubectl apply this: ").unwrap().1).unwrap();
+        namespace
+    };
+    let directory = refused("directory", "/guarded", "Directory");
+    wait_for(&directory, "directory", &format!("db={CANARY}"));
+    let namespace = refused("guarded", "/guarded/db", "SecureString");
+    wait_for(&namespace, "guarded", &format!("SecureString={CANARY}"));
     // Who takes it back keeps what was delivered, and nothing new is read.
     let policy = format!("aws-ssm.{namespace}.guarded");
     CLUSTER.kubectl(&["delete", "storepolicy", &policy]).unwrap();

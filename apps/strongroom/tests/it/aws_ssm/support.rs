@@ -16,7 +16,9 @@ pub(super) const CANARY: &str = "canary-9d27-ssm";
 
 /// Without controllers, so that a Deployment's status stays as a test writes it.
 pub(super) fn cluster() -> ControlPlane {
-    support::cluster(&Options::default())
+    let cluster = ControlPlane::start(&Options::default()).unwrap();
+    support::add_kinds(&cluster);
+    cluster
 }
 
 pub(super) static CLUSTER: LazyLock<ControlPlane> = LazyLock::new(cluster);
