@@ -77,6 +77,7 @@ pub fn manifest(namespace: &str, secret: &str, request: &Request) -> String {
         Kind::Directory => format!("{}/**", request.name.trim_end_matches('/')),
         Kind::String | Kind::SecureString | Kind::StringList => request.name.clone(),
     };
+    let keys: Vec<String> = [parameters].into_iter().chain(request.role.clone()).collect();
     let stores = [PARAMETERS].into_iter().chain(request.role.iter().map(|_| ROLES));
     // No namespace has a dot in its name: never the name of another Secret's policy.
     let mut name = format!("aws-ssm.{namespace}.{secret}");
@@ -89,7 +90,7 @@ pub fn manifest(namespace: &str, secret: &str, request: &Request) -> String {
             "stores": stores.map(|store| json!({ "name": store })).collect::<Vec<_>>(),
             "rules": [{
                 "namespaces": { "names": [namespace] },
-                "keys": [parameters].into_iter().chain(request.role.clone()).collect::<Vec<_>>(),
+                "keys": keys,
             }],
         },
     })

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom_aws::{Role, Session};
+use strongroom_aws::{AccessKey, Role, Session};
 use strongroom_aws_ssm::permission::check_found;
 use strongroom_aws_ssm::{Kind, Request, Values, values};
 use strongroom_failure::{Class, Failure};
 use strongroom_provider::Provider;
 use strongroom_resolve::{Lane, Policy};
-use strongroom_secret::RemoteKey;
+use strongroom_secret::{RemoteKey, SecretBytes};
 use tokio::time::Instant;
 
 use super::round::{Round, Trouble};
@@ -64,13 +64,24 @@ impl Round<'_> {
     fn open(&self, request: &Request) -> Result<Arc<dyn Provider>, Failure> {
         let taken =
             |arn: &String| Role { arn: arn.clone(), session_name: Some(SESSION_NAME.to_owned()), ..Role::default() };
+        let variable = |name: &str| self.operator.variables.get(name).cloned().filter(|value| !value.is_empty());
         let settings = strongroom_aws::Settings {
+            access_key: access_key(&variable),
             region: Some(self.operator.aws_ssm.region.clone()),
             roles: request.role.iter().map(taken).collect(),
-            endpoints: aws_endpoints(&|name| self.operator.variables.get(name).cloned()),
+            endpoints: aws_endpoints(&variable),
             ..strongroom_aws::Settings::default()
         };
         let session = Session::new(settings, Arc::clone(&self.operator.meter))?;
         Ok(Arc::new(session.parameter_store(None)))
     }
+}
+
+/// Under the names that aws-ssm's chart has for it; all others are found where every store finds them, and go before.
+fn access_key(variable: &impl Fn(&str) -> Option<String>) -> Option<AccessKey> {
+    if variable("AWS_ACCESS_KEY_ID").is_some() {
+        return None;
+    }
+    let secret = SecretBytes::from(variable("AWS_SECRET_KEY")?);
+    Some(AccessKey { id: variable("AWS_ACCESS_KEY")?, secret, session_token: None })
 }

@@ -154,7 +154,7 @@ impl Round<'_> {
         self.operator.aws_ssm.metrics.ended(self.name, Ending::Success);
         self.operator.tell(&Key::AwsSsm(self.name.clone()), &self.about, FAILED, None);
         if written.is_new {
-            let words = format!("has what the parameter {} has", self.asked.name);
+            let words = format!("filled from the parameter {}", self.asked.name);
             self.operator.recorder.record(&self.about, EventKind::Normal, UPDATED, &words);
         }
         Outcome::Done(Some(self.until_beat(Timestamp::now())))

@@ -1,5 +1,6 @@
 //! Giving the Secret its keys: at most one write, none where it has them.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use strongroom_aws_ssm::Values;
 use strongroom_aws_ssm::secret::{FIELD_MANAGER, plan};
 use strongroom_failure::{Class, Failure};
@@ -38,7 +39,9 @@ impl Round<'_> {
             let Some(data) = plan(wanted, &current.metadata, is_immutable, &current.data)? else {
                 return Ok(Written { is_new: false, resource_version: version });
             };
-            match secrets.replace(&SecretObject { data, ..current }).await {
+            // What is not sent of them stays.
+            let metadata = ObjectMeta { managed_fields: None, ..current.metadata };
+            match secrets.replace(&SecretObject { metadata, data, ..current }).await {
                 Ok(metadata) => {
                     // Its echo is no news to us.
                     let own = Key::AwsSsm(self.name.clone());

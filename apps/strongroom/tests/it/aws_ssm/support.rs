@@ -39,8 +39,8 @@ pub(super) fn variables() -> [(&'static str, &'static str); 6] {
     [
         ("AWS_SSM_ENDPOINT", WAY.address()),
         ("AWS_STS_ENDPOINT", WAY.address()),
-        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
-        ("AWS_SECRET_ACCESS_KEY", "not-a-real-key"),
+        ("AWS_ACCESS_KEY", "AKIAIOSFODNN7EXAMPLE"),
+        ("AWS_SECRET_KEY", "not-a-real-key"),
         ("AWS_REGION", REGION),
         ("SCAN_INTERVAL", "1"),
     ]
