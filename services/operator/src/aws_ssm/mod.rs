@@ -75,7 +75,7 @@ impl AwsSsm {
         let variable = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
         let labels = selector(variable("K8S_LABEL_SELECTOR").unwrap_or_default());
         // As aws-ssm has it, what is no number is not heeded.
-        let scan = variable("SCAN_INTERVAL").and_then(|text| text.parse().ok()).filter(|seconds| *seconds > 0);
+        let scan = variable("SCAN_INTERVAL").and_then(|text| text.parse::<u64>().ok()).filter(|seconds| *seconds > 0);
         let is_enforced = settings.aws_ssm_policy != "off";
         Ok(Self {
             is_served: settings.aws_ssm != "off" && (settings.serves_cluster_kinds() || !is_enforced),
