@@ -168,6 +168,12 @@ impl StorePolicies {
         self.by_store.contains_key(store)
     }
 
+    /// Whether any rule about `store` is for `namespace`, whatever its keys: where none is, nothing needs to be asked.
+    pub fn concern(&self, store: &str, namespace: &Namespace) -> bool {
+        let mut policies = self.by_store.get(store).into_iter().flatten();
+        policies.any(|policy| policy.rules.iter().any(|(_, rule)| rule.is_for(namespace)))
+    }
+
     /// Whether `namespace` may read `key` of the cluster store `store` and have it written into a `target`.
     ///
     /// `key` is the store's name for the secret as the asker wrote it, before the store's own prefix; of what was
@@ -315,6 +321,8 @@ mod tests {
         check("vault", "team-a", "both", "no rule of StorePolicy b allows namespace team-a to read it");
         check("closed", "team-a", "x", "no rule of StorePolicy c allows namespace team-a to read it");
         assert!(policies().govern("closed") && !policies().govern("free"));
+        assert!(policies().concern("vault", &namespace("ops")) && policies().concern("aws", &namespace("x")));
+        assert!(!policies().concern("vault", &namespace("x")) && !policies().concern("free", &namespace("ops")));
     }
 
     #[test]

@@ -39,11 +39,12 @@ pub async fn lease_held(client: &Client, names: &[&str], now: Timestamp) -> Resu
 }
 
 /// Looks in all namespaces for Deployments with these labels (`app.kubernetes.io/name=external-secrets`) that have a
-/// replica at work. Without the right to list Deployments it is unknown.
+/// replica at work; with `image` only those of which a container has an image of this name (`aws-ssm`), from whichever
+/// registry. Without the right to list Deployments it is unknown.
 ///
 /// # Errors
 /// Where the API server does not answer.
-pub async fn deployments_available(client: &Client, labels: &str) -> Result<Presence, Failure> {
+pub async fn deployments_available(client: &Client, labels: &str, image: Option<&str>) -> Result<Presence, Failure> {
     // Untyped: a Deployment's numbers-or-texts do not survive serde_json's exact numbers.
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", "Deployment"));
     let deployments: Api<DynamicObject> = Api::all_with(client.clone(), &kind);
@@ -51,7 +52,8 @@ pub async fn deployments_available(client: &Client, labels: &str) -> Result<Pres
         Ok(found) => found,
         Err(error) => return unknown(failure(&error, "list Deployments", &[])),
     };
-    let working = found.items.iter().find(|deployment| available(deployment) > 0);
+    let is_meant = |deployment: &DynamicObject| image.is_none_or(|image| has_image(deployment, image));
+    let working = found.items.iter().find(|deployment| available(deployment) > 0 && is_meant(deployment));
     Ok(working.map_or(Presence::Absent, |deployment| {
         let (namespace, name) = (&deployment.metadata.namespace, &deployment.metadata.name);
         let text = |part: &Option<String>| part.clone().unwrap_or_default();
@@ -69,6 +71,15 @@ fn unknown(failure: Failure) -> Result<Presence, Failure> {
 
 fn available(deployment: &DynamicObject) -> u64 {
     deployment.data.pointer("/status/availableReplicas").and_then(serde_json::Value::as_u64).unwrap_or(0)
+}
+
+fn has_image(deployment: &DynamicObject, wanted: &str) -> bool {
+    let containers = deployment.data.pointer("/spec/template/spec/containers").and_then(serde_json::Value::as_array);
+    let mut images = containers.into_iter().flatten().filter_map(|container| container["image"].as_str());
+    images.any(|image| {
+        let name = image.rsplit('/').next().unwrap_or(image);
+        name.split([':', '@']).next() == Some(wanted)
+    })
 }
 
 fn held(lease: &Lease, now: Timestamp) -> Option<String> {

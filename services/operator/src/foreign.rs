@@ -22,25 +22,42 @@ const EVERY: Duration = Duration::from_secs(30);
 /// The labels of the Deployment of kubernetes-external-secrets, in its own chart. It has no Lease.
 const KES_DEPLOYMENT: &str = "app.kubernetes.io/name=kubernetes-external-secrets";
 
+/// The label of the Deployment of cmattoon/aws-ssm, in its own chart, and the name of its image: the label alone is one
+/// that others may have. It has no Lease.
+const AWS_SSM_DEPLOYMENT: &str = "app=aws-ssm";
+const AWS_SSM_IMAGE: &str = "aws-ssm";
+
+/// How another controller is recognised.
+#[derive(Clone, Copy)]
+struct Signs {
+    lease: Option<&'static str>,
+    deployment: &'static str,
+    image: Option<&'static str>,
+}
+
 /// Looks once, and pauses or resumes the work by what was seen.
 pub(crate) async fn look(operator: &Operator) {
     if operator.settings.take_over {
         return;
     }
-    let is_gone = note(operator, &operator.foreign, Some(LEASE), DEPLOYMENT).await;
+    let signs = |deployment| Signs { lease: None, deployment, image: None };
+    let of_eso = Signs { lease: Some(LEASE), ..signs(DEPLOYMENT) };
+    let is_gone = note(operator, &operator.foreign, of_eso).await;
     // Where its objects are not served, it may go on.
     let is_kes_served = operator.kes.is_served.load(Ordering::Relaxed);
-    let is_kes_gone = is_kes_served && note(operator, &operator.kes.foreign, None, KES_DEPLOYMENT).await;
-    if is_gone || is_kes_gone {
+    let is_kes_gone = is_kes_served && note(operator, &operator.kes.foreign, signs(KES_DEPLOYMENT)).await;
+    let of_aws_ssm = Signs { image: Some(AWS_SSM_IMAGE), ..signs(AWS_SSM_DEPLOYMENT) };
+    let is_aws_ssm_gone = operator.aws_ssm.is_served && note(operator, &operator.aws_ssm.foreign, of_aws_ssm).await;
+    if is_gone || is_kes_gone || is_aws_ssm_gone {
         operator.learn(|index| index.everything());
     }
 }
 
 /// Notes in `known` who was seen; whether nobody is there any more who was.
-async fn note(operator: &Operator, known: &RwLock<Option<String>>, lease: Option<&str>, deployment: &str) -> bool {
+async fn note(operator: &Operator, known: &RwLock<Option<String>>, signs: Signs) -> bool {
     let before = known.read().unwrap_or_else(PoisonError::into_inner).clone();
     // What was known stays known while the API server is away.
-    let Some(seen) = seen(operator, lease, deployment).await.filter(|seen| *seen != before) else { return false };
+    let Some(seen) = seen(operator, signs).await.filter(|seen| *seen != before) else { return false };
     match &seen {
         Some(who) => {
             tracing::error!(who, "another controller serves the same objects; nothing is written until it is gone");
@@ -62,13 +79,13 @@ pub(crate) async fn keep_looking(operator: Arc<Operator>) {
 }
 
 /// Who is at work on our objects, in words for people; nothing where that cannot be told now.
-async fn seen(operator: &Operator, lease: Option<&str>, deployment: &str) -> Option<Option<String>> {
+async fn seen(operator: &Operator, signs: Signs) -> Option<Option<String>> {
     let client = operator.connection.client();
-    let held = match lease {
+    let held = match signs.lease {
         Some(lease) => lease_held(&client, &[lease], Timestamp::now()).await,
         None => Ok(Presence::Absent),
     };
-    let running = deployments_available(&client, deployment).await;
+    let running = deployments_available(&client, signs.deployment, signs.image).await;
     for presence in [held, running] {
         match presence {
             Ok(Presence::Live(who)) => return Some(Some(who)),

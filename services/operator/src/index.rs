@@ -12,6 +12,7 @@ use strongroom_api::external_secrets::{
     SecretStoreKind, SecretStoreSpec, SecretStoreStatus,
 };
 use strongroom_api::{StorePolicy, kes};
+use strongroom_aws_ssm::Asked;
 use strongroom_reconcile::Priority;
 use strongroom_sync::current::Current;
 use strongroom_sync::outline::Outline;
@@ -38,6 +39,8 @@ pub(crate) enum Key {
     PushSecret(Name),
     /// A ClusterPushSecret.
     ClusterPushSecret(Arc<str>),
+    /// A Secret with annotations of aws-ssm.
+    AwsSsm(Name),
 }
 
 /// What shares slots: whatever reads one store, so that a slow one delays no other.
@@ -47,6 +50,8 @@ pub(crate) enum Group {
     Store(StoreName),
     /// ExternalSecrets of kubernetes-external-secrets that read one store as one identity.
     Kes(Arc<str>),
+    /// Secrets with annotations of aws-ssm that read as one role, or as the operator itself.
+    AwsSsm(Option<Arc<str>>),
     /// Everything else of a kind: each one alone, for they wait for stores too.
     Alone(Key),
 }
@@ -110,6 +115,8 @@ pub(crate) struct Index {
     store_policies: HashMap<Arc<str>, Arc<StorePolicy>>,
     kes: HashMap<Name, Arc<kes::ExternalSecret>>,
     secrets: HashMap<Name, Arc<SecretFacts>>,
+    /// What Secrets ask for by annotations of aws-ssm.
+    aws_ssm: HashMap<Name, Arc<Asked>>,
     namespaces: HashMap<Arc<str>, Arc<Namespace>>,
     by_target: Pairs<Name, Name>,
     by_store: Pairs<StoreName, Name>,
@@ -276,7 +283,25 @@ impl Index {
         }
         let mut wakes = self.targeting(&name);
         wakes.extend(self.pushes.secret_changed(&name, Some(metadata.labels.as_ref().unwrap_or(&BTreeMap::new()))));
+        wakes.extend(self.ask_aws_ssm(name, Asked::of(metadata)));
         wakes
+    }
+
+    /// Whatever changes on a Secret that asks, or asked, is for whoever serves it.
+    fn ask_aws_ssm(&mut self, name: Name, asked: Option<Asked>) -> Option<(Key, Priority)> {
+        let is_concerned = match asked {
+            Some(asked) => {
+                self.aws_ssm.insert(name.clone(), Arc::new(asked));
+                true
+            }
+            None => self.aws_ssm.remove(&name).is_some(),
+        };
+        is_concerned.then_some((Key::AwsSsm(name), Priority::Urgent))
+    }
+
+    /// What a Secret asks for by annotations of aws-ssm.
+    pub(crate) fn aws_ssm(&self, name: &Name) -> Option<Arc<Asked>> {
+        self.aws_ssm.get(name).cloned()
     }
 
     /// Takes in that a Secret is gone.
@@ -285,6 +310,7 @@ impl Index {
         self.unmark(name, &gone);
         let mut wakes = self.targeting(name);
         wakes.extend(self.pushes.secret_changed(name, None));
+        wakes.extend(self.ask_aws_ssm(name.clone(), None));
         wakes
     }
 
@@ -327,6 +353,8 @@ impl Index {
             wakes.extend(self.pushes.namespace_changed(name));
             let inside = self.external_secrets.keys().filter(|key| *key.namespace == *name);
             wakes.extend(inside.map(|key| (Key::ExternalSecret(key.clone()), Priority::Routine)));
+            let inside = self.aws_ssm.keys().filter(|key| *key.namespace == *name);
+            wakes.extend(inside.map(|key| (Key::AwsSsm(key.clone()), Priority::Routine)));
         }
         wakes
     }
@@ -347,11 +375,11 @@ impl Index {
         stores.chain(fan_outs).chain(policies).chain(kes).chain(self.everybody()).collect()
     }
 
-    /// Every ExternalSecret and PushSecret: after a change of policy.
+    /// Everything that policies are about: after a change of them.
     pub(crate) fn everybody(&self) -> Wakes {
-        let all = self.external_secrets.keys();
-        let all = all.map(|name| (Key::ExternalSecret(name.clone()), Priority::Routine));
-        all.chain(self.pushes.everybody()).collect()
+        let external_secrets = self.external_secrets.keys().map(|name| Key::ExternalSecret(name.clone()));
+        let all = external_secrets.chain(self.aws_ssm.keys().map(|name| Key::AwsSsm(name.clone())));
+        all.map(|key| (key, Priority::Routine)).chain(self.pushes.everybody()).collect()
     }
 
     /// Takes in a status that we ourselves just wrote, so that nobody decides by the one before.
@@ -380,7 +408,7 @@ impl Index {
             self.stores.keys().filter(|store| store.namespace.as_deref() == Some(namespace)).cloned().collect();
         let mut wakes: Wakes = objects.iter().flat_map(|name| self.delete_external_secret(name)).collect();
         wakes.extend(stores.iter().flat_map(|name| self.delete_store(name)));
-        secrets.iter().for_each(|name| drop(self.delete_secret(name)));
+        wakes.extend(secrets.iter().flat_map(|name| self.delete_secret(name)));
         let pushes: Vec<Name> = self.pushes.names().filter(inside).cloned().collect();
         wakes.extend(pushes.iter().flat_map(|name| self.pushes.delete(name)));
         wakes

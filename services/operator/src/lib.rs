@@ -14,6 +14,7 @@ pub mod eso;
 pub mod explain;
 
 mod access;
+mod aws_ssm;
 mod foreign;
 mod index;
 mod kes;
@@ -24,6 +25,7 @@ mod openings;
 mod operator;
 mod packed;
 mod pairs;
+mod parameters;
 mod pushes;
 mod reader;
 mod run;

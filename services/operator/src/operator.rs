@@ -15,6 +15,7 @@ use strongroom_provider::Meter;
 use strongroom_reconcile::{Queue, Settings as LoopSettings};
 use strongroom_sync::hash::DataHash;
 
+use crate::aws_ssm::AwsSsm;
 use crate::index::{Group, Index, Key, Wakes};
 use crate::kes::Kes;
 use crate::memory::Memories;
@@ -35,6 +36,7 @@ pub(crate) struct Operator {
     pub(crate) queue: Queue<Key, Group>,
     pub(crate) openings: Openings,
     pub(crate) kes: Kes,
+    pub(crate) aws_ssm: AwsSsm,
     pub(crate) memories: Memories,
     pub(crate) metrics: Metrics,
     pub(crate) meter: Arc<Meter>,
@@ -68,6 +70,7 @@ impl Operator {
         let Parts { settings, connection, variables, recorder, data_hash } = parts;
         let metrics = Metrics::new(settings.enable_extended_metric_labels);
         let kes = Kes::new(&settings, &variables, &metrics.registry)?;
+        let aws_ssm = AwsSsm::new(&settings, &variables, &metrics.registry)?;
         let meter = Arc::<Meter>::default();
         Ok(Arc::new(Self {
             queue: Queue::new(loop_settings.limits),
@@ -75,6 +78,7 @@ impl Operator {
             memories: Memories::default(),
             metrics,
             kes,
+            aws_ssm,
             meter,
             recorder,
             data_hash,

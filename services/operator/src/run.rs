@@ -26,6 +26,7 @@ use strongroom_telemetry::METRICS_CONTENT_TYPE;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::aws_ssm;
 use crate::eso;
 use crate::foreign;
 use crate::index::{Group, Key};
@@ -137,6 +138,7 @@ async fn lead(operator: &Arc<Operator>, restarts: Restarts, loop_settings: LoopS
         cluster_push_secrets: cluster_push_secrets_are_served(operator).await?,
     };
     operator.kes.is_served.store(optional.kes, Ordering::Relaxed);
+    operator.aws_ssm.are_policies_watched.store(optional.policies, Ordering::Relaxed);
     operator.queue.pause(true);
     let watching = watches::start(operator, &ready, optional);
     let election = election(operator);
@@ -239,6 +241,7 @@ async fn reconcile(operator: Arc<Operator>, key: Key) -> Outcome {
         Key::Kes(name) => Box::pin(kes::reconcile(operator, name)).await,
         Key::PushSecret(name) => Box::pin(eso::push_secret::reconcile(operator, name)).await,
         Key::ClusterPushSecret(name) => Box::pin(eso::fan_out::reconcile::<ClusterPushSecret>(operator, name)).await,
+        Key::AwsSsm(name) => Box::pin(aws_ssm::reconcile(operator, name)).await,
     }
 }
 
@@ -311,6 +314,9 @@ async fn is_installed(operator: &Operator, group: &str, version: &str, kind: &st
 /// Which slots a key uses.
 fn group_of(operator: &Operator, key: &Key) -> Group {
     let index = operator.index();
+    if let Key::AwsSsm(name) = key {
+        return Group::AwsSsm(index.aws_ssm(name).and_then(|asked| asked.role.as_deref().map(Into::into)));
+    }
     let Key::Kes(name) = key else { return index.group(key) };
     let store = index.kes(name).and_then(|object| kes::store_of(&object, &operator.kes.settings));
     store.map_or_else(|| Group::Alone(key.clone()), Group::Kes)
@@ -412,7 +418,7 @@ fn live(operator: &Operator) -> Answer {
 
 fn readiness(operator: &Operator, ready: &Initialized) -> Answer {
     let mut reasons = ready.pending();
-    let foreign = operator.foreign().into_iter().chain(operator.kes.foreign());
+    let foreign = operator.foreign().into_iter().chain(operator.kes.foreign()).chain(operator.aws_ssm.foreign());
     reasons.extend(foreign.map(|who| format!("another controller serves the same objects: {who}")));
     if reasons.is_empty() {
         return Answer::text(StatusCode::OK, "ok\n");

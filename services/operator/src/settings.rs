@@ -75,6 +75,19 @@ pub struct OperatorSettings {
     #[arg(long, value_name = "MODE", default_value = "anchored", value_parser = ["anchored", "unanchored"], help_heading = OURS)]
     pub kes_patterns: String,
 
+    /// Secrets with annotations of cmattoon/aws-ssm: auto serves them; off leaves them alone
+    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = ["auto", "off"], help_heading = OURS)]
+    pub aws_ssm: String,
+
+    /// What these Secrets may read: enforce asks for a StorePolicy that allows it; off lets every namespace read
+    /// whatever the operator can, as aws-ssm has it
+    #[arg(long, value_name = "MODE", default_value = "enforce", value_parser = ["enforce", "off"], help_heading = OURS)]
+    pub aws_ssm_policy: String,
+
+    /// How often their parameters are read; SCAN_INTERVAL (seconds) when absent, else 30s
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = OURS)]
+    pub aws_ssm_interval: Option<Duration>,
+
     /// Write to objects although another controller seems to serve them
     #[arg(long, help_heading = OURS)]
     pub take_over: bool,
@@ -283,6 +296,9 @@ impl OperatorSettings {
         if self.client_qps.is_nan() || self.client_qps <= 0.0 || self.client_burst == 0 {
             return invalid("--client-qps", "requests a second and burst must be more than 0");
         }
+        if self.aws_ssm_interval.is_some_and(|interval| interval.is_zero()) {
+            return invalid("--aws-ssm-interval", "must be more than 0");
+        }
         if self.template_left_delimiter.is_empty() || self.template_right_delimiter.is_empty() {
             return invalid("--template-left-delimiter", "a delimiter must not be empty");
         }
@@ -371,5 +387,6 @@ mod tests {
         check(&["--data-hash=keyed"], "--data-hash-key-file");
         check(&["--namespace=a", "--namespace-selector=b"], "cannot be used with");
         check(&["--client-qps=0"], "--client-qps");
+        check(&["--aws-ssm-interval=0"], "--aws-ssm-interval");
     }
 }

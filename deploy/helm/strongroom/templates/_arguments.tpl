@@ -57,6 +57,11 @@
 - --restart-report-pods
 {{- end }}
 {{- end }}
+- --aws-ssm={{ .Values.awsSsm.mode }}
+- --aws-ssm-policy={{ .Values.awsSsm.policy }}
+{{- with .Values.awsSsm.interval }}
+- --aws-ssm-interval={{ . }}
+{{- end }}
 - --refresh-time={{ .Values.refreshTime }}
 {{- if .Values.takeOver }}
 - --take-over

@@ -22,6 +22,7 @@ const ORDER: &[&str] = &[
     "core/sync",
     "core/kes",
     "core/restart",
+    "core/aws-ssm",
     "edge/http",
     "edge/process",
     "edge/telemetry",

@@ -64,12 +64,12 @@ async fn a_deployment_counts_when_a_replica_is_at_work() {
                 template: {{metadata: {{labels: {{a: b}}}}, spec: {{containers: [{{name: a, image: a}}]}}}}}}}}"
         ))
         .unwrap();
-    assert_eq!(deployments_available(&client, labels).await.unwrap(), Presence::Absent);
+    assert_eq!(deployments_available(&client, labels, None).await.unwrap(), Presence::Absent);
     let status = r#"{"status": {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1}}"#;
     let patch = ["patch", "deployment", "eso", "-n", &namespace, "--subresource=status", "--type=merge", "-p", status];
     cluster().kubectl(&patch).unwrap();
     let found = format!("Deployment {namespace}/eso with 1 available replicas");
-    assert_eq!(deployments_available(&client, labels).await.unwrap(), Presence::Live(found));
+    assert_eq!(deployments_available(&client, labels, None).await.unwrap(), Presence::Live(found));
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn without_the_right_to_look_it_is_unknown_and_says_what_lacks() {
     let found = lease_held(&client, &["external-secrets-controller"], Timestamp::now()).await.unwrap();
     let Presence::Unknown(failure) = found else { panic!("{found:?}") };
     assert!(failure.to_string().contains("cannot list resource \"leases\""), "{failure}");
-    let found = deployments_available(&client, "a=b").await.unwrap();
+    let found = deployments_available(&client, "a=b", None).await.unwrap();
     assert!(matches!(found, Presence::Unknown(_)), "{found:?}");
     let failure = Secrets::new(client, "test").read(&namespace, "db").await.unwrap_err();
     assert_eq!(failure.class, Class::Denied);

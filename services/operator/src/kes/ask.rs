@@ -6,13 +6,12 @@ use strongroom_failure::{Class, Failure};
 use strongroom_kes::Values;
 use strongroom_kes::values;
 use strongroom_kes::wants::{Want, What};
-use strongroom_provider::{Answer, Find};
+use strongroom_provider::Answer;
 use strongroom_resolve::Lane;
 use strongroom_secret::RemoteKey;
 use tokio::time::Instant;
 
-/// The most parameters that one path may bring into a Secret, which holds 1 MiB altogether.
-const FOUND_LIMIT: usize = 5_000;
+use crate::parameters;
 
 /// The values that `wants` come to, later ones before earlier ones.
 ///
@@ -67,23 +66,9 @@ async fn below(
     is_binary: bool,
     deadline: Instant,
 ) -> Result<Values, Failure> {
-    let query = Find { path: Some(path.to_owned()), ..Find::default() };
-    let found = lane.find(&query, deadline).await?;
-    let base = format!("{}/", path.trim_end_matches('/'));
-    let is_meant = |name: &str| is_recursive || name.strip_prefix(&base).is_some_and(|rest| !rest.contains('/'));
-    let found: Vec<_> = found.into_iter().filter(|found| is_meant(&found.key.name)).collect();
-    if found.len() > FOUND_LIMIT {
-        let words = format!("there are {} parameters below {path}, and at most {FOUND_LIMIT} are taken", found.len());
-        return Err(Failure::new(Class::Invalid, words).with_hint("name a longer path"));
-    }
-    let unread: Vec<RemoteKey> =
-        found.iter().filter(|found| found.value.is_none()).map(|found| found.key.clone()).collect();
-    let mut read = if unread.is_empty() { Vec::new() } else { lane.read(unread, deadline).await }.into_iter();
+    let found = parameters::below(lane, path, is_recursive, deadline).await?;
     let mut values = Values::new();
-    for found in found {
-        let name = found.key.name;
-        let gone = || Err(Failure::new(Class::Unavailable, "the store gave no answer").on_key(&name));
-        let value = found.value.map_or_else(|| read.next().unwrap_or_else(gone), Ok)?;
+    for (name, value) in parameters::values_of(lane, found, deadline).await? {
         let key = name.rsplit('/').next().unwrap_or(&name).to_owned();
         values.insert(key, values::value(value, &name, property, is_binary)?);
     }

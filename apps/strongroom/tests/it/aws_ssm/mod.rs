@@ -1,0 +1,4 @@
+//! `strongroom operator` with Secrets that have annotations of cmattoon/aws-ssm.
+
+mod secrets;
+mod support;
