@@ -54,6 +54,11 @@ impl Draft {
         Self { content, answers }
     }
 
+    /// The answers of a store that keeps no values but parts, and changed them by itself.
+    pub fn of(answers: Vec<PushAnswer>) -> Self {
+        Self { content: None, answers }
+    }
+
     /// Whether any push has a say: what is only kept or refused changes neither content nor settings.
     pub fn has_a_say(&self) -> bool {
         self.answers.iter().any(has_a_say)
