@@ -256,7 +256,6 @@ fn put(data: &mut BTreeMap<String, Decoded>, key: &str, value: &SecretBytes) -> 
     true
 }
 
-#[expect(clippy::ref_option, reason = "serde's signature")]
 fn encoded<S: Serializer>(data: &Option<BTreeMap<String, Decoded>>, serializer: S) -> Result<S::Ok, S::Error> {
     let texts = data.iter().flatten().map(|(key, value)| (key, SecretText(STANDARD.encode(value.0.expose()).into())));
     serializer.collect_map(texts)
