@@ -26,6 +26,8 @@ mod kept;
 mod memory;
 mod parameter_store;
 mod prefix;
+#[cfg(feature = "push")]
+mod push;
 mod secrets_manager;
 mod session;
 mod settings;
@@ -34,6 +36,8 @@ mod transport;
 
 pub use crate::caller_identity::SignedRequest;
 pub use crate::parameter_store::ParameterStore;
+#[cfg(feature = "push")]
+pub use crate::secrets_manager::Deletion;
 pub use crate::secrets_manager::SecretsManager;
 pub use crate::session::Session;
 pub use crate::settings::{AccessKey, Endpoints, ProxySettings, Role, Settings, Timeouts, WebIdentity, WebToken};

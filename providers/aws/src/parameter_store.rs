@@ -1,5 +1,7 @@
 #[cfg(feature = "catalog")]
 mod catalog;
+#[cfg(feature = "push")]
+mod push;
 
 use std::collections::HashSet;
 use std::sync::OnceLock;
@@ -15,6 +17,8 @@ use strongroom_failure::{Class, Failure};
 use strongroom_provider::{
     Answer, Call, Facet, Limits, Outcome, Provider, RemoteKey, RemoteValue, SecretBytes, Validation, Version,
 };
+#[cfg(feature = "push")]
+use strongroom_provider::{DeleteAnswer, Place, Push, PushAnswer};
 #[cfg(feature = "catalog")]
 use strongroom_provider::{Find, Found};
 
@@ -242,6 +246,16 @@ impl Provider for ParameterStore {
     #[cfg(feature = "catalog")]
     async fn find(&self, query: &Find) -> Result<Vec<Found>, Failure> {
         self.search(query).await
+    }
+
+    #[cfg(feature = "push")]
+    async fn push(&self, pushes: &[Push]) -> Vec<PushAnswer> {
+        self.push_all(pushes).await
+    }
+
+    #[cfg(feature = "push")]
+    async fn delete(&self, places: &[Place]) -> Vec<DeleteAnswer> {
+        self.delete_all(places).await
     }
 
     async fn validate(&self) -> Result<Validation, Failure> {

@@ -1,5 +1,7 @@
 #[cfg(feature = "catalog")]
 mod catalog;
+#[cfg(feature = "push")]
+mod push;
 
 use std::sync::OnceLock;
 
@@ -17,9 +19,13 @@ use strongroom_failure::{Class, Failure, outside_words};
 use strongroom_provider::{
     Answer, Call, Facet, Limits, Outcome, Provider, RemoteKey, RemoteValue, SecretBytes, Validation, Version,
 };
+#[cfg(feature = "push")]
+use strongroom_provider::{DeleteAnswer, Place, Push, PushAnswer};
 #[cfg(feature = "catalog")]
 use strongroom_provider::{Find, Found};
 
+#[cfg(feature = "push")]
+pub use self::push::Deletion;
 use crate::failure::{Refusal, from_code};
 use crate::prefix::Prefix;
 use crate::session::Session;
@@ -49,12 +55,21 @@ pub struct SecretsManager {
     wanted_region: Option<Region>,
     client: OnceLock<(Client, Region)>,
     prefix: Prefix,
+    #[cfg(feature = "push")]
+    deletion: Deletion,
 }
 
 impl SecretsManager {
     pub(crate) fn new(session: Session, region: Option<&str>) -> Self {
         let wanted_region = region.map(|region| Region::new(region.to_owned())).or_else(|| session.known_region());
-        Self { session, wanted_region, client: OnceLock::new(), prefix: Prefix::default() }
+        Self {
+            session,
+            wanted_region,
+            client: OnceLock::new(),
+            prefix: Prefix::default(),
+            #[cfg(feature = "push")]
+            deletion: Deletion::Recoverable(None),
+        }
     }
 
     /// The same with `prefix` before every key; a search finds only names that begin with it.
@@ -248,6 +263,16 @@ impl Provider for SecretsManager {
     #[cfg(feature = "catalog")]
     async fn find(&self, query: &Find) -> Result<Vec<Found>, Failure> {
         self.search(query).await
+    }
+
+    #[cfg(feature = "push")]
+    async fn push(&self, pushes: &[Push]) -> Vec<PushAnswer> {
+        self.push_all(pushes).await
+    }
+
+    #[cfg(feature = "push")]
+    async fn delete(&self, places: &[Place]) -> Vec<DeleteAnswer> {
+        self.delete_all(places).await
     }
 
     async fn validate(&self) -> Result<Validation, Failure> {

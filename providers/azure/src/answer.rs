@@ -49,7 +49,7 @@ pub(crate) struct Attributes {
     #[serde(default)]
     pub(crate) enabled: Option<bool>,
     #[serde(default)]
-    exp: Option<i64>,
+    pub(crate) exp: Option<i64>,
     #[serde(default)]
     created: Option<i64>,
     #[serde(default)]

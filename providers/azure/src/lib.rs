@@ -11,6 +11,8 @@ mod assertion;
 mod challenge;
 mod login;
 mod name;
+#[cfg(feature = "push")]
+mod push;
 mod settings;
 mod tokens;
 
@@ -20,10 +22,12 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream;
 use strongroom_failure::{Class, Failure};
-use strongroom_http::{Client, Request, Response, StatusCode, Uri, header, secret_header};
+use strongroom_http::{Client, HeaderValue, Method, Request, Response, StatusCode, Uri, header, secret_header};
 use strongroom_provider::{
     Answer, Call, Find, Found, Limits, Meter, Outcome, Provider, RemoteKey, SecretBytes, Shared, Validation, one_by_one,
 };
+#[cfg(feature = "push")]
+use strongroom_provider::{DeleteAnswer, Place, Push, PushAnswer};
 
 pub use crate::settings::{Cloud, Credentials, Form, ManagedEndpoint, Settings, Timeouts, TokenFile, Vaults};
 
@@ -93,13 +97,26 @@ impl KeyVault {
 
     /// A successful answer, with one fresh token where the vault refuses the first.
     async fn get(&self, address: &str, kind: Kind, operation: &'static str) -> Result<Response, Failure> {
+        self.exchange(Method::GET, address, &SecretBytes::default(), kind, operation).await
+    }
+
+    /// The same for any request.
+    async fn exchange(
+        &self,
+        method: Method,
+        address: &str,
+        body: &SecretBytes,
+        kind: Kind,
+        operation: &'static str,
+    ) -> Result<Response, Failure> {
+        let request = || request(method.clone(), address, body);
         let resource = self.resource().await?;
         let mut token = self.tokens.current(&resource).await?;
-        let mut response = self.ask(address, Some(&token), operation).await?;
+        let mut response = self.ask(request()?, Some(&token), operation).await?;
         if response.status == StatusCode::UNAUTHORIZED {
             tracing::debug!("Azure Key Vault refuses the access token; asking for another");
             token = self.tokens.instead_of(&token, &resource).await?;
-            response = self.ask(address, Some(&token), operation).await?;
+            response = self.ask(request()?, Some(&token), operation).await?;
         }
         if response.status.is_success() {
             return Ok(response);
@@ -107,10 +124,12 @@ impl KeyVault {
         Err(answer::refusal(&response, kind, &[&token.secret]))
     }
 
-    async fn ask(&self, address: &str, token: Option<&Token>, operation: &'static str) -> Result<Response, Failure> {
-        let mut request = Request::get(address)
-            .body(SecretBytes::default())
-            .map_err(|_| Failure::new(Class::Invalid, "this is no address of the vault"))?;
+    async fn ask(
+        &self,
+        mut request: Request<SecretBytes>,
+        token: Option<&Token>,
+        operation: &'static str,
+    ) -> Result<Response, Failure> {
         if let Some(token) = token {
             request.headers_mut().insert(header::AUTHORIZATION, secret_header("Bearer ", &token.secret)?);
         }
@@ -130,7 +149,8 @@ impl KeyVault {
 
     async fn asked_resource(&self, named: Option<&str>) -> Result<String, Failure> {
         let address = format!("{}/secrets?api-version={VERSION}&maxresults=1", self.vault.base);
-        let response = self.ask(&address, None, LIST).await?;
+        let question = request(Method::GET, &address, &SecretBytes::default())?;
+        let response = self.ask(question, None, LIST).await?;
         if response.status != StatusCode::UNAUTHORIZED {
             return Err(answer::refusal(&response, Kind::Secret, &[]));
         }
@@ -170,6 +190,18 @@ impl KeyVault {
             link.scheme_str() == Some("https") && authority == Some(without_port(&self.vault.authority))
         })
     }
+}
+
+fn request(method: Method, address: &str, body: &SecretBytes) -> Result<Request<SecretBytes>, Failure> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(address)
+        .body(body.clone())
+        .map_err(|_| Failure::new(Class::Invalid, "this is no address of the vault"))?;
+    if !body.is_empty() {
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    Ok(request)
 }
 
 /// The secret of a list where it fits `query` and can be read.
@@ -223,6 +255,16 @@ impl Provider for KeyVault {
     /// Secrets by name and tags; disabled ones are left out. Keys and certificates are not searched.
     async fn find(&self, query: &Find) -> Result<Vec<Found>, Failure> {
         Box::pin(self.search(query)).await.map_err(|failure| failure.from_store(self.describe()))
+    }
+
+    #[cfg(feature = "push")]
+    async fn push(&self, pushes: &[Push]) -> Vec<PushAnswer> {
+        self.push_all(pushes).await
+    }
+
+    #[cfg(feature = "push")]
+    async fn delete(&self, places: &[Place]) -> Vec<DeleteAnswer> {
+        self.delete_all(places).await
     }
 
     async fn validate(&self) -> Result<Validation, Failure> {

@@ -14,6 +14,8 @@ mod credentials;
 mod grants;
 mod metadata;
 mod name;
+#[cfg(feature = "push")]
+mod push;
 mod search;
 mod settings;
 mod signature;
@@ -25,11 +27,13 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream;
 use strongroom_failure::{Class, Failure};
-use strongroom_http::{Client, HeaderName, HeaderValue, Request, Response, StatusCode, header, secret_header};
+use strongroom_http::{Client, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, secret_header};
 use strongroom_provider::{
     Answer, Call, Facet, Find, Found, Limits, Meter, Outcome, Provider, RemoteKey, RemoteValue, SecretBytes, Shared,
     Validation, one_by_one,
 };
+#[cfg(feature = "push")]
+use strongroom_provider::{DeleteAnswer, Place, Push, PushAnswer};
 
 pub use crate::cluster::Cluster;
 pub use crate::settings::{Credentials, Exchange, Federation, ProxySettings, Settings, Timeouts};
@@ -134,30 +138,52 @@ impl SecretManager {
         operation: &'static str,
         address: &str,
     ) -> Result<(Response, Token), Failure> {
+        self.ask_twice_with(client, operation, Method::GET, address, &SecretBytes::default()).await
+    }
+
+    /// The same for a question that has a body.
+    async fn ask_twice_with(
+        &self,
+        client: &Client,
+        operation: &'static str,
+        method: Method,
+        address: &str,
+        body: &SecretBytes,
+    ) -> Result<(Response, Token), Failure> {
+        let request = || self.request(method.clone(), address, body);
         let token = self.tokens.current().await?;
-        let response = self.ask(client, operation, address, &token).await?;
+        let response = self.ask(client, operation, request()?, &token).await?;
         if response.status != StatusCode::UNAUTHORIZED {
             return Ok((response, token));
         }
         tracing::debug!("Google refuses the access token; asking for another");
         let token = self.tokens.instead_of(&token).await?;
-        Ok((self.ask(client, operation, address, &token).await?, token))
+        Ok((self.ask(client, operation, request()?, &token).await?, token))
+    }
+
+    fn request(&self, method: Method, address: &str, body: &SecretBytes) -> Result<Request<SecretBytes>, Failure> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(address)
+            .body(body.clone())
+            .map_err(|_| Failure::new(Class::Invalid, "the endpoint is not an address").in_field("endpoint"))?;
+        if !body.is_empty() {
+            request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Some(project) = &self.quota_project {
+            request.headers_mut().insert(HeaderName::from_static("x-goog-user-project"), project.clone());
+        }
+        Ok(request)
     }
 
     async fn ask(
         &self,
         client: &Client,
         operation: &'static str,
-        address: &str,
+        mut request: Request<SecretBytes>,
         token: &Token,
     ) -> Result<Response, Failure> {
-        let mut request = Request::get(address)
-            .body(SecretBytes::default())
-            .map_err(|_| Failure::new(Class::Invalid, "the endpoint is not an address").in_field("endpoint"))?;
         request.headers_mut().insert(header::AUTHORIZATION, secret_header("Bearer ", &token.secret)?);
-        if let Some(project) = &self.quota_project {
-            request.headers_mut().insert(HeaderName::from_static("x-goog-user-project"), project.clone());
-        }
         let result = client.send(request).await;
         let answered = matches!(&result, Ok(response) if is_answer(response.status));
         self.meter.record(operation, if answered { Outcome::Answered } else { Outcome::Failed });
@@ -256,6 +282,16 @@ impl Provider for SecretManager {
     /// settings.
     async fn find(&self, query: &Find) -> Result<Vec<Found>, Failure> {
         Box::pin(self.search(query)).await.map_err(|failure| failure.from_store(self.describe()))
+    }
+
+    #[cfg(feature = "push")]
+    async fn push(&self, pushes: &[Push]) -> Vec<PushAnswer> {
+        self.push_all(pushes).await
+    }
+
+    #[cfg(feature = "push")]
+    async fn delete(&self, places: &[Place]) -> Vec<DeleteAnswer> {
+        self.delete_all(places).await
     }
 
     async fn validate(&self) -> Result<Validation, Failure> {

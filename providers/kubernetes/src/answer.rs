@@ -51,6 +51,7 @@ pub(crate) fn refusal(response: &Response, known: &[&SecretBytes]) -> Failure {
             failure(Class::Throttled { retry_after }, "the API server asks for patience")
         }
         300..=399 => failure(Class::Invalid, "the API server points elsewhere, which is not followed"),
+        409 => failure(Class::Unavailable, "somebody else wrote it at the same time"),
         // A page of a list that has become too old: the list begins anew.
         410 => failure(Class::Unavailable, "the list changed while it was read"),
         408 | 500..=599 => failure(Class::Unavailable, "the API server could not answer"),

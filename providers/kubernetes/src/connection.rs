@@ -124,12 +124,24 @@ impl Connection {
 
     /// What the server has at `path`.
     pub(crate) async fn get(&self, operation: &'static str, path: &str) -> Result<Response, Trouble> {
-        self.ask(operation, Method::GET, path, &Value::Null).await
+        self.ask(operation, Method::GET, path, &SecretBytes::default()).await
     }
 
     /// What the server answers to `body`: a review.
     pub(crate) async fn post(&self, operation: &'static str, path: &str, body: &Value) -> Result<Response, Trouble> {
-        self.ask(operation, Method::POST, path, body).await
+        self.ask(operation, Method::POST, path, &json_body(body)?).await
+    }
+
+    /// What the server answers to a write.
+    #[cfg(feature = "push")]
+    pub(crate) async fn write(
+        &self,
+        operation: &'static str,
+        method: Method,
+        path: &str,
+        body: &SecretBytes,
+    ) -> Result<Response, Trouble> {
+        self.ask(operation, method, path, body).await
     }
 
     async fn ask(
@@ -137,7 +149,7 @@ impl Connection {
         operation: &'static str,
         method: Method,
         path: &str,
-        body: &Value,
+        body: &SecretBytes,
     ) -> Result<Response, Trouble> {
         let Some(tokens) = &self.tokens else {
             let response = self.send(operation, method, path, body, None).await?;
@@ -159,19 +171,17 @@ impl Connection {
         operation: &'static str,
         method: Method,
         path: &str,
-        body: &Value,
+        body: &SecretBytes,
         token: Option<&Issued>,
     ) -> Result<Response, Trouble> {
-        let has_body = !body.is_null();
-        let content = if has_body { json_body(body)? } else { SecretBytes::default() };
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.server))
-            .body(content)
+            .body(body.clone())
             .map_err(|_| Failure::new(Class::Invalid, "the API server's address is none").in_field("server.url"))?;
         let headers = request.headers_mut();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        if has_body {
+        if !body.is_empty() {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         if let Some(token) = token {

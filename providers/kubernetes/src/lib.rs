@@ -15,6 +15,8 @@ mod discovery;
 mod kubeconfig;
 mod list;
 mod object;
+#[cfg(feature = "push")]
+mod push;
 mod secrets;
 mod tokens;
 mod whitelist;

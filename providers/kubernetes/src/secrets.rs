@@ -15,6 +15,8 @@ use strongroom_http::json_body;
 use strongroom_provider::{
     Answer, Call, Facet, Find, Found, Limits, Meter, Provider, RemoteKey, RemoteValue, SecretBytes, Validation,
 };
+#[cfg(feature = "push")]
+use strongroom_provider::{DeleteAnswer, Place, Push, PushAnswer};
 
 use crate::answer::unexpected;
 use crate::connection::{Connection, ConnectionSettings};
@@ -29,8 +31,8 @@ const ACCESS: &str = "kubernetes:CreateSelfSubjectAccessReview";
 /// The Secrets of one namespace of one API server. A key is a Secret's name; its version is not looked at, because an
 /// API server keeps only the current one.
 pub struct Secrets {
-    connection: Connection,
-    namespace: String,
+    pub(crate) connection: Connection,
+    pub(crate) namespace: String,
 }
 
 impl Secrets {
@@ -45,7 +47,7 @@ impl Secrets {
         Ok(Self { connection: Connection::open(settings, meter)?, namespace: namespace.to_owned() })
     }
 
-    fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("/api/v1/namespaces/{}/secrets", self.namespace)
     }
 
@@ -55,7 +57,7 @@ impl Secrets {
         serde_json::from_slice(response.body.expose()).map(Arc::new).map_err(|_| unexpected())
     }
 
-    fn explained(&self, failure: Failure) -> Failure {
+    pub(crate) fn explained(&self, failure: Failure) -> Failure {
         match failure.class {
             Class::Denied => failure.with_hint(format!(
                 "give {} a Role in namespace {} that may get Secrets (and list them, to search)",
@@ -283,6 +285,16 @@ impl Provider for Secrets {
 
     async fn find(&self, query: &Find) -> Result<Vec<Found>, Failure> {
         self.list(query).await.map_err(|failure| failure.from_store(self.describe()))
+    }
+
+    #[cfg(feature = "push")]
+    async fn push(&self, pushes: &[Push]) -> Vec<PushAnswer> {
+        self.push_all(pushes).await
+    }
+
+    #[cfg(feature = "push")]
+    async fn delete(&self, places: &[Place]) -> Vec<DeleteAnswer> {
+        self.delete_all(places).await
     }
 
     async fn validate(&self) -> Result<Validation, Failure> {

@@ -6,7 +6,13 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "push")]
+mod document;
+#[cfg(feature = "push")]
+mod draft;
 mod find;
+#[cfg(feature = "push")]
+mod grouped;
 mod meter;
 mod push;
 mod shared;
@@ -17,7 +23,11 @@ use strongroom_failure::{Class, Failure};
 pub use strongroom_pattern::Pattern;
 pub use strongroom_secret::{Facet, RemoteKey, RemoteValue, SecretBytes, Version};
 
+#[cfg(feature = "push")]
+pub use crate::draft::{Draft, Keeps, Left, MARK, MARKED, NoSettings, foreign, reduced, settings, whole};
 pub use crate::find::{Find, Found};
+#[cfg(feature = "push")]
+pub use crate::grouped::each_secret;
 pub use crate::meter::{Meter, Outcome};
 pub use crate::push::{Content, DeleteAnswer, Deleted, Place, Push, PushAnswer, Pushed, Source};
 pub use crate::shared::Shared;

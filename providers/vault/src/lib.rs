@@ -21,6 +21,8 @@ mod login;
 mod metadata;
 mod mounts;
 mod path;
+#[cfg(feature = "push")]
+mod push;
 mod search;
 mod session;
 mod settings;

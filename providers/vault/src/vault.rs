@@ -9,6 +9,8 @@ use strongroom_provider::{
     Answer, Call, Facet, Find, Found, Limits, Meter, Provider, RemoteKey, RemoteValue, SecretBytes, Validation,
     one_by_one,
 };
+#[cfg(feature = "push")]
+use strongroom_provider::{DeleteAnswer, Place, Push, PushAnswer};
 
 use crate::api::{Api, Ask, Query, failure_of};
 use crate::mounts::{Mounts, check_engine};
@@ -186,6 +188,16 @@ impl Provider for Vault {
 
     async fn find(&self, query: &Find) -> Result<Vec<Found>, Failure> {
         self.search(query).await.map_err(|failure| failure.from_store(self.describe()))
+    }
+
+    #[cfg(feature = "push")]
+    async fn push(&self, pushes: &[Push]) -> Vec<PushAnswer> {
+        self.push_all(pushes).await
+    }
+
+    #[cfg(feature = "push")]
+    async fn delete(&self, places: &[Place]) -> Vec<DeleteAnswer> {
+        self.delete_all(places).await
     }
 
     async fn validate(&self) -> Result<Validation, Failure> {

@@ -6,6 +6,7 @@
 mod faults;
 mod identities;
 mod network;
+mod push;
 mod reads;
 mod search;
 

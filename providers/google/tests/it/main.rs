@@ -5,6 +5,7 @@
 mod credentials;
 mod faults;
 mod network;
+mod push;
 mod reads;
 mod search;
 

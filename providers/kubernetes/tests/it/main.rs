@@ -6,4 +6,5 @@ mod cluster;
 mod faults;
 mod logins;
 mod objects;
+mod push;
 mod secrets;

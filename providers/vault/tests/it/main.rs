@@ -7,6 +7,7 @@ mod faults;
 mod identities;
 mod kubernetes;
 mod logins;
+mod push;
 mod reads;
 mod search;
 mod server;

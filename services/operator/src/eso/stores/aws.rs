@@ -5,7 +5,7 @@ use strongroom_api::external_secrets::provider::{
     AwsAuthSecretRef, AwsJwtAuth, AwsProvider, AwsSecretsManager, AwsService, AwsSessionTagsPolicy,
 };
 use strongroom_api::external_secrets::{SecretKeySelector, ServiceAccountSelector};
-use strongroom_aws::{AccessKey, Endpoints, Role, Session, Settings, WebIdentity, WebToken};
+use strongroom_aws::{AccessKey, Deletion, Endpoints, Role, Session, Settings, WebIdentity, WebToken};
 use strongroom_failure::{Class, Failure};
 use strongroom_provider::Provider;
 use strongroom_secret::SecretBytes;
@@ -40,7 +40,8 @@ pub(super) async fn open(spec: &AwsProvider, scope: &Scope) -> Result<Arc<dyn Pr
     Ok(match spec.service {
         AwsService::ParameterStore => Arc::new(session.parameter_store(None).with_prefix(prefix)),
         AwsService::SecretsManager | AwsService::CertificateManager => {
-            Arc::new(session.secrets_manager(None).with_prefix(prefix))
+            let deletion = deletion(spec.secrets_manager.as_ref());
+            Arc::new(session.secrets_manager(None).with_prefix(prefix).with_deletion(deletion))
         }
     })
 }
@@ -190,6 +191,17 @@ fn check_deletion(settings: Option<&AwsSecretsManager>) -> Result<(), Failure> {
         return Err(invalid("secretsManager.recoveryWindowInDays", "AWS waits 7 to 30 days"));
     }
     Ok(())
+}
+
+/// How what was pushed is deleted; no days are as good as none.
+fn deletion(settings: Option<&AwsSecretsManager>) -> Deletion {
+    match settings {
+        Some(settings) if settings.force_delete_without_recovery == Some(true) => Deletion::Final,
+        settings => {
+            let days = settings.and_then(|settings| settings.recovery_window_in_days);
+            Deletion::Recoverable(days.filter(|days| *days != 0))
+        }
+    }
 }
 
 /// A failure of our settings, about the field of the spec that it came from.
