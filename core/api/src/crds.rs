@@ -10,15 +10,22 @@ use serde_json::Value;
 
 use crate::StorePolicy;
 use crate::external_secrets::{ClusterExternalSecret, ClusterSecretStore, ExternalSecret, SecretStore};
+use crate::generators::{ClusterGenerator, Fake, Mfa, Password, SshKey, Uuid};
 
 /// The definitions of all kinds, sorted by name.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     let mut crds = vec![
         ClusterExternalSecret::crd(),
+        ClusterGenerator::crd(),
         ClusterSecretStore::crd(),
         ExternalSecret::crd(),
+        Fake::crd(),
+        Mfa::crd(),
+        Password::crd(),
         SecretStore::crd(),
+        SshKey::crd(),
         StorePolicy::crd(),
+        Uuid::crd(),
     ];
     crds.iter_mut().for_each(finish);
     crds.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
