@@ -3,5 +3,6 @@
 
 pub(crate) mod cluster_external_secret;
 pub(crate) mod external_secret;
+pub(crate) mod generators;
 pub(crate) mod store;
 pub mod stores;
