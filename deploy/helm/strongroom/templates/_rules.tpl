@@ -15,6 +15,10 @@
   resources: [externalsecrets/finalizers]
   verbs: [update]
 {{- end }}
+# Read when a value is due; nobody watches them.
+- apiGroups: [generators.external-secrets.io]
+  resources: [fakes, mfas, passwords, sshkeys, uuids]
+  verbs: [get]
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, update, delete]
@@ -79,6 +83,9 @@
   resources: [namespaces]
   verbs: [patch]
 {{- end }}
+- apiGroups: [generators.external-secrets.io]
+  resources: [clustergenerators]
+  verbs: [get]
 {{- if ne .Values.kes "off" }}
 - apiGroups: [kubernetes-client.io]
   resources: [externalsecrets]
