@@ -132,8 +132,7 @@ fn joined(texts: &[&[u8]]) -> Vec<u8> {
 fn file(parts: &Parts, comment: &str) -> Option<Zeroizing<String>> {
     let name = joined(&[parts.name.as_bytes()]);
     let comment = joined(&[comment.as_bytes()]);
-    let mut private =
-        Zeroizing::new(Vec::with_capacity(8 + name.len() + parts.private.len() + comment.len() + BLOCK));
+    let mut private = Zeroizing::new(Vec::with_capacity(8 + name.len() + parts.private.len() + comment.len() + BLOCK));
     // The same number twice: who decrypts sees by it that the passphrase was right.
     let mut check = [0; 4];
     fill_random(&mut check)?;

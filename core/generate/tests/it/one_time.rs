@@ -17,7 +17,8 @@ fn codes_are_those_of_rfc_6238() {
     // Appendix B: the digits 1234567890 as often as the digest is long.
     let sha1 = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
     let sha256 = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZA====";
-    let sha512 = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNA=";
+    let sha512 =
+        "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNA=";
     for (algorithm, seed, now, expected) in [
         ("sha1", sha1, 59, "94287082"),
         ("sha256", sha256, 59, "46119246"),
@@ -36,7 +37,11 @@ fn codes_are_those_of_rfc_6238() {
 #[test]
 fn a_seed_may_be_written_as_services_show_it() {
     let expected = ("287082".to_owned(), "1".to_owned());
-    for seed in ["GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "gezd gnbv gy3t qojq gezd gnbv gy3t qojq", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n"] {
+    for seed in [
+        "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+        "gezd gnbv gy3t qojq gezd gnbv gy3t qojq",
+        "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n",
+    ] {
         assert_eq!(made(json!({}), seed, 59), expected);
     }
     assert_eq!(made(json!({"when": "1970-01-01T00:00:59Z"}), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", 5), expected);

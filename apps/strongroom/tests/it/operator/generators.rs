@@ -35,7 +35,8 @@ fn served() -> String {
 
 /// An ExternalSecret of generators: (kind, name, rewrite).
 fn from_generators(name: &str, spec: &str, generators: &[(&str, &str)]) -> String {
-    let entry = |(kind, name): &(&str, &str)| format!("{{sourceRef: {{generatorRef: {{kind: {kind}, name: {name}}}}}}}");
+    let entry =
+        |(kind, name): &(&str, &str)| format!("{{sourceRef: {{generatorRef: {{kind: {kind}, name: {name}}}}}}}");
     let entries: Vec<String> = generators.iter().map(entry).collect();
     format!(
         "---\n{{apiVersion: external-secrets.io/v1, kind: ExternalSecret, metadata: {{name: {name}}}, spec: {{{spec}, \
@@ -89,9 +90,12 @@ fn a_delivered_value_outlives_touches_damage_and_deletion_of_its_secret_and_a_ne
     assert_ne!(before, after);
     assert!(values(&namespace, "app") == first, "a touch made another value");
     API.patch("secrets", &namespace, "app", &json!({"stringData": {"password": "mine"}}));
-    eventually("the damage is mended", || {
-        if values(&namespace, "app") == first { Ok(()) } else { Err("another value") }
-    });
+    eventually(
+        "the damage is mended",
+        || {
+            if values(&namespace, "app") == first { Ok(()) } else { Err("another value") }
+        },
+    );
     API.delete("secrets", &namespace, "app");
     eventually("the Secret is there again", || match secret(&CLUSTER, &namespace, "app") {
         Some(secret) if data(&secret) == first => Ok(()),
@@ -166,7 +170,11 @@ fn what_is_not_served_or_missing_or_wrong_is_told_in_the_condition() {
     };
     check("Grafana", "g", "generators of the kind Grafana are not served by Strongroom yet");
     check("Password", "absent", "the Password \"absent\" does not exist");
-    check("Password", "narrow", "Password \"narrow\" spec.length: 3 digits and 3 symbols are more than the 4 characters");
+    check(
+        "Password",
+        "narrow",
+        "Password \"narrow\" spec.length: 3 digits and 3 symbols are more than the 4 characters",
+    );
     check("MFA", "seedless", "absent does not exist");
 }
 
@@ -233,7 +241,8 @@ fn fifteen_kills_while_values_are_made_replace_none_that_was_delivered() {
         let operator = Operator::start(&CLUSTER, &flags);
         eventually("all are there", || {
             let objects = API.list("externalsecrets", &namespace);
-            let done = objects.values().filter(|object| condition(object, "Ready").is_some_and(|ready| ready.0 == "True"));
+            let done =
+                objects.values().filter(|object| condition(object, "Ready").is_some_and(|ready| ready.0 == "True"));
             let done = done.count();
             if done == OBJECTS { Ok(()) } else { Err(done) }
         });

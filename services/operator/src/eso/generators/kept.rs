@@ -255,7 +255,8 @@ impl Entry {
 /// The key of a generator's values: where one is named twice, each has its own.
 fn slot(wanted: &[Wanted<'_>], place: usize) -> String {
     let generator = wanted[place].generator;
-    let is_same = |other: &&Wanted<'_>| other.generator.kind == generator.kind && other.generator.name == generator.name;
+    let is_same =
+        |other: &&Wanted<'_>| other.generator.kind == generator.kind && other.generator.name == generator.name;
     let before = wanted[..place].iter().filter(is_same).count();
     format!("{}.{}.{before}", generator.kind, generator.name)
 }

@@ -35,7 +35,8 @@ impl Operator {
     /// secret, and what was delivered stays (design invariant 7).
     pub(crate) async fn generator(&self, reference: &GeneratorRef, namespace: &str) -> Result<Generator, Failure> {
         let ours = format!("{GROUP}/{VERSION}");
-        if let Some(other) = reference.api_version.as_deref().filter(|version| !version.is_empty() && *version != ours) {
+        if let Some(other) = reference.api_version.as_deref().filter(|version| !version.is_empty() && *version != ours)
+        {
             let words = format!("generators of {other:?} are not known");
             return Err(Failure::new(Class::Invalid, words).with_hint(format!("leave apiVersion out, or set {ours}")));
         }
@@ -109,10 +110,11 @@ impl Operator {
                 // Also a ClusterGenerator's seed lies in the namespace of who uses it, and nowhere else.
                 let name = StoreName { namespace: Some(namespace.into()), name: "generator".into() };
                 let scope = self.scope(&name, namespace, reader);
-                let seed = scope.secret("spec.secret", &spec.secret, "").await.map_err(|failure| match failure.class {
-                    Class::NotFound => Failure { class: Class::Unavailable, ..failure },
-                    _ => failure,
-                })?;
+                let seed =
+                    scope.secret("spec.secret", &spec.secret, "").await.map_err(|failure| match failure.class {
+                        Class::NotFound => Failure { class: Class::Unavailable, ..failure },
+                        _ => failure,
+                    })?;
                 one_time_password(&spec, &seed, now.as_second())
             }
         }
