@@ -12,17 +12,24 @@ use crate::StorePolicy;
 use crate::external_secrets::{
     ClusterExternalSecret, ClusterPushSecret, ClusterSecretStore, ExternalSecret, PushSecret, SecretStore,
 };
+use crate::generators::{ClusterGenerator, Fake, Mfa, Password, SshKey, Uuid};
 
 /// The definitions of all kinds, sorted by name.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     let mut crds = vec![
         ClusterExternalSecret::crd(),
+        ClusterGenerator::crd(),
         ClusterPushSecret::crd(),
         ClusterSecretStore::crd(),
         ExternalSecret::crd(),
+        Fake::crd(),
+        Mfa::crd(),
+        Password::crd(),
         PushSecret::crd(),
         SecretStore::crd(),
+        SshKey::crd(),
         StorePolicy::crd(),
+        Uuid::crd(),
     ];
     crds.iter_mut().for_each(finish);
     crds.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod external_secrets;
+pub mod generators;
 pub mod kes;
 
 mod crds;

@@ -31,10 +31,24 @@ fn of_length<const N: usize>(algorithm: &'static digest::Algorithm, bytes: &[u8]
     made
 }
 
+/// HMAC with SHA-1 (RFC 2104) of `message` under `key`: as one-time passwords have it (RFC 6238).
+pub fn hmac_sha1(key: &[u8], message: &[u8]) -> [u8; 20] {
+    authenticated(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key, message)
+}
+
 /// HMAC with SHA-256 (RFC 2104) of `message` under `key`.
 pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let mut made = [0; 32];
-    made.copy_from_slice(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message).as_ref());
+    authenticated(hmac::HMAC_SHA256, key, message)
+}
+
+/// HMAC with SHA-512 (RFC 2104) of `message` under `key`.
+pub fn hmac_sha512(key: &[u8], message: &[u8]) -> [u8; 64] {
+    authenticated(hmac::HMAC_SHA512, key, message)
+}
+
+fn authenticated<const N: usize>(algorithm: hmac::Algorithm, key: &[u8], message: &[u8]) -> [u8; N] {
+    let mut made = [0; N];
+    made.copy_from_slice(hmac::sign(&hmac::Key::new(algorithm, key), message).as_ref());
     made
 }
 

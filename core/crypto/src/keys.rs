@@ -4,7 +4,10 @@ use std::fmt;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair as RsaPair, KeySize};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING, EcdsaKeyPair,
+    EcdsaSigningAlgorithm, Ed25519KeyPair,
+};
 use zeroize::Zeroizing;
 
 use crate::Reason;
@@ -20,10 +23,18 @@ pub(crate) const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
 pub enum NewKey {
     /// RSA of 2048 bits.
     Rsa2048,
+    /// RSA of 3072 bits.
+    Rsa3072,
     /// RSA of 4096 bits: takes seconds now and then.
     Rsa4096,
+    /// RSA of 8192 bits: takes a minute now and then.
+    Rsa8192,
     /// ECDSA on P-256.
     P256,
+    /// ECDSA on P-384.
+    P384,
+    /// ECDSA on P-521.
+    P521,
     /// Ed25519.
     Ed25519,
 }
@@ -38,13 +49,19 @@ impl PrivateKey {
     /// Where the library fails.
     pub fn generate(kind: NewKey) -> Result<Self, Reason> {
         let rsa = |size| RsaPair::generate(size).ok().and_then(|pair| AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).ok());
+        let rsa = |size| rsa(size).map(|der| der.as_ref().to_vec());
+        let elliptic = |algorithm: &'static EcdsaSigningAlgorithm| {
+            let pair = EcdsaKeyPair::generate(algorithm).ok()?;
+            Some(pair.to_pkcs8v1().ok()?.as_ref().to_vec())
+        };
         let made = match kind {
-            NewKey::Rsa2048 => rsa(KeySize::Rsa2048).map(|der| der.as_ref().to_vec()),
-            NewKey::Rsa4096 => rsa(KeySize::Rsa4096).map(|der| der.as_ref().to_vec()),
-            NewKey::P256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)
-                .ok()
-                .and_then(|pair| pair.to_pkcs8v1().ok())
-                .map(|document| document.as_ref().to_vec()),
+            NewKey::Rsa2048 => rsa(KeySize::Rsa2048),
+            NewKey::Rsa3072 => rsa(KeySize::Rsa3072),
+            NewKey::Rsa4096 => rsa(KeySize::Rsa4096),
+            NewKey::Rsa8192 => rsa(KeySize::Rsa8192),
+            NewKey::P256 => elliptic(&ECDSA_P256_SHA256_ASN1_SIGNING),
+            NewKey::P384 => elliptic(&ECDSA_P384_SHA384_ASN1_SIGNING),
+            NewKey::P521 => elliptic(&ECDSA_P521_SHA512_ASN1_SIGNING),
             NewKey::Ed25519 => Ed25519KeyPair::generate_pkcs8v1(&aws_lc_rs::rand::SystemRandom::new())
                 .ok()
                 .map(|document| document.as_ref().to_vec()),
@@ -90,7 +107,7 @@ impl PrivateKey {
     }
 
     /// The algorithm, its parameters and the key inside.
-    fn parts(&self) -> Option<(&[u8], &[u8], &[u8])> {
+    pub(crate) fn parts(&self) -> Option<(&[u8], &[u8], &[u8])> {
         let (content, _) = der::expect(&self.0, SEQUENCE)?;
         let (_, after) = der::expect(content, INTEGER)?;
         let (identifier, after) = der::expect(after, SEQUENCE)?;
@@ -134,15 +151,15 @@ impl fmt::Debug for PrivateKey {
 }
 
 /// SEC 1's `ECPrivateKey`.
-struct Sec1<'a> {
-    secret: &'a [u8],
+pub(crate) struct Sec1<'a> {
+    pub(crate) secret: &'a [u8],
     /// The curve's identifier, where it stands inside.
     curve: Option<&'a [u8]>,
     /// The public key's bit string, whole.
-    public: Option<&'a [u8]>,
+    pub(crate) public: Option<&'a [u8]>,
 }
 
-fn sec1(input: &[u8]) -> Option<Sec1<'_>> {
+pub(crate) fn sec1(input: &[u8]) -> Option<Sec1<'_>> {
     let (content, _) = der::expect(input, SEQUENCE)?;
     let (_, after) = der::expect(content, INTEGER)?;
     let (secret, mut rest) = der::expect(after, OCTET_STRING)?;

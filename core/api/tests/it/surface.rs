@@ -37,13 +37,15 @@ fn kinds_have_the_names_that_people_type() {
         let names = &crd.spec.names;
         assert_eq!((crd.spec.group.as_str(), names.plural.as_str(), crd.spec.scope.as_str()), (group, plural, scope));
         assert_eq!(names.short_names.clone().unwrap_or_default(), short, "{kind}");
-        assert_eq!(names.categories.clone().unwrap_or_default(), [category], "{kind}");
+        let categories: Vec<&str> = category.split(' ').collect();
+        assert_eq!(names.categories.clone().unwrap_or_default(), categories, "{kind}");
         assert_eq!(names.list_kind.as_deref(), Some(format!("{kind}List").as_str()));
         let version = version(&crd);
         assert!(version.served && version.storage, "{kind}");
-        assert!(version.subresources.as_ref().is_some_and(|subresources| subresources.status.is_some()), "{kind}");
+        let has_status = version.subresources.as_ref().is_some_and(|subresources| subresources.status.is_some());
+        assert_eq!(has_status, !group.starts_with("generators."), "{kind}");
         let label = crd.metadata.labels.as_ref().and_then(|labels| labels.get("external-secrets.io/component"));
-        let expected = (group == "external-secrets.io").then_some("controller");
+        let expected = group.ends_with("external-secrets.io").then_some("controller");
         assert_eq!(label.map(String::as_str), expected, "{kind}");
     };
     let eso = "external-secrets.io";
@@ -54,6 +56,11 @@ fn kinds_have_the_names_that_people_type() {
     check("PushSecret", eso, "pushsecrets", &["ps"], "Namespaced", "external-secrets");
     check("ClusterPushSecret", eso, "clusterpushsecrets", &[], "Cluster", "external-secrets");
     check("StorePolicy", "strongroom.dev", "storepolicies", &[], "Cluster", "strongroom");
+    let (group, both) = ("generators.external-secrets.io", "external-secrets external-secrets-generators");
+    check("ClusterGenerator", group, "clustergenerators", &[], "Cluster", both);
+    for (kind, plural) in strongroom_api::generators::SERVED {
+        check(kind, group, plural, &[], "Namespaced", both);
+    }
 }
 
 #[test]

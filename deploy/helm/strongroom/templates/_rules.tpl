@@ -24,6 +24,10 @@
   resources: [pushsecrets/status]
   verbs: [patch]
 {{- end }}
+# Read when a value is due; nobody watches them.
+- apiGroups: [generators.external-secrets.io]
+  resources: [fakes, mfas, passwords, sshkeys, uuids]
+  verbs: [get]
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, update, delete]
@@ -121,6 +125,9 @@
   verbs: [update]
 {{- end }}
 {{- end }}
+- apiGroups: [generators.external-secrets.io]
+  resources: [clustergenerators]
+  verbs: [get]
 {{- if ne .Values.kes "off" }}
 - apiGroups: [kubernetes-client.io]
   resources: [externalsecrets]

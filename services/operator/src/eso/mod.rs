@@ -4,6 +4,7 @@
 pub(crate) mod external_secret;
 pub(crate) mod fan_out;
 mod fanned_out;
+pub(crate) mod generators;
 pub(crate) mod push_secret;
 pub(crate) mod store;
 pub mod stores;

@@ -150,7 +150,7 @@ fn every_way_to_install_passes_lint_and_the_api_server_and_gives_flags_that_the_
         let kept = |crd: &&Value| crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep";
         let crds = of_kind(&objects, "CustomResourceDefinition");
         assert!(crds.iter().all(kept), "{name}: a CRD would go with the release");
-        assert_eq!(crds.len(), if values.contains("installCRDs: false") { 0 } else { 7 }, "{name}");
+        assert_eq!(crds.len(), if values.contains("installCRDs: false") { 0 } else { 13 }, "{name}");
     }
 }
 
@@ -208,6 +208,8 @@ fn check_rights(release: &str, values: &str, may: &[(&str, &str, &str, &str)], m
 
 const ESO: &str = "external-secrets.io";
 
+const GENERATORS: &str = "generators.external-secrets.io";
+
 #[test]
 fn the_whole_cluster_is_served_with_the_rights_that_are_used_and_no_more() {
     check_rights(
@@ -219,6 +221,8 @@ fn the_whole_cluster_is_served_with_the_rights_that_are_used_and_no_more() {
             ("", "list", ESO, "clustersecretstores"),
             ("", "patch", ESO, "clusterexternalsecrets/status"),
             ("", "patch", "strongroom.dev", "storepolicies/status"),
+            ("team-a", "get", GENERATORS, "passwords"),
+            ("", "get", GENERATORS, "clustergenerators"),
             ("team-a", "create", ESO, "externalsecrets"),
             ("team-a", "patch", ESO, "pushsecrets/status"),
             ("team-a", "create", ESO, "pushsecrets"),
@@ -239,6 +243,8 @@ fn the_whole_cluster_is_served_with_the_rights_that_are_used_and_no_more() {
             ("team-a", "update", "", "configmaps"),
             ("team-a", "list", "", "configmaps"),
             ("team-a", "create", ESO, "secretstores"),
+            ("team-a", "list", GENERATORS, "passwords"),
+            ("team-a", "update", GENERATORS, "passwords"),
             ("", "create", ESO, "clustersecretstores"),
             ("", "create", ESO, "clusterpushsecrets"),
             ("", "create", "strongroom.dev", "storepolicies"),

@@ -4,6 +4,7 @@ pub(crate) mod api;
 mod auth_forms;
 mod faults;
 mod fields;
+mod generators;
 mod policies;
 mod pushes;
 mod scoped;

@@ -81,6 +81,10 @@ pub(crate) fn add_kinds(cluster: &Cluster) {
         let crd = format!("crd/{kind}.external-secrets.io");
         cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", &crd]).unwrap();
     }
+    for kind in ["clustergenerators", "passwords", "uuids", "sshkeys", "fakes", "mfas"] {
+        let crd = format!("crd/{kind}.generators.external-secrets.io");
+        cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", &crd]).unwrap();
+    }
     cluster
         .kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd/storepolicies.strongroom.dev"])
         .unwrap();

@@ -1,10 +1,10 @@
 //! Asking the stores: every want of an ExternalSecret becomes keys of lanes, all lanes are asked at once, and each want
-//! gets its own answer.
+//! gets its own answer. Generators are asked beside them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use strongroom_api::external_secrets::SecretStoreKind;
 use strongroom_failure::{Class, Failure};
 use strongroom_policy::TargetKind;
@@ -16,6 +16,7 @@ use strongroom_sync::keys::{Conversion, convert_keys};
 use strongroom_sync::wants::{Part, StoreRef, Want, What};
 use tokio::time::Instant;
 
+use crate::eso::generators::{Kept, Wanted};
 use crate::names::{Name, StoreName};
 use crate::operator::Operator;
 
@@ -29,6 +30,8 @@ pub(super) struct Asker<'a> {
     /// Where the values go, which a policy may restrict.
     pub(super) target: TargetKind,
     pub(super) deadline: Instant,
+    /// Where values of generators are kept.
+    pub(super) kept: Kept<'a>,
 }
 
 /// A want on its way.
@@ -39,6 +42,8 @@ enum Asked {
     Key { lane: usize, place: usize, selects_itself: bool },
     /// It is a search.
     Find { lane: usize, store: StoreName, query: Find, conversion: Conversion },
+    /// It is for the next of the generators.
+    Generator,
 }
 
 /// Keys for each lane.
@@ -61,11 +66,14 @@ impl Asker<'_> {
             let (lane, keys) = (Arc::clone(lane), std::mem::take(keys));
             async move { if keys.is_empty() { Vec::new() } else { lane.read(keys, self.deadline).await } }
         });
-        let read = join_all(reads).await;
+        // Room for generators is taken only by who has some: most have none.
+        let (read, generated) = join(join_all(reads), self.generated(wants)).await;
+        let mut generated = generated.into_iter();
         let mut answers = Vec::with_capacity(wants.len());
         for asked in asked {
             answers.push(match asked {
                 Asked::Now(answer) => answer,
+                Asked::Generator => Answer::Many(generated.next().unwrap_or_else(|| Ok(Values::new()))),
                 Asked::Key { lane, place, selects_itself: false } => Answer::Whole(read[lane][place].clone()),
                 Asked::Key { lane, place, selects_itself: true } => {
                     Answer::Part(read[lane][place].clone().map(|found| found.value))
@@ -81,6 +89,16 @@ impl Asker<'_> {
         answers
     }
 
+    /// The values of each want that is one of a generator.
+    async fn generated(&self, wants: &[Want]) -> Vec<Result<Values, Failure>> {
+        let generators = wants.iter().filter_map(|want| match &want.what {
+            What::Generator { generator, .. } => Some(Wanted { generator, field: &want.field }),
+            What::Value { .. } | What::Extract { .. } | What::Find { .. } => None,
+        });
+        let wanted: Vec<Wanted<'_>> = generators.collect();
+        if wanted.is_empty() { Vec::new() } else { Box::pin(self.kept.values(&wanted)).await }
+    }
+
     async fn prepare(&self, lanes: &mut Lanes, want: &Want) -> Asked {
         match self.prepared(lanes, want).await {
             Ok(asked) => asked,
@@ -89,10 +107,7 @@ impl Asker<'_> {
     }
 
     async fn prepared(&self, lanes: &mut Lanes, want: &Want) -> Result<Asked, Failure> {
-        let (What::Value { store, .. } | What::Extract { store, .. } | What::Find { store, .. }) = &want.what else {
-            let words = "generators are not served yet";
-            return Err(Failure::new(Class::Invalid, words).in_field(format!("{}.sourceRef.generatorRef", want.field)));
-        };
+        let Some(store) = want.store() else { return Ok(Asked::Generator) };
         let store = self.store_name(store);
         let lane = self.lane(lanes, &store).await?;
         match &want.what {
@@ -107,7 +122,7 @@ impl Asker<'_> {
                 keys.push(remote_key(part, selects_itself));
                 Ok(Asked::Key { lane, place: keys.len() - 1, selects_itself })
             }
-            What::Generator { .. } => Err(Failure::new(Class::Invalid, "generators are not served yet")),
+            What::Generator { .. } => Ok(Asked::Generator),
         }
     }
 

@@ -15,8 +15,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use strongroom_api::external_secrets::vocabulary::{event, message};
-use strongroom_api::external_secrets::{CreationPolicy, DeletionPolicy, ExternalSecret, Target};
-use strongroom_failure::Failure;
+use strongroom_api::external_secrets::{CreationPolicy, DeletionPolicy, ExternalSecret, RefreshPolicy, Target};
+use strongroom_failure::{Class, Failure};
 use strongroom_kube::EventKind;
 use strongroom_policy::TargetKind;
 use strongroom_reconcile::Outcome;
@@ -33,6 +33,7 @@ use tokio::time::Instant;
 
 use self::ask::Asker;
 use self::write::{Writer, Written};
+use crate::eso::generators::{Kept, Term};
 use crate::eso::templates;
 use crate::eso::timing::{DEFAULT_INTERVAL, retry_after, until};
 use crate::index::{Key, ready_condition, stores_of, target_of};
@@ -188,13 +189,16 @@ impl<'a> Round<'a> {
             // It is being looked at for the first time, and wakes its readers then.
             return Outcome::Done(None);
         }
+        if Box::pin(self.leaves_to_others()).await {
+            return Outcome::Done(None);
+        }
         if let Err(failure) = Box::pin(self.keep_finalizer()).await {
             return self.failed(Trouble::passing(message::NOT_UPDATED, failure)).await;
         }
         let labels = &self.object.metadata;
         self.operator.metrics.synced("externalsecret", labels, false);
         // Most rounds end before this: only those that ask hold the room for it.
-        match Box::pin(self.synchronise()).await {
+        match Box::pin(self.synchronise(now)).await {
             Ok((written, causes)) => Box::pin(self.succeeded(now, written, causes)).await,
             Err(trouble) => {
                 self.operator.metrics.synced("externalsecret", labels, true);
@@ -243,6 +247,37 @@ impl<'a> Round<'a> {
         })
     }
 
+    /// Whether a generator that it names is of another controller's class.
+    async fn leaves_to_others(&self) -> bool {
+        let sources = self.object.spec.data_from.iter().filter_map(|entry| entry.source_ref.as_ref());
+        let generators: Vec<_> = sources.filter_map(|source| source.generator_ref.as_ref()).collect();
+        !generators.is_empty() && self.operator.leaves_to_others(&generators, &self.name.namespace).await
+    }
+
+    /// Where the values of its generators are kept, and for how long they are the right ones: as long as
+    /// [`Round::decide`] would not have them read again. What else makes it look again (a restart, a damaged target, an
+    /// annotation) gives the same values.
+    fn kept(&self, now: Timestamp, is_rehearsal: bool) -> Kept<'_> {
+        let spec = &self.object.spec;
+        let interval = spec.refresh_interval.as_ref().and_then(|interval| interval.duration().ok());
+        let interval = interval.unwrap_or(DEFAULT_INTERVAL);
+        let policy = spec.refresh_policy.unwrap_or_default();
+        let is_once = match policy {
+            RefreshPolicy::CreatedOnce => true,
+            RefreshPolicy::Periodic => interval.is_zero(),
+            RefreshPolicy::OnChange => false,
+        };
+        let is_sealed = spec.target.as_ref().is_some_and(|target| target.immutable);
+        let term = Term {
+            now,
+            generation: self.object.metadata.generation.unwrap_or_default(),
+            interval: (policy == RefreshPolicy::Periodic).then_some(interval),
+            is_forever: is_once || is_sealed,
+        };
+        let ends_with_user = self.creation() == CreationPolicy::Owner;
+        Kept { operator: self.operator, user: &self.about, ends_with_user, term, is_rehearsal }
+    }
+
     fn validity(&self) -> Validity {
         if self.manifest().is_some() {
             return Validity::Valid;
@@ -254,7 +289,7 @@ impl<'a> Round<'a> {
     }
 
     /// Does it all; also gives the causes for which a partial synchronisation is without some values.
-    async fn synchronise(&self) -> Result<(Written, Vec<Failure>), Trouble> {
+    async fn synchronise(&self, now: Timestamp) -> Result<(Written, Vec<Failure>), Trouble> {
         let no_data = |failure| Trouble::of(message::NO_DATA, failure);
         let wanted = wants(&self.object.spec).map_err(|failure| Trouble::final_(message::NO_DATA, failure))?;
         let asker = Asker {
@@ -262,6 +297,7 @@ impl<'a> Round<'a> {
             name: self.name,
             target: self.target_kind(),
             deadline: Instant::now() + ASKING_LIMIT,
+            kept: self.kept(now, false),
         };
         let answers = asker.ask(&wanted).await;
         let templates = templates::Engine::new(&self.operator.settings);

@@ -206,6 +206,7 @@ impl Round<'_> {
             name: self.name,
             target: self.target_kind(),
             deadline: Instant::now() + ASKING_LIMIT,
+            kept: self.kept(Timestamp::now(), true),
         }
     }
 
@@ -288,7 +289,9 @@ impl Round<'_> {
             }
             What::Extract { part, .. } => format!("{}, extract \"{}\"{store}", want.field, part.key),
             What::Find { .. } => format!("{}, find{store}", want.field),
-            What::Generator { .. } => want.field.clone(),
+            What::Generator { generator, .. } => {
+                format!("{}, {} \"{}\"", want.field, generator.kind, generator.name)
+            }
         }
     }
 

@@ -1,0 +1,86 @@
+//! ClusterGenerator: a generator for all namespaces.
+
+use std::collections::BTreeMap;
+
+use kube_derive::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use strongroom_failure::{Class, Failure};
+
+use super::{FakeSpec, Generator, MfaSpec, PasswordSpec, SshKeySpec, UuidSpec, not_served};
+
+/// A generator for all namespaces. What it refers to is looked up in the namespace of who uses it.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[kube(
+    group = "generators.external-secrets.io",
+    version = "v1alpha1",
+    kind = "ClusterGenerator",
+    plural = "clustergenerators",
+    category = "external-secrets",
+    category = "external-secrets-generators",
+    derive = "PartialEq",
+    derive = "Default",
+    doc = "A generator for all namespaces.",
+    label("external-secrets.io/component", "controller"),
+    crates(
+        kube_core = "::kube_core",
+        k8s_openapi = "::k8s_openapi",
+        schemars = "::schemars",
+        serde = "::serde",
+        serde_json = "::serde_json"
+    )
+)]
+pub struct ClusterGeneratorSpec {
+    /// The kind of generator.
+    pub kind: String,
+    /// Its spec, in the slot of its kind.
+    pub generator: GeneratorSlots,
+}
+
+/// The one slot that is set: that of the generator's kind.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[schemars(extend("x-kubernetes-preserve-unknown-fields" = true, "minProperties" = 1, "maxProperties" = 1))]
+pub struct GeneratorSlots {
+    /// Passwords.
+    #[serde(default, rename = "passwordSpec", skip_serializing_if = "Option::is_none")]
+    pub password: Option<PasswordSpec>,
+    /// UUIDs.
+    #[serde(default, rename = "uuidSpec", skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<UuidSpec>,
+    /// Pairs of SSH keys.
+    #[serde(default, rename = "sshKeySpec", skip_serializing_if = "Option::is_none")]
+    pub ssh_key: Option<SshKeySpec>,
+    /// Values that are written in the object.
+    #[serde(default, rename = "fakeSpec", skip_serializing_if = "Option::is_none")]
+    pub fake: Option<FakeSpec>,
+    /// One-time passwords.
+    #[serde(default, rename = "mfaSpec", skip_serializing_if = "Option::is_none")]
+    pub mfa: Option<MfaSpec>,
+    /// The slots of kinds that we do not serve, by their names.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub others: BTreeMap<String, Value>,
+}
+
+impl ClusterGeneratorSpec {
+    /// The generator that it holds.
+    ///
+    /// # Errors
+    /// `Invalid` where the kind is not served, or its slot is not set.
+    pub fn generator(&self) -> Result<Generator, Failure> {
+        let slots = &self.generator;
+        let held = match self.kind.as_str() {
+            "Password" => slots.password.clone().map(Generator::Password),
+            "UUID" => slots.uuid.as_ref().map(|_| Generator::Uuid),
+            "SSHKey" => slots.ssh_key.clone().map(Generator::SshKey),
+            "Fake" => slots.fake.clone().map(Generator::Fake),
+            "MFA" => slots.mfa.clone().map(Generator::Mfa),
+            other => return Err(not_served(other).in_field("spec.kind")),
+        };
+        held.ok_or_else(|| {
+            let words = format!("the spec of the {} that it holds is missing", self.kind);
+            Failure::new(Class::Invalid, words).in_field("spec.generator")
+        })
+    }
+}
