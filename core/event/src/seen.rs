@@ -24,7 +24,9 @@ impl<T: Clone + Eq + std::hash::Hash> Seen<T> {
         while let Some((came, _)) = self.order.front()
             && (self.order.len() >= MOST || now.saturating_sub(*came) > self.window)
         {
-            self.order.pop_front().iter().for_each(|(_, oldest)| drop(self.known.remove(oldest)));
+            if let Some((_, oldest)) = self.order.pop_front() {
+                self.known.remove(&oldest);
+            }
         }
         let is_new = self.known.insert(message.clone());
         if is_new {

@@ -96,8 +96,9 @@ struct Body {
 /// # Errors
 /// `Invalid`, without quoting it.
 pub fn parse(body: &[u8]) -> Result<Change, Failure> {
-    let body: Body = serde_json::from_slice(body)
-        .map_err(|_| unreadable("the body is not {\"provider\": …, \"key\": …}, with \"store\" or \"region\" if wanted"))?;
+    let body: Body = serde_json::from_slice(body).map_err(|_| {
+        unreadable("the body is not {\"provider\": …, \"key\": …}, with \"store\" or \"region\" if wanted")
+    })?;
     let provider =
         ProviderKind::from_name(&body.provider).ok_or_else(|| unreadable("there is no provider of this name"))?;
     let mut change = Change::new(provider, Happening::Updated);

@@ -38,5 +38,5 @@ pub use crate::json::json_body;
 pub use crate::proxy::{Hop, Proxy};
 pub use crate::response::Response;
 #[cfg(feature = "server")]
-pub use crate::server::{Answer, Route, Server};
+pub use crate::server::{Answer, Posted, Route, Server};
 pub use crate::tls::{ClientCertificate, Pem, Roots, TlsSettings};

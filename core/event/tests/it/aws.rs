@@ -85,7 +85,8 @@ fn what_cannot_be_read_is_refused_without_being_quoted() {
     check(br#"{"detail": {"eventName": "PutSecretValue", "requestParameters": {"canary": 1}}}"#, "names no secret");
     check(br#"{"detail": {"eventName": "PutSecretValue", "requestParameters": {"secretId": ""}}}"#, "empty key");
     check(br#"{"source": "aws.ssm", "detail-type": "Parameter Store Change", "detail": {}}"#, "names no parameter");
-    let long = json!({"detail": {"eventName": "PutSecretValue", "requestParameters": {"secretId": "canary".repeat(1000)}}});
+    let long =
+        json!({"detail": {"eventName": "PutSecretValue", "requestParameters": {"secretId": "canary".repeat(1000)}}});
     check(long.to_string().as_bytes(), "longer than keys are");
     check(&vec![b' '; strongroom_event::SIZE_LIMIT + 1], "larger than SQS");
     let deep = "[".repeat(200_000);

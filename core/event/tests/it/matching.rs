@@ -46,7 +46,8 @@ fn is_read(change: &Change, key: &str, place: &Place) -> bool {
 #[test]
 fn a_secret_of_aws_is_known_in_all_its_spellings() {
     let place = Place { region: Some("eu-west-1".into()), ..Place::of(ProviderKind::AwsSecretsManager) };
-    let arn = |region: &str, account: &str, rest: &str| format!("arn:aws:secretsmanager:{region}:{account}:secret:{rest}");
+    let arn =
+        |region: &str, account: &str, rest: &str| format!("arn:aws:secretsmanager:{region}:{account}:secret:{rest}");
     let whole = arn("eu-west-1", "1", "team/db-AbCdEf");
     for change in [put("team/db"), put(&arn("eu-west-1", "1", "team/db")), put(&whole), rotated(&whole)] {
         let check = |key: &str, expected: bool| assert_eq!(is_read(&change, key, &place), expected, "{change:?} {key}");
