@@ -35,7 +35,6 @@ impl Answer {
 }
 
 /// A request that somebody posted.
-#[derive(Debug)]
 pub struct Posted {
     /// Its headers.
     pub headers: HeaderMap,

@@ -11,7 +11,7 @@ use crate::eso::stores::aws_endpoints;
 use crate::operator::Operator;
 
 /// Something that keeps messages until they are settled.
-pub(super) trait Source: Send + 'static {
+pub(super) trait Source: Send + Sync + 'static {
     /// What metrics call it.
     const KIND: &'static str;
     /// What it keeps.
@@ -76,7 +76,8 @@ impl PubSub {
     pub(super) fn open(operator: &Operator, name: &str) -> Result<Self, Failure> {
         let settings = strongroom_google::Settings::default();
         let settings = settings.completed(&|name| operator.variables.get(name).cloned())?;
-        let endpoint = operator.variables.get("PUBSUB_ENDPOINT").cloned();
+        let endpoint = operator.variables.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB").cloned();
+        let endpoint = endpoint.filter(|endpoint| !endpoint.is_empty());
         let subscription = Subscription::open(settings, name, endpoint, Arc::clone(&operator.meter))?;
         Ok(Self { subscription, name: name.to_owned() })
     }

@@ -64,7 +64,10 @@ fn answer(listener: &Listener, file: &Path, posted: &Posted) -> Answer {
         }
     };
     let id: String = proof.iter().map(|byte| format!("{byte:02x}")).collect();
-    let read = parse(&posted.body).map(|change| Some(strongroom_event::Change { id: Some(id), ..change }));
+    let read = parse(&posted.body).map(|mut change| {
+        change.id = Some(id);
+        Some(change)
+    });
     let refusal = read.as_ref().err().map(|failure| format!("{}\n", failure.words));
     listener.take(&SOURCE, read);
     match refusal {
