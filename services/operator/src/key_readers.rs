@@ -61,3 +61,57 @@ fn digest(stem: Option<&str>) -> u64 {
     stem.hash(&mut hasher);
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn wish(spec: &serde_json::Value) -> ExternalSecret {
+        let object = json!({
+            "apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret", "metadata": {"name": "a"}, "spec": spec,
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn found(readers: &KeyReaders, key: &str) -> Vec<String> {
+        readers.of(&stems(key)).iter().map(|name| name.name.to_string()).collect()
+    }
+
+    #[test]
+    fn readers_are_found_by_each_spelling_until_they_read_something_else() {
+        let mut readers = KeyReaders::default();
+        let one = reads(&wish(&json!({"data": [
+            {"secretKey": "a", "remoteRef": {"key": "team/db"}},
+            {"secretKey": "b", "remoteRef": {"key": "team/db"}},
+        ]})));
+        let arn = "arn:aws:secretsmanager:eu-west-1:1:secret:team/db-AbCdEf";
+        let two = reads(&wish(&json!({"dataFrom": [{"extract": {"key": arn}}]})));
+        let search = reads(&wish(&json!({"dataFrom": [{"find": {"path": "team"}}]})));
+        assert_eq!((one.len(), two.len(), search.len()), (1, 2, 1));
+        for (reads, name) in [(&one, "one"), (&two, "two"), (&search, "search")] {
+            readers.insert(reads, &Name::new("team", name));
+        }
+        assert_eq!(found(&readers, "team/db"), ["one", "two", "search"]);
+        assert_eq!(found(&readers, "team/other"), ["search"]);
+        readers.remove(&one, &Name::new("team", "one"));
+        readers.remove(&search, &Name::new("team", "search"));
+        assert_eq!(found(&readers, "team/db"), ["two"]);
+    }
+
+    #[test]
+    fn objects_of_kubernetes_external_secrets_are_found_by_all_their_lists() {
+        let spec = json!({
+            "backendType": "systemManager", "dataFrom": ["whole"], "dataFromWithOptions": [{"key": "version"}],
+            "data": [{"key": "/team/db", "name": "a"}, {"path": "/below"}],
+        });
+        let object = json!({"metadata": {"name": "a"}, "spec": spec});
+        let reads = kes_reads(&serde_json::from_value(object).unwrap());
+        let mut readers = KeyReaders::default();
+        readers.insert(&reads, &Name::new("team", "a"));
+        for key in ["whole", "version", "/team/db", "searched"] {
+            assert!(found(&readers, key).contains(&"a".to_owned()), "{key}");
+        }
+    }
+}
