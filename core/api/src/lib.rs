@@ -9,6 +9,7 @@
 pub mod external_secrets;
 pub mod generators;
 pub mod kes;
+pub mod secret_operator;
 
 mod crds;
 mod duration;

@@ -14,10 +14,13 @@ pub mod eso;
 pub mod explain;
 
 mod access;
+mod announcements;
 mod aws_ssm;
+mod events;
 mod foreign;
 mod index;
 mod kes;
+mod key_readers;
 mod memory;
 mod metrics;
 mod names;

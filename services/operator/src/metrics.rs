@@ -55,6 +55,7 @@ const CONDITIONS: [[&[&str]; 2]; 2] =
 /// All metrics of the operator.
 pub(crate) struct Metrics {
     pub(crate) registry: Registry,
+    pub(crate) events: crate::events::Metrics,
     is_extended: bool,
     kinds: HashMap<&'static str, KindMetrics>,
     synced: Counters,
@@ -93,6 +94,7 @@ impl Metrics {
         };
         let kinds = KINDS.into_iter().map(of_kind).collect();
         Self {
+            events: crate::events::Metrics::new(&registry),
             kinds,
             synced: registry.counters("externalsecret_sync_calls_total", "Synchronisations", object),
             failed: registry.counters("externalsecret_sync_calls_error", "Synchronisations that failed", object),
@@ -222,6 +224,8 @@ fn provider_and_call(operation: &'static str) -> (&'static str, &'static str) {
         "secretsmanager" => "AWS/SecretsManager",
         "ssm" => "AWS/ParameterStore",
         "sts" => "AWS/STS",
+        "sqs" => "AWS/SQS",
+        "pubsub" => "GCP/PubSub",
         "vault" => "HashiCorp/Vault",
         "azure" | "keyvault" => "Azure/KeyVault",
         "kubernetes" => "Kubernetes",

@@ -12,9 +12,10 @@ use strongroom_failure::Failure;
 use strongroom_kube::{Connection, EventKind, Recorder};
 use strongroom_policy::StorePolicies;
 use strongroom_provider::Meter;
-use strongroom_reconcile::{Queue, Settings as LoopSettings};
+use strongroom_reconcile::{Priority, Queue, Settings as LoopSettings};
 use strongroom_sync::hash::DataHash;
 
+use crate::announcements::Announcements;
 use crate::aws_ssm::AwsSsm;
 use crate::index::{Group, Index, Key, Wakes};
 use crate::kes::Kes;
@@ -38,6 +39,7 @@ pub(crate) struct Operator {
     pub(crate) kes: Kes,
     pub(crate) aws_ssm: AwsSsm,
     pub(crate) memories: Memories,
+    pub(crate) announcements: Announcements,
     pub(crate) metrics: Metrics,
     pub(crate) meter: Arc<Meter>,
     pub(crate) recorder: Recorder,
@@ -76,6 +78,7 @@ impl Operator {
             queue: Queue::new(loop_settings.limits),
             openings: Openings::default(),
             memories: Memories::default(),
+            announcements: Announcements::default(),
             metrics,
             kes,
             aws_ssm,
@@ -135,6 +138,14 @@ impl Operator {
         let wakes = learning(&mut self.index());
         for (key, priority) in wakes {
             self.queue.wake(key, Duration::ZERO, priority);
+        }
+    }
+
+    /// Has `keys` read their values now: a source says that one of them changed.
+    pub(crate) fn announce(&self, keys: Vec<Key>) {
+        for key in keys {
+            self.announcements.note(key.clone());
+            self.queue.wake(key, Duration::ZERO, Priority::Urgent);
         }
     }
 

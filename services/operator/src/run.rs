@@ -28,6 +28,7 @@ use tokio::sync::watch;
 
 use crate::aws_ssm;
 use crate::eso;
+use crate::events;
 use crate::foreign;
 use crate::index::{Group, Key};
 use crate::kes;
@@ -140,6 +141,9 @@ async fn lead(operator: &Arc<Operator>, restarts: Restarts, loop_settings: LoopS
     operator.kes.is_served.store(optional.kes, Ordering::Relaxed);
     operator.aws_ssm.are_policies_watched.store(optional.policies, Ordering::Relaxed);
     operator.queue.pause(true);
+    if events::are_followed(operator) {
+        operator.index().follow_keys();
+    }
     let watching = watches::start(operator, &ready, optional);
     let election = election(operator);
     let mut leadership = election.as_ref().map(Election::leadership);
@@ -155,6 +159,8 @@ async fn lead(operator: &Arc<Operator>, restarts: Restarts, loop_settings: LoopS
             }
         }
         foreign::look(operator).await;
+        // Ends with the work.
+        let following = events::follow(operator).await?;
         let looking = tokio::spawn(foreign::keep_looking(Arc::clone(operator)));
         let tidying = tokio::spawn(keep_small(Arc::clone(operator)));
         let mut stopped = stop.clone();
@@ -162,6 +168,7 @@ async fn lead(operator: &Arc<Operator>, restarts: Restarts, loop_settings: LoopS
         tracing::info!("the operator works");
         operator.queue.pause(false);
         let ended = work(operator, loop_settings, &mut stop, leadership.as_mut()).await;
+        drop(following);
         looking.abort();
         tidying.abort();
         // Also where another leads now: what is cut off is done by that one.
@@ -427,7 +434,7 @@ fn readiness(operator: &Operator, ready: &Initialized) -> Answer {
 }
 
 /// `:8080` as Go has it is every address.
-fn parse_address(flag: &str, text: &str) -> Result<SocketAddr, Failure> {
+pub(crate) fn parse_address(flag: &str, text: &str) -> Result<SocketAddr, Failure> {
     let whole = match text.strip_prefix(':') {
         Some(port) => port.parse().ok().map(|port| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))),
         None => text.parse().ok(),

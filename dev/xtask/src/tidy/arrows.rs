@@ -24,6 +24,7 @@ const ORDER: &[&str] = &[
     "core/restart",
     "core/aws-ssm",
     "core/generate",
+    "core/event",
     "edge/http",
     "edge/process",
     "edge/telemetry",

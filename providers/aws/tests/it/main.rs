@@ -11,5 +11,7 @@ mod identities;
 mod parameter_store;
 #[cfg(feature = "push")]
 mod push;
+#[cfg(feature = "queue")]
+mod queue;
 mod secrets_manager;
 mod ways;

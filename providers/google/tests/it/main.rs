@@ -8,6 +8,7 @@ mod network;
 mod push;
 mod reads;
 mod search;
+mod subscription;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -32,6 +32,8 @@ pub(super) struct Asker<'a> {
     pub(super) deadline: Instant,
     /// Where values of generators are kept.
     pub(super) kept: Kept<'a>,
+    /// Whether a read that is under way already is not good enough.
+    pub(super) is_afresh: bool,
 }
 
 /// A want on its way.
@@ -64,7 +66,7 @@ impl Asker<'_> {
         }
         let reads = lanes.lanes.iter_mut().map(|(lane, keys)| {
             let (lane, keys) = (Arc::clone(lane), std::mem::take(keys));
-            async move { if keys.is_empty() { Vec::new() } else { lane.read(keys, self.deadline).await } }
+            async move { self.read(&lane, keys).await }
         });
         // Room for generators is taken only by who has some: most have none.
         let (read, generated) = join(join_all(reads), self.generated(wants)).await;
@@ -97,6 +99,14 @@ impl Asker<'_> {
         });
         let wanted: Vec<Wanted<'_>> = generators.collect();
         if wanted.is_empty() { Vec::new() } else { Box::pin(self.kept.values(&wanted)).await }
+    }
+
+    async fn read(&self, lane: &Arc<Lane>, keys: Vec<RemoteKey>) -> Vec<strongroom_provider::Answer> {
+        match (keys.is_empty(), self.is_afresh) {
+            (true, _) => Vec::new(),
+            (false, false) => lane.read(keys, self.deadline).await,
+            (false, true) => Box::pin(lane.read_afresh(keys, self.deadline)).await,
+        }
     }
 
     async fn prepare(&self, lanes: &mut Lanes, want: &Want) -> Asked {
@@ -166,7 +176,7 @@ impl Asker<'_> {
             }
         }
         let keys: Vec<RemoteKey> = unread.iter().map(|(_, key)| key.clone()).collect();
-        let answers = if keys.is_empty() { Vec::new() } else { lane.read(keys, self.deadline).await };
+        let answers = self.read(lane, keys).await;
         for ((name, _), answer) in unread.into_iter().zip(answers) {
             match answer {
                 Ok(value) => drop(values.insert(name, value.value)),

@@ -207,6 +207,7 @@ impl Round<'_> {
             target: self.target_kind(),
             deadline: Instant::now() + ASKING_LIMIT,
             kept: self.kept(Timestamp::now(), true),
+            is_afresh: false,
         }
     }
 
