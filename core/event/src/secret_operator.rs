@@ -8,6 +8,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use serde::Deserialize;
 use strongroom_failure::Failure;
 use strongroom_reference::ProviderKind;
 
@@ -84,6 +86,17 @@ pub fn rolls(mappings: &[Mapping], body: &[u8]) -> Decision {
     labels.sort_unstable();
     labels.dedup();
     Decision::Roll(labels)
+}
+
+/// When the event of a message happened, in seconds since 1970, where the message says so: by this a second delivery is
+/// known.
+pub fn told_at(body: &[u8]) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Timed {
+        time: Option<String>,
+    }
+    let message: Timed = serde_json::from_slice(body).ok()?;
+    message.time?.parse::<Timestamp>().ok().map(Timestamp::as_second)
 }
 
 /// Whether a workload with `own` labels is rolled for one of the sets of [`Decision::Roll`].

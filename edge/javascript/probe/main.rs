@@ -25,12 +25,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// One way out, by name.
+type Way = (&'static str, fn() -> io::Result<()>);
+
 /// Tries the ways out, one a line: what was tried, and how it ended.
 fn escape() -> ExitCode {
     if sandbox::enter(&limits::Limits::default()).is_err() {
         return ExitCode::FAILURE;
     }
-    let ways: [(&str, fn() -> io::Result<()>); 12] = [
+    let ways: [Way; 12] = [
         ("compute", || Ok(())),
         ("tcp", || TcpStream::connect("127.0.0.1:1").map(drop)),
         ("udp", || UdpSocket::bind("127.0.0.1:0").map(drop)),

@@ -218,7 +218,7 @@ impl SecretManager {
         let (response, token) = self.ask_twice_with(&self.client, operation, method, address, body).await?;
         self.understand(response, operation, &token).map(drop).map_err(|failure| match failure.class {
             Class::Denied => {
-                let identity = self.identity();
+                let identity = self.tokens.identity();
                 failure.with_hint(format!("grant roles/secretmanager.admin ({operation}) to {identity}"))
             }
             _ => failure,

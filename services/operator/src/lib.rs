@@ -32,6 +32,7 @@ mod parameters;
 mod pushes;
 mod reader;
 mod run;
+mod secret_operator;
 mod settings;
 mod store_policy;
 mod watches;

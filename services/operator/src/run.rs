@@ -34,6 +34,7 @@ use crate::index::{Group, Key};
 use crate::kes;
 use crate::operator::{Operator, Parts};
 use crate::reader::Variables;
+use crate::secret_operator;
 use crate::settings::OperatorSettings;
 use crate::store_policy;
 use crate::watches::{self, Optional};
@@ -161,6 +162,7 @@ async fn lead(operator: &Arc<Operator>, restarts: Restarts, loop_settings: LoopS
         foreign::look(operator).await;
         // Ends with the work.
         let following = events::follow(operator).await?;
+        let rolling = secret_operator::follow(operator)?;
         let looking = tokio::spawn(foreign::keep_looking(Arc::clone(operator)));
         let tidying = tokio::spawn(keep_small(Arc::clone(operator)));
         let mut stopped = stop.clone();
@@ -168,7 +170,7 @@ async fn lead(operator: &Arc<Operator>, restarts: Restarts, loop_settings: LoopS
         tracing::info!("the operator works");
         operator.queue.pause(false);
         let ended = work(operator, loop_settings, &mut stop, leadership.as_mut()).await;
-        drop(following);
+        drop((following, rolling));
         looking.abort();
         tidying.abort();
         // Also where another leads now: what is cut off is done by that one.

@@ -220,6 +220,11 @@ pub struct EventSettings {
     #[arg(long = "events-webhook-secret-file", value_name = "FILE", help_heading = EVENTS)]
     pub webhook_secret_file: Option<PathBuf>,
 
+    /// Roll the workloads that SecretsRotationMappings of secret-operator map, by this queue of SQS; when absent
+    /// SECRETS_SQS_QUEUE_URL
+    #[arg(long = "secret-operator-queue-url", value_name = "URL", help_heading = EVENTS)]
+    pub secret_operator_queue_url: Option<String>,
+
     /// Where POST /events is served
     #[arg(long = "events-webhook-addr", value_name = "ADDRESS", default_value = ":8085", help_heading = EVENTS)]
     pub webhook_addr: String,

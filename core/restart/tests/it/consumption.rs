@@ -4,11 +4,11 @@ use strongroom_restart::{Consumption, Form};
 /// Each Secret as `name: key`, a `?` behind what is optional, and its forms.
 fn shown(consumption: &Consumption) -> Vec<String> {
     let of_secret = |(name, slots): (&str, &strongroom_restart::consumption::Slots)| {
-        let of_slot = |(slot, used): (&Box<str>, &strongroom_restart::Use)| {
+        let slots = slots.iter().map(|(slot, used)| {
             let forms: Vec<&str> = used.forms().map(letter).collect();
             format!("{name}: {slot}{} {}", if used.is_optional { "?" } else { "" }, forms.join(""))
-        };
-        slots.iter().map(of_slot).collect::<Vec<_>>()
+        });
+        slots.collect::<Vec<_>>()
     };
     consumption.secrets().flat_map(of_secret).collect()
 }

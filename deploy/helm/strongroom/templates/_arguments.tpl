@@ -62,6 +62,9 @@
 {{- with .Values.awsSsm.interval }}
 - --aws-ssm-interval={{ . }}
 {{- end }}
+{{- with .Values.secretOperator.queueUrl }}
+- {{ printf "--secret-operator-queue-url=%s" . | quote }}
+{{- end }}
 - --refresh-time={{ .Values.refreshTime }}
 {{- if .Values.takeOver }}
 - --take-over

@@ -43,6 +43,15 @@
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
+{{- if .Values.secretOperator.queueUrl }}
+# Workloads that a mapping of secret-operator has rolled.
+- apiGroups: [awssecretsoperator.secretoperator]
+  resources: [secretsrotationmappings]
+  verbs: [list]
+- apiGroups: [apps]
+  resources: [deployments, statefulsets, daemonsets]
+  verbs: [list, patch]
+{{- end }}
 {{- if ne .Values.restarts.of "off" }}
 # Workloads that are restarted when a Secret changes: an annotation of theirs, and one of their pods' template.
 - apiGroups: [apps]

@@ -18,6 +18,7 @@ use strongroom_failure::Failure;
 use tokio::task::JoinSet;
 
 pub(crate) use self::metrics::Metrics;
+pub(crate) use self::sources::open_queue;
 use self::sources::{PubSub, Source, Sqs};
 use crate::operator::Operator;
 

@@ -38,11 +38,18 @@ pub(super) struct Sqs {
 
 impl Sqs {
     pub(super) fn open(operator: &Operator, url: &str) -> Result<Self, Failure> {
-        let endpoints = aws_endpoints(&|name| operator.variables.get(name).cloned());
-        let settings = strongroom_aws::Settings { endpoints, ..strongroom_aws::Settings::default() };
-        let session = Session::new(settings, Arc::clone(&operator.meter))?;
-        Ok(Self { queue: session.queue(url)?, url: url.to_owned() })
+        Ok(Self { queue: open_queue(operator, url)?, url: url.to_owned() })
     }
+}
+
+/// A queue of SQS, read as the operator itself.
+///
+/// # Errors
+/// Where this is no address of one.
+pub(crate) fn open_queue(operator: &Operator, url: &str) -> Result<Queue, Failure> {
+    let endpoints = aws_endpoints(&|name| operator.variables.get(name).cloned());
+    let settings = strongroom_aws::Settings { endpoints, ..strongroom_aws::Settings::default() };
+    Session::new(settings, Arc::clone(&operator.meter))?.queue(url)
 }
 
 impl Source for Sqs {

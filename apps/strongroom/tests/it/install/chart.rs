@@ -76,6 +76,7 @@ kes: auto
 kesPatterns: unanchored
 restarts: {of: all, limit: 3, settle: 30s, pause: 10m, patience: 1h, reportPods: true}
 hostNetwork: true
+secretOperator: {queueUrl: 'https://sqs.eu-west-1.amazonaws.com/111122223333/rotations'}
 refreshTime: 1h
 takeOver: true
 allowLocalAddresses: true

@@ -9,6 +9,7 @@ mod generators;
 mod policies;
 mod pushes;
 mod scoped;
+mod secret_operator;
 mod shapes;
 mod stores;
 pub(crate) mod support;

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use strongroom_api::external_secrets::vocabulary::{event, message};
 use strongroom_api::external_secrets::{CreationPolicy, DeletionPolicy, ExternalSecret, RefreshPolicy, Target};
-use strongroom_failure::{Class, Failure};
+use strongroom_failure::Failure;
 use strongroom_kube::EventKind;
 use strongroom_policy::TargetKind;
 use strongroom_reconcile::Outcome;

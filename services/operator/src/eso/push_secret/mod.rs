@@ -184,6 +184,7 @@ impl<'a> Round<'a> {
             version: &self.version,
             refresh_time,
             last_success,
+            is_announced: false,
             target: Validity::Valid,
             immutable: false,
             spread: None,
