@@ -122,7 +122,7 @@ pub(crate) async fn reconcile<K: FannedOut>(operator: Arc<Operator>, name: Arc<s
     if operator.foreign().is_some() {
         return Outcome::Done(None);
     }
-    let fan_out = FanOut { operator: &operator, object: &object, name: &name };
+    let fan_out = FanOut { operator: &operator, object: &*object, name: &name };
     if object.meta().deletion_timestamp.is_some() {
         return fan_out.remove().await;
     }
