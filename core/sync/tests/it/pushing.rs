@@ -99,7 +99,7 @@ fn two_values_for_one_place_are_both_refused() {
     let source = source(&[("a1", "1"), ("a2", "2"), ("b", "3")]);
     let (made, _) = entries(&spec, &store(), &source, &Engine);
     let share = |entry| Share { store: store().key(), source: 0, entry };
-    let (kept, failed) = without_duplicates(made.into_iter().map(share).collect(), &[source.clone()]);
+    let (kept, failed) = without_duplicates(made.into_iter().map(share).collect(), std::slice::from_ref(&source));
     assert_eq!(kept.iter().map(|share| place_key(share.entry.place())).collect::<Vec<_>>(), ["b"]);
     assert_eq!(failed.len(), 1);
     let words = failed[0].to_string();
