@@ -75,7 +75,7 @@ impl Asker<'_> {
         for asked in asked {
             answers.push(match asked {
                 Asked::Now(answer) => answer,
-                Asked::Generator => Answer::Many(generated.next().unwrap_or_else(|| Ok(Values::new()))),
+                Asked::Generator => Answer::Many(generated.next().unwrap_or_else(|| Err(unanswered()))),
                 Asked::Key { lane, place, selects_itself: false } => Answer::Whole(read[lane][place].clone()),
                 Asked::Key { lane, place, selects_itself: true } => {
                     Answer::Part(read[lane][place].clone().map(|found| found.value))
@@ -195,6 +195,11 @@ impl Asker<'_> {
         };
         StoreName { namespace, name: store.name.as_str().into() }
     }
+}
+
+/// A generator without an answer must not look like one without values.
+fn unanswered() -> Failure {
+    Failure::new(Class::Unavailable, "the generator gave no answer")
 }
 
 /// A store that is missing or cannot be opened is no store without the secret: what was delivered stays (design

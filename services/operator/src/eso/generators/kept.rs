@@ -247,8 +247,11 @@ impl Kept<'_> {
 
 impl Entry {
     fn values(self) -> Result<Values, Failure> {
-        let read = |(key, value)| Ok((key, decode(Decode::Base64, SecretBytes::from(value))?));
-        self.values.into_iter().map(read).collect()
+        let mut values = Values::new();
+        for (key, value) in self.values {
+            values.insert(key, decode(Decode::Base64, SecretBytes::from(value))?);
+        }
+        Ok(values)
     }
 }
 
