@@ -15,8 +15,8 @@ pub const PARAMETERS: &str = "aws-ssm.strongroom.dev";
 /// The store whose keys are the ARNs of roles that are taken to read them.
 pub const ROLES: &str = "aws-iam.strongroom.dev";
 
-/// The longest manifest that is shown, in bytes: an event holds 1,024 letters, and half a manifest helps nobody.
-const MANIFEST_LIMIT: usize = 760;
+/// How long a refusal with its manifest may be, in bytes: an event holds 1,024 letters, and half a manifest helps nobody.
+const REFUSAL_LIMIT: usize = 850;
 
 /// The longest name of an object, in bytes.
 const OBJECT_NAME_LIMIT: usize = 253;
@@ -64,8 +64,8 @@ fn allows(policies: &StorePolicies, store: &str, namespace: &Namespace, key: &st
 fn refused(namespace: &Namespace, secret: &str, request: &Request, what: &str) -> Failure {
     let words = format!("no StorePolicy lets the namespace {} {what}", namespace.name);
     let manifest = manifest(&namespace.name, secret, request);
-    let cure = match manifest.len() {
-        ..=MANIFEST_LIMIT => format!("to allow it, kubectl apply this: {manifest}"),
+    let cure = match words.len() + manifest.len() {
+        ..=REFUSAL_LIMIT => format!("to allow it, kubectl apply this: {manifest}"),
         _ => format!("to allow it, write a StorePolicy for the store {PARAMETERS}"),
     };
     Failure::new(Class::Denied, words).with_hint(cure)
