@@ -422,9 +422,10 @@ impl Index {
         let Some(mut object) = self.external_secret(name) else { return };
         object.status = Some(status);
         object.metadata.resource_version = resource_version.or(object.metadata.resource_version.take());
-        if let Some(after) = Packed::of(name, &object) {
+        if let Some(mut after) = Packed::of(name, &object) {
             let reads = self.external_secrets.get_mut(name).map(|before| std::mem::take(&mut before.reads));
-            self.external_secrets.insert(name.clone(), Packed { reads: reads.unwrap_or_default(), ..after });
+            after.reads = reads.unwrap_or_default();
+            self.external_secrets.insert(name.clone(), after);
         }
     }
 

@@ -198,6 +198,7 @@ pub struct OperatorSettings {
     pub template_right_delimiter: String,
 
     #[command(flatten)]
+    #[expect(missing_docs, reason = "a comment would become the flags' common help")]
     pub events: EventSettings,
 
     #[command(flatten)]
