@@ -50,9 +50,12 @@ fn variable(secret: &str, key: &str) -> Value {
     json!({"containers": [{"env": [{"name": "V", "valueFrom": {"secretKeyRef": reference}}]}]})
 }
 
+type Data = BTreeMap<String, SecretBytes>;
+type Annotations = BTreeMap<String, String>;
+
 /// The Secrets of a namespace with their values and annotations.
 #[derive(Clone, Default)]
-struct Secrets(BTreeMap<String, (BTreeMap<String, SecretBytes>, BTreeMap<String, String>)>);
+struct Secrets(BTreeMap<String, (Data, Annotations)>);
 
 impl Secrets {
     fn with(mut self, name: &str, data: &[(&str, &str)]) -> Self {
