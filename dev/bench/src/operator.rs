@@ -1,5 +1,6 @@
 //! The operator under load: a fleet of ExternalSecrets on a real API server, with the stand-in for AWS as its store.
 
+pub(crate) mod events;
 pub(crate) mod restarts;
 
 use std::collections::{BTreeMap, HashSet};
@@ -37,8 +38,8 @@ const KEYS: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// How far the store is.
-const NEAR: Conduct = Conduct { latency: 20, deny_batch: false };
-const AT_ONCE: Conduct = Conduct { latency: 0, deny_batch: false };
+const NEAR: Conduct = Conduct { latency: 20, deny_batch: false, rotation: 0 };
+const AT_ONCE: Conduct = Conduct { latency: 0, deny_batch: false, rotation: 0 };
 
 /// The name of the long one.
 pub(crate) const SOAK: &str = "operator-soak";
@@ -458,14 +459,19 @@ impl Running {
         let mut running = Self { child, start, log, _folder: folder, metrics: String::new() };
         while running.metrics.is_empty() {
             ensure!(start.elapsed() < Duration::from_secs(10), "the operator does not listen\n{}", running.logged());
-            let logged = running.logged();
-            let line = logged.lines().find(|line| line.contains("listening"));
-            let address =
-                line.and_then(|line| line.split("address=").nth(1)).and_then(|rest| rest.split_whitespace().next());
-            running.metrics = address.unwrap_or_default().trim_matches('"').to_owned();
+            running.metrics = running.listening("--metrics-addr").unwrap_or_default();
             std::thread::sleep(Duration::from_millis(2));
         }
         Ok(running)
+    }
+
+    /// Where it listens, as its log says it for a flag.
+    fn listening(&self, flag: &str) -> Result<String> {
+        let logged = self.logged();
+        let line = logged.lines().find(|line| line.contains("listening") && line.contains(flag));
+        let address =
+            line.and_then(|line| line.split("address=").nth(1)).and_then(|rest| rest.split_whitespace().next());
+        Ok(address.with_context(|| format!("the operator does not listen for {flag}"))?.trim_matches('"').to_owned())
     }
 
     fn logged(&self) -> String {

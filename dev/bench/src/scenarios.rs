@@ -12,12 +12,12 @@ use crate::report::{Figure, Peer, Row, Target, Unit};
 use crate::stand_in::{Conduct, Counts, StandIn};
 
 /// A latency that hides what the machine itself needs, so that counts of round trips are exact on a slow one.
-const SLOW: Conduct = Conduct { latency: 500, deny_batch: false };
+const SLOW: Conduct = Conduct { latency: 500, deny_batch: false, rotation: 0 };
 
 /// As far as AWS's nearest region usually is.
-const NEAR: Conduct = Conduct { latency: 20, deny_batch: false };
+const NEAR: Conduct = Conduct { latency: 20, deny_batch: false, rotation: 0 };
 
-const AT_ONCE: Conduct = Conduct { latency: 0, deny_batch: false };
+const AT_ONCE: Conduct = Conduct { latency: 0, deny_batch: false, rotation: 0 };
 
 /// Where Debian keeps its bundle of authorities.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -46,6 +46,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "size", measure: size },
     Scenario { name: "operator-small", measure: |bench| crate::operator::measure(bench, 1_000) },
     Scenario { name: "kes", measure: |bench| crate::operator::measure_kes(bench, 1_000) },
+    Scenario { name: "operator-events", measure: crate::operator::events::measure },
     Scenario { name: "operator-restarts", measure: crate::operator::restarts::measure },
     Scenario { name: crate::operator::SOAK, measure: crate::operator::soak },
     Scenario { name: "operator-large", measure: |bench| crate::operator::measure(bench, 10_000) },

@@ -32,6 +32,8 @@ pub(crate) struct Conduct {
     pub(crate) latency: u64,
     /// Whether `BatchGetSecretValue` is denied, as by a role that allows single reads only.
     pub(crate) deny_batch: bool,
+    /// How often all values have changed: 0 for their first ones.
+    pub(crate) rotation: u32,
 }
 
 /// What the stand-in is told, one a line.

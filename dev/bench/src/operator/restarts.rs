@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use futures_util::{StreamExt as _, stream};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -22,8 +23,8 @@ const COUNT: usize = 500;
 /// How many may roll at once, which is the default.
 const LIMIT: f64 = 10.0;
 
-const MARK: &str = "strongroom.dev/restarted-for";
-const OBSERVED: &str = "strongroom.dev/restart-observed";
+pub(super) const MARK: &str = "strongroom.dev/restarted-for";
+pub(super) const OBSERVED: &str = "strongroom.dev/restart-observed";
 
 pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -46,7 +47,7 @@ async fn rotation(bench: &mut Bench) -> Result<()> {
     let flags = ["--restarts=all"];
     let running = Running::start_with(bench, cluster.kubeconfig(), &flags, &[])?;
     let deployments: Api<Deployment> = Api::namespaced(client, "default");
-    until(&running, "noted", async || annotated(&deployments, OBSERVED).await).await?;
+    until(&running, "noted", async || noted(&deployments).await).await?;
     let refused_before = refused(&cluster)?;
     let start = Instant::now();
     secrets.patch("shared", &PatchParams::default(), &Patch::Merge(&secret("2")?)).await?;
@@ -106,17 +107,20 @@ async fn make(client: &Client, number: usize) -> Result<()> {
     Ok(())
 }
 
-async fn annotated(api: &Api<Deployment>, annotation: &str) -> Result<usize> {
+pub(super) fn annotated(metadata: &ObjectMeta, annotation: &str) -> bool {
+    metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(annotation))
+}
+
+async fn noted(api: &Api<Deployment>) -> Result<usize> {
     let found = api.list_metadata(&Default::default()).await?;
-    let has = |annotations: &std::collections::BTreeMap<String, String>| annotations.contains_key(annotation);
-    Ok(found.items.iter().filter(|object| object.metadata.annotations.as_ref().is_some_and(has)).count())
+    Ok(found.items.iter().filter(|object| annotated(&object.metadata, OBSERVED)).count())
 }
 
 async fn marked(api: &Api<Deployment>) -> Result<usize> {
     let found = api.list(&Default::default()).await?;
     let is_marked = |object: &&Deployment| {
-        let metadata = object.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
-        metadata.and_then(|metadata| metadata.annotations.as_ref()).is_some_and(|all| all.contains_key(MARK))
+        let template = object.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
+        template.is_some_and(|template| annotated(template, MARK))
     };
     Ok(found.items.iter().filter(is_marked).count())
 }

@@ -39,10 +39,10 @@ pub(super) fn answer(operation: &str, body: &str, conduct: Conduct) -> Answer {
             error("AccessDeniedException", "not authorized to perform: secretsmanager:BatchGetSecretValue")
         }
         "BatchGetSecretValue" => {
-            let values: Vec<Value> = texts("SecretIdList").map(secret).collect();
+            let values: Vec<Value> = texts("SecretIdList").map(|id| secret(id, conduct.rotation)).collect();
             found(json!({"SecretValues": values, "Errors": []}))
         }
-        "GetSecretValue" => found(secret(text("SecretId"))),
+        "GetSecretValue" => found(secret(text("SecretId"), conduct.rotation)),
         "GetParameters" => {
             let parameters: Vec<Value> = texts("Names").map(parameter).collect();
             found(json!({"Parameters": parameters, "InvalidParameters": []}))
@@ -57,12 +57,13 @@ pub(super) fn answer(operation: &str, body: &str, conduct: Conduct) -> Answer {
     }
 }
 
-fn secret(id: &str) -> Value {
+fn secret(id: &str, rotation: u32) -> Value {
     let name = id.rsplit(":secret:").next().unwrap_or(id);
     // AWS ends an ARN with a dash and six characters that are not part of the name.
     let (name, _) = name.rsplit_once('-').unwrap_or((name, ""));
+    let value = if rotation == 0 { format!("{DELIVERED}{name}") } else { format!("{DELIVERED}{name}.{rotation}") };
     json!({
-        "ARN": id, "Name": name, "SecretString": format!("{DELIVERED}{name}"), "CreatedDate": 1_700_000_000.0,
+        "ARN": id, "Name": name, "SecretString": value, "CreatedDate": 1_700_000_000.0,
         "VersionId": "5f0c7cf7-0d7e-4b1c-9d9c-0f6d6f1f6c11", "VersionStages": ["AWSCURRENT"],
     })
 }
@@ -145,7 +146,7 @@ mod tests {
     #[test]
     fn a_secret_keeps_the_arn_that_it_was_asked_by() {
         let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:bench/secret-7-AbCdEf";
-        let secret = secret(arn);
+        let secret = secret(arn, 0);
         assert_eq!((secret["ARN"].as_str(), secret["Name"].as_str()), (Some(arn), Some("bench/secret-7")));
     }
 }
