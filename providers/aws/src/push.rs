@@ -39,7 +39,7 @@ pub(crate) fn tag_changes(there: &Tags, written: Option<&Tags>) -> Result<(Tags,
     let wanted = marked(written)?;
     let is_foreign = |name: &&String| !wanted.contains_key(*name) && !name.starts_with(OF_AWS);
     let gone = there.keys().filter(is_foreign).cloned().collect();
-    let set = wanted.iter().filter(|(name, value)| there.get(*name) != Some(value));
+    let set = wanted.iter().filter(|(name, value)| there.get(*name) != Some(*value));
     Ok((set.map(|(name, value)| (name.clone(), value.clone())).collect(), gone))
 }
 

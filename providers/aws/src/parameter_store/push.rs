@@ -215,7 +215,8 @@ fn encoded(push: &Push, settings: &Settings) -> Push {
     if settings.encode_as_decoded {
         return push.clone();
     }
-    let encoded = |(key, value): (&String, &SecretBytes)| (key.clone(), STANDARD.encode(value.expose()).into());
+    let encoded =
+        |(key, value): (&String, &SecretBytes)| (key.clone(), SecretBytes::from(STANDARD.encode(value.expose())));
     let all: BTreeMap<String, SecretBytes> = all.iter().map(encoded).collect();
     Push { content: Content::Whole(all), ..push.clone() }
 }

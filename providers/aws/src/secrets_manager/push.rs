@@ -159,7 +159,7 @@ impl SecretsManager {
             self.put(name, content, settings.secret_push_format).await?;
         }
         let client = self.client().await?;
-        let described = settings.description.as_ref().filter(|wanted| present.description.as_ref() != Some(wanted));
+        let described = settings.description.as_ref().filter(|wanted| present.description.as_ref() != Some(*wanted));
         if let Some(description) = described {
             let request = client.update_secret().secret_id(name).description(description);
             let updated = self.session.call("secretsmanager:UpdateSecret", || request.clone().send()).await;
