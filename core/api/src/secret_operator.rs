@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::crds::{finish, yaml};
 
-/// Which workloads use a secret of AWS Secrets Manager, and are rolled when it has a new value.
+/// Which workloads are rolled when a secret of AWS has a new value.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[kube(
     group = "awssecretsoperator.secretoperator",
@@ -19,7 +19,7 @@ use crate::crds::{finish, yaml};
     namespaced,
     derive = "PartialEq",
     derive = "Default",
-    doc = "Which workloads use a secret of AWS Secrets Manager.",
+    doc = "Which workloads are rolled when a secret of AWS has a new value.",
     crates(
         kube_core = "::kube_core",
         k8s_openapi = "::k8s_openapi",
@@ -33,7 +33,7 @@ pub struct SecretsRotationMappingSpec {
     #[serde(default, rename = "SecretID")]
     #[schemars(length(max = 2048))]
     pub secret_id: String,
-    /// What a Deployment's, DaemonSet's or StatefulSet's own labels must all have, in whatever namespace it is.
+    /// What a workload's own labels must all have, in every namespace.
     #[serde(default, rename = "Labels")]
     pub labels: BTreeMap<String, String>,
 }
