@@ -21,6 +21,7 @@ const ORDER: &[&str] = &[
     "core/api",
     "core/sync",
     "core/kes",
+    "core/event",
     "edge/http",
     "edge/process",
     "edge/telemetry",

@@ -1,0 +1,5 @@
+mod aws;
+mod google;
+mod matching;
+mod secret_operator;
+mod webhook;
