@@ -30,9 +30,14 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 /// # Errors
 /// Where the definitions cannot be written, which only a wrong type of a kind can cause.
 pub fn crds_yaml() -> Result<String, serde_json::Error> {
+    yaml(&crds())
+}
+
+/// Definitions, one document each.
+pub(crate) fn yaml(crds: &[CustomResourceDefinition]) -> Result<String, serde_json::Error> {
     let mut yaml = String::new();
-    for crd in crds() {
-        let value = serde_json::to_value(&crd)?;
+    for crd in crds {
+        let value = serde_json::to_value(crd)?;
         let document = serde_saphyr::to_string(&Plain(&value)).map_err(serde::ser::Error::custom)?;
         yaml.push_str("---\n");
         yaml.push_str(&document);
@@ -41,7 +46,7 @@ pub fn crds_yaml() -> Result<String, serde_json::Error> {
 }
 
 /// What the types cannot say, or say otherwise than the API server wants it.
-fn finish(crd: &mut CustomResourceDefinition) {
+pub(crate) fn finish(crd: &mut CustomResourceDefinition) {
     // As the API server fills it in: who compares what is applied with what is there finds no difference.
     crd.spec.names.list_kind = Some(format!("{}List", crd.spec.names.kind));
     for version in &mut crd.spec.versions {

@@ -7,4 +7,5 @@ mod crds;
 mod kes;
 mod problems;
 mod reading;
+mod secret_operator;
 mod surface;
