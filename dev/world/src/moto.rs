@@ -110,6 +110,7 @@ impl Moto {
         let service = match target.split_once('.') {
             Some(("AmazonSSM", _)) => "ssm",
             Some(("TrentService", _)) => "kms",
+            Some(("AmazonSQS", _)) => "sqs",
             Some((service, _)) => service,
             None => bail!("{target} is no value of X-Amz-Target"),
         };
@@ -163,6 +164,37 @@ impl Moto {
         let request = json!({"Name": name, "Type": kind, "Value": value, "Overwrite": true});
         let answer = self.call(region, "AmazonSSM.PutParameter", &request)?;
         answer["Version"].as_u64().context("moto names no version")
+    }
+
+    /// Makes a queue of SQS; what is received and not deleted is to be had again after `visibility`. Returns its URL.
+    ///
+    /// # Errors
+    /// As [`Moto::call`].
+    pub fn make_queue(&self, region: &str, name: &str, visibility: Duration) -> Result<String> {
+        let attributes = json!({"VisibilityTimeout": visibility.as_secs().to_string()});
+        let answer =
+            self.call(region, "AmazonSQS.CreateQueue", &json!({"QueueName": name, "Attributes": attributes}))?;
+        answer["QueueUrl"].as_str().map(str::to_owned).context("moto names no queue")
+    }
+
+    /// Puts a message into a queue, as EventBridge does.
+    ///
+    /// # Errors
+    /// As [`Moto::call`].
+    pub fn send_message(&self, region: &str, queue: &str, body: &str) -> Result<()> {
+        self.call(region, "AmazonSQS.SendMessage", &json!({"QueueUrl": queue, "MessageBody": body})).map(drop)
+    }
+
+    /// How many messages a queue has, those under way included.
+    ///
+    /// # Errors
+    /// As [`Moto::call`].
+    pub fn messages_in(&self, region: &str, queue: &str) -> Result<u64> {
+        const COUNTS: [&str; 2] = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
+        let request = json!({"QueueUrl": queue, "AttributeNames": COUNTS});
+        let answer = self.call(region, "AmazonSQS.GetQueueAttributes", &request)?;
+        let count = |name: &str| answer["Attributes"][name].as_str().and_then(|count| count.parse::<u64>().ok());
+        COUNTS.into_iter().map(count).sum::<Option<u64>>().context("moto does not count")
     }
 
     /// Puts labels on one version of a parameter, taking them from the version that has them.

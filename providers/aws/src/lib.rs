@@ -10,6 +10,7 @@
 //!   batch calls are not allowed, the keys are asked one by one, together, and what was learnt is remembered for ten
 //!   minutes per identity.
 //! - A store can have a prefix: it stands before every key that is read, and a search goes no further than it reaches.
+//! - A [`Queue`] of SQS is read under the same identity (feature `queue`).
 //! - Searching and reading tags are left out of small programs, which never do either (feature `catalog`).
 //! - Nothing is read from the environment except where the settings leave something to it (`AWS_*`, proxies,
 //!   `SSL_CERT_FILE`), and no network is touched before the first read.
@@ -26,6 +27,8 @@ mod kept;
 mod memory;
 mod parameter_store;
 mod prefix;
+#[cfg(feature = "queue")]
+mod queue;
 mod secrets_manager;
 mod session;
 mod settings;
@@ -34,6 +37,8 @@ mod transport;
 
 pub use crate::caller_identity::SignedRequest;
 pub use crate::parameter_store::ParameterStore;
+#[cfg(feature = "queue")]
+pub use crate::queue::{Queue, QueueMessage};
 pub use crate::secrets_manager::SecretsManager;
 pub use crate::session::Session;
 pub use crate::settings::{AccessKey, Endpoints, ProxySettings, Role, Settings, Timeouts, WebIdentity, WebToken};

@@ -9,5 +9,7 @@ mod common;
 mod faults;
 mod identities;
 mod parameter_store;
+#[cfg(feature = "queue")]
+mod queue;
 mod secrets_manager;
 mod ways;
