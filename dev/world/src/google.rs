@@ -1,6 +1,7 @@
-//! A stand-in for Google Secret Manager v1 and the token services around it, written from the public REST description.
+//! A stand-in for Google Secret Manager v1, Pub/Sub v1 and the token services around them, written from the public REST
+//! descriptions.
 //!
-//! [`secrets`] knows secrets and their states, [`tokens`] who gets a token, [`answer`] the form of answers; here they are
+//! [`secrets`] knows secrets and their states, [`topics`] messages, [`tokens`] who gets a token, [`answer`] the form of answers; here they are
 //! put behind listeners. Google's own Python client agrees with it in the tests.
 
 use std::collections::BTreeMap;
@@ -8,7 +9,7 @@ use std::convert::Infallible;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
@@ -27,13 +28,18 @@ use crate::service::{Background, Body, collect, lock, serve_connection};
 use answer::{Refusal, api, json_body, text};
 use secrets::{Ask, State, Store, project_number, secret_name};
 use tokens::{Fields, Identities, OauthRefusal, Tokens};
+use topics::Topics;
 
 mod answer;
 mod secrets;
 mod tokens;
+mod topics;
 
 /// The project of the metadata server and of the service account.
 const PROJECT: &str = "strongroom-test";
+
+/// How long a pull waits for a message; Google's own takes longer.
+const PULL_HELD: Duration = Duration::from_secs(3);
 
 /// The names that the stand-in's certificate is for.
 const NAMES: [&str; 4] =
@@ -77,7 +83,12 @@ impl GoogleStandIn {
         let authority = Authority::new()?;
         let background = Background::start("google")?;
         let identities = Identities::new(PROJECT, &project_number(PROJECT))?;
-        let desk = Arc::new(Desk { identities, store: Mutex::default(), tokens: Mutex::new(Tokens::new()) });
+        let desk = Arc::new(Desk {
+            identities,
+            store: Mutex::default(),
+            topics: Mutex::default(),
+            tokens: Mutex::new(Tokens::new()),
+        });
         let (secure, secure_address) = background.listen()?;
         let (plain, plain_address) = background.listen()?;
         let (metadata, metadata_address) = background.listen()?;
@@ -220,6 +231,37 @@ impl GoogleStandIn {
         lock(&self.desk.store).corrupt(&secret_name(project, None, secret));
     }
 
+    /// Makes a topic and a subscription to it, both of this name in the project; returns the subscription's.
+    ///
+    /// # Errors
+    /// When one of them exists.
+    pub fn subscribe(&self, name: &str, deadline: Duration) -> Result<String> {
+        let (topic, subscription) =
+            (format!("projects/{PROJECT}/topics/{name}"), format!("projects/{PROJECT}/subscriptions/{name}"));
+        let body = json!({"topic": topic, "ackDeadlineSeconds": deadline.as_secs()}).to_string();
+        for path in [&topic, &subscription] {
+            let made = lock(&self.desk.topics).answer("PUT", path, body.as_bytes()).context("this is no name")?;
+            made.map_err(|refusal| anyhow!(refusal.message))?;
+        }
+        Ok(subscription)
+    }
+
+    /// Publishes a message with these attributes and no data.
+    ///
+    /// # Errors
+    /// When there is no such topic.
+    pub fn publish(&self, topic: &str, attributes: &[(&str, &str)]) -> Result<()> {
+        let attributes: BTreeMap<&str, &str> = attributes.iter().copied().collect();
+        let topic = format!("projects/{PROJECT}/topics/{topic}");
+        let published = lock(&self.desk.topics).publish(&topic, &json!({"messages": [{"attributes": attributes}]}));
+        published.map(drop).map_err(|refusal| anyhow!(refusal.message))
+    }
+
+    /// How many messages of a subscription are not acknowledged.
+    pub fn unacknowledged(&self, subscription: &str) -> usize {
+        lock(&self.desk.topics).left(subscription)
+    }
+
     /// Every token given out or seen so far stops working: `UNAUTHENTICATED`. A token that a service account signs
     /// itself is the same token when it is signed again within the same second, and stays refused.
     pub fn expire_tokens(&self) {
@@ -315,6 +357,7 @@ enum Face {
 struct Desk {
     identities: Identities,
     store: Mutex<Store>,
+    topics: Mutex<Topics>,
     tokens: Mutex<Tokens>,
 }
 
@@ -338,6 +381,7 @@ async fn answer(desk: &Desk, face: Face, request: Request<Incoming>) -> Result<R
     Ok(match (face, collect(body).await) {
         (_, Err(_)) => text(400, "the body cannot be read"),
         (Face::Metadata, Ok(_)) => desk.metadata(&head),
+        (Face::Services, Ok(body)) if head.uri.path().ends_with(":pull") => desk.pulled(&head, &body).await,
         (Face::Services, Ok(body)) => desk.service(&head, &body),
     })
 }
@@ -356,9 +400,24 @@ impl Desk {
         }
     }
 
+    /// As Pub/Sub does, holds a pull for a while until there is a message.
+    async fn pulled(&self, head: &request::Parts, body: &Bytes) -> Response<Body> {
+        let start = Instant::now();
+        loop {
+            let answer = self.secret_manager(head, head.method.as_str(), head.uri.path(), body);
+            if answer != Ok(json!({})) || start.elapsed() > PULL_HELD {
+                return api(answer);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     fn secret_manager(&self, head: &request::Parts, method: &str, path: &str, body: &[u8]) -> Result<Json, Refusal> {
         self.check_token(head)?;
         let path = path.strip_prefix("/v1/").ok_or_else(|| Refusal::not_found("Method not found.".to_owned()))?;
+        if let Some(answer) = lock(&self.topics).answer(method, path, body) {
+            return answer;
+        }
         let query = form(head.uri.query().unwrap_or_default());
         lock(&self.store).answer(&Ask { method, path, query: &query, body })
     }

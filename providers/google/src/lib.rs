@@ -5,6 +5,8 @@
 //! from Application Default Credentials ([`Settings`]). Never retries by itself, except that a token which the store
 //! refuses is replaced once. Keys name secrets: `projects/P/secrets/S`,
 //! `projects/P/locations/L/secrets/S`, or `S` alone in the project of the settings, else of the metadata server.
+//!
+//! A [`Subscription`] of Pub/Sub, through which the store tells of changes, is pulled by the same identity.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +19,7 @@ mod name;
 mod search;
 mod settings;
 mod signature;
+mod subscription;
 mod tokens;
 
 use std::sync::Arc;
@@ -33,6 +36,7 @@ use strongroom_provider::{
 
 pub use crate::cluster::Cluster;
 pub use crate::settings::{Credentials, Exchange, Federation, ProxySettings, Settings, Timeouts};
+pub use crate::subscription::{Notification, Subscription};
 
 use crate::credentials::Source;
 use crate::metadata::Metadata;

@@ -291,3 +291,32 @@ print(read(f'{secrets}/throttled/versions/latest'))
     assert_eq!(reads.map(|(_, count)| count).sum::<usize>(), 3);
     assert_eq!(counts.of("POST /v1/token"), 1);
 }
+
+#[test]
+fn googles_client_publishes_pulls_and_acknowledges() {
+    let google = GoogleStandIn::start().unwrap();
+    let printed = run(
+        &google,
+        "
+from google import pubsub_v1
+options, login = {'api_endpoint': endpoint}, credentials_from(credentials_file)
+publisher = pubsub_v1.PublisherClient(credentials=login, transport='rest', client_options=options)
+subscriber = pubsub_v1.SubscriberClient(credentials=login, transport='rest', client_options=options)
+topic, name = f'projects/{project}/topics/changes', f'projects/{project}/subscriptions/changes'
+print(publisher.create_topic(request={'name': topic}).name == topic)
+print(subscriber.create_subscription(request={'name': name, 'topic': topic, 'ack_deadline_seconds': 30}).topic == topic)
+attributes = {'eventType': 'SECRET_VERSION_ADD', 'secretId': 'projects/1/secrets/db'}
+published = publisher.publish(request={'topic': topic, 'messages': [{'data': b'described', 'attributes': attributes}]})
+pulled = subscriber.pull(request={'subscription': name, 'max_messages': 10}).received_messages
+print(len(pulled), pulled[0].message.data, pulled[0].message.attributes['secretId'])
+print(pulled[0].message.message_id == published.message_ids[0])
+subscriber.acknowledge(request={'subscription': name, 'ack_ids': [pulled[0].ack_id]})
+print(len(subscriber.pull(request={'subscription': name, 'max_messages': 10}).received_messages))
+print(attempt(publisher.create_topic, name=topic))
+print(attempt(subscriber.pull, subscription=name + 'x', max_messages=1))
+",
+    );
+    let expected = ["True", "True", "1 b'described' projects/1/secrets/db", "True", "0", "ALREADY_EXISTS", "NOT_FOUND"];
+    assert_eq!(printed, expected);
+    assert_eq!(google.unacknowledged(&format!("projects/{}/subscriptions/changes", google.project())), 0);
+}

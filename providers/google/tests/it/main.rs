@@ -7,6 +7,7 @@ mod faults;
 mod network;
 mod reads;
 mod search;
+mod subscription;
 
 use std::sync::Arc;
 use std::time::Duration;
