@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -34,17 +34,38 @@ impl Answer {
     }
 }
 
-/// A path and what answers there, to GET and HEAD.
+/// A request that somebody posted.
+pub struct Posted {
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its whole body. Others wrote it: it is not for logs.
+    pub body: Bytes,
+}
+
+/// A path and what answers there.
 #[derive(Clone)]
 pub struct Route {
     path: &'static str,
-    handler: Arc<dyn Fn() -> Answer + Send + Sync>,
+    handler: Handler,
+}
+
+#[derive(Clone)]
+enum Handler {
+    /// To GET and HEAD.
+    Get(Arc<dyn Fn() -> Answer + Send + Sync>),
+    /// To POST of at most so many bytes.
+    Post(usize, Arc<dyn Fn(&Posted) -> Answer + Send + Sync>),
 }
 
 impl Route {
-    /// `handler` must not block: it is asked between other work.
+    /// What answers GET and HEAD. `handler` must not block: it is asked between other work.
     pub fn new(path: &'static str, handler: impl Fn() -> Answer + Send + Sync + 'static) -> Self {
-        Self { path, handler: Arc::new(handler) }
+        Self { path, handler: Handler::Get(Arc::new(handler)) }
+    }
+
+    /// The same for POST, with bodies of at most `limit` bytes, which must have come within 10 seconds.
+    pub fn post(path: &'static str, limit: usize, handler: impl Fn(&Posted) -> Answer + Send + Sync + 'static) -> Self {
+        Self { path, handler: Handler::Post(limit, Arc::new(handler)) }
     }
 }
 
@@ -67,7 +88,7 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long a connection lives. Clients make a new one without noticing; whoever reads slowly to hold a place loses it.
 const CONNECTION_TIME: Duration = Duration::from_secs(60);
 
-/// A small server for probes and metrics: plain HTTP/1.1, a table of paths, nothing that changes anything.
+/// A small server for probes, metrics and news: plain HTTP/1.1 and a table of paths.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -140,7 +161,10 @@ async fn serve(
     routes: Arc<[Route]>,
     mut closing: watch::Receiver<bool>,
 ) {
-    let service = service_fn(move |request| std::future::ready(Ok::<_, Infallible>(answer(&routes, &request))));
+    let service = service_fn(move |request| {
+        let routes = Arc::clone(&routes);
+        async move { Ok::<_, Infallible>(answer(&routes, request).await) }
+    });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_LIMIT);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -159,14 +183,18 @@ async fn serve(
     drop(place);
 }
 
-fn answer(routes: &[Route], request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let path = request.uri().path();
-    let answer = match routes.iter().find(|route| route.path == path) {
-        None => Answer::text(StatusCode::NOT_FOUND, "not found\n"),
-        Some(_) if !matches!(*request.method(), Method::GET | Method::HEAD) => {
-            Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n")
+async fn answer(routes: &[Route], request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let route = routes.iter().find(|route| route.path == request.uri().path());
+    let (answer, allowed) = match (route.map(|route| &route.handler), request.method().clone()) {
+        (None, _) => (Answer::text(StatusCode::NOT_FOUND, "not found\n"), ""),
+        (Some(Handler::Get(handler)), Method::GET | Method::HEAD) => (handler(), ""),
+        (Some(Handler::Post(limit, handler)), Method::POST) => {
+            (posted(request, *limit).await.map_or_else(|refusal| refusal, |posted| handler(&posted)), "")
         }
-        Some(route) => (route.handler)(),
+        (Some(Handler::Get(_)), _) => {
+            (Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n"), "GET, HEAD")
+        }
+        (Some(Handler::Post(..)), _) => (Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only POST\n"), "POST"),
     };
     // hyper leaves the body of an answer to HEAD away and keeps its length.
     let mut response = Response::new(Full::new(Bytes::from(answer.body)));
@@ -174,8 +202,22 @@ fn answer(routes: &[Route], request: &Request<Incoming>) -> Response<Full<Bytes>
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if answer.status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    if !allowed.is_empty() {
+        headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
     }
     response
+}
+
+/// The whole request, or what to answer where it is too large or does not come.
+async fn posted(request: Request<Incoming>, limit: usize) -> Result<Posted, Answer> {
+    let (head, body) = request.into_parts();
+    let collected = tokio::time::timeout(HEAD_TIME, Limited::new(body, limit).collect()).await;
+    match collected {
+        Ok(Ok(body)) => Ok(Posted { headers: head.headers, body: body.to_bytes() }),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Answer::text(StatusCode::PAYLOAD_TOO_LARGE, format!("at most {limit} bytes\n")))
+        }
+        Ok(Err(_)) => Err(Answer::text(StatusCode::BAD_REQUEST, "the body broke off\n")),
+        Err(_) => Err(Answer::text(StatusCode::REQUEST_TIMEOUT, "the body did not come\n")),
+    }
 }

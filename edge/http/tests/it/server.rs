@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use strongroom_http::{Answer, Route, Server};
+use strongroom_http::{Answer, Posted, Route, Server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -19,6 +19,10 @@ struct Running {
 async fn start(drain: Duration) -> Running {
     let routes = vec![
         Route::new("/livez", || Answer::text(StatusCode::OK, "ok\n")),
+        Route::post("/news", 10, |posted: &Posted| {
+            let kind = posted.headers.get("x-kind").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+            Answer::text(StatusCode::ACCEPTED, format!("{kind} {} bytes\n", posted.body.len()))
+        }),
         Route::new("/readyz", || Answer::text(StatusCode::SERVICE_UNAVAILABLE, "not ready: watch of secrets\n")),
     ];
     let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), routes).await.unwrap();
@@ -58,6 +62,33 @@ async fn routes_answer_get_and_head_and_nothing_else() {
     check("HEAD", "/livez", "200", "").await;
     check("POST", "/livez", "405", "only GET and HEAD\n").await;
     check("GET", "/", "404", "not found\n").await;
+}
+
+#[tokio::test]
+async fn what_is_posted_is_bounded_and_comes_whole() {
+    let running = start(Duration::ZERO).await;
+    let check = async |head: &str, body: &str, status: &str, expected: &str| {
+        let sent = format!("POST /news HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-kind: a\r\n{head}\r\n{body}");
+        let answer = exchange(running.address, &sent).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{head}: {answer}");
+        assert!(answer.ends_with(expected), "{head}: {answer}");
+    };
+    check("content-length: 10\r\n", "0123456789", "202", "a 10 bytes\n").await;
+    check("", "", "202", "a 0 bytes\n").await;
+    check("content-length: 11\r\n", "0123456789a", "413", "at most 10 bytes\n").await;
+    let chunked = "6\r\n012345\r\n6\r\n6789ab\r\n0\r\n\r\n";
+    check("transfer-encoding: chunked\r\n", chunked, "413", "at most 10 bytes\n").await;
+    let answer = exchange(running.address, &request("GET", "/news")).await;
+    assert!(answer.starts_with("HTTP/1.1 405") && answer.contains("allow: POST"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_gives_its_place_back() {
+    let running = start(Duration::ZERO).await;
+    let begun = Instant::now();
+    let answer = exchange(running.address, "POST /news HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nab").await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
 #[tokio::test]
