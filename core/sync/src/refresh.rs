@@ -28,6 +28,8 @@ pub struct Input<'a> {
     pub refresh_time: Option<Timestamp>,
     /// When this process last read the values with success: `refreshTime` only moves when something changed.
     pub last_success: Option<Timestamp>,
+    /// Whether the source said that one of the values changed, and they were not read since.
+    pub is_announced: bool,
     /// How the target is: [`crate::current::validity`]. Right after a synchronisation: valid.
     pub target: Validity,
     /// Whether the target, once it exists, never changes (`spec.target.immutable`): nothing needs to be read for it.
@@ -68,6 +70,8 @@ pub enum Reason {
     First,
     /// The ExternalSecret changed: its specification, a label or an annotation.
     Changed,
+    /// The source said that a value changed.
+    Announced,
     /// The interval has passed.
     Due,
     /// The clock says that the last time is yet to come.
@@ -83,8 +87,8 @@ impl Reason {
     }
 }
 
-/// Decides as External Secrets Operator does, apart from [`Input::immutable`], [`Input::spread`], and that what a window
-/// keeps waits for its end.
+/// Decides as External Secrets Operator does, apart from [`Input::immutable`], [`Input::spread`],
+/// [`Input::is_announced`], and that what a window keeps waits for its end.
 pub fn decide(input: &Input<'_>) -> Refresh {
     let refresh = by_policy(input);
     match (refresh, input.target) {
@@ -102,10 +106,17 @@ fn by_policy(input: &Input<'_>) -> Refresh {
         RefreshPolicy::CreatedOnce => Refresh::OnDamage,
         RefreshPolicy::Periodic if input.interval.is_zero() => Refresh::OnDamage,
         RefreshPolicy::Periodic | RefreshPolicy::OnChange if has_changed => Refresh::Now(Reason::Changed),
+        RefreshPolicy::OnChange if input.is_announced && !input.immutable => announced(input),
         RefreshPolicy::OnChange => Refresh::OnChange,
         RefreshPolicy::Periodic if input.immutable && input.target == Validity::Valid => Refresh::OnChange,
+        RefreshPolicy::Periodic if input.is_announced => announced(input),
         RefreshPolicy::Periodic => periodic(input, refresh_time),
     }
+}
+
+/// What was announced is read when a window permits it.
+fn announced(input: &Input<'_>) -> Refresh {
+    within_windows(input, input.now, Reason::Announced)
 }
 
 /// Without `refreshTime` or `syncedResourceVersion` there was no success.
@@ -137,11 +148,16 @@ fn periodic(input: &Input<'_>, refresh_time: Timestamp) -> Refresh {
         }
         _ => due,
     };
+    within_windows(input, due, Reason::Due)
+}
+
+/// At `due`, or at the first moment after it that the windows permit.
+fn within_windows(input: &Input<'_>, due: Timestamp, reason: Reason) -> Refresh {
     let Some(windows) = input.windows else {
-        return if due <= input.now { Refresh::Now(Reason::Due) } else { Refresh::At(due) };
+        return if due <= input.now { Refresh::Now(reason) } else { Refresh::At(due) };
     };
     match windows.next_permitted(due.max(input.now)) {
-        Some(moment) if moment <= input.now => Refresh::Now(Reason::Due),
+        Some(moment) if moment <= input.now => Refresh::Now(reason),
         Some(moment) => Refresh::At(moment),
         None => Refresh::OnChange,
     }

@@ -130,6 +130,22 @@ impl Lane {
         answers
     }
 
+    /// As [`Lane::read`], by calls that begin now or later: a read that is under way may have left before the change
+    /// that somebody heard of.
+    pub async fn read_afresh(self: &Arc<Self>, keys: Vec<RemoteKey>, deadline: Instant) -> Vec<Answer> {
+        let under_way: Vec<RemoteKey> = {
+            let mut state = self.state();
+            state.cache.clear();
+            let queued: HashSet<&RemoteKey> = state.queue.iter().collect();
+            let has_left = |key: &&RemoteKey| state.pending.contains_key(*key) && !queued.contains(*key);
+            keys.iter().filter(has_left).cloned().collect()
+        };
+        if !under_way.is_empty() {
+            self.read(under_way, deadline).await;
+        }
+        self.read(keys, deadline).await
+    }
+
     /// Searches the store, by the same retry policy and at the latest at `deadline`. A search waits while the store
     /// asks for patience, and takes no slot: its calls are the provider's own.
     ///

@@ -55,6 +55,7 @@ impl Operator {
             version: self.version,
             refresh_time: self.synced.map(|(_, time)| time),
             last_success: None,
+            is_announced: false,
             target,
             immutable: self.immutable,
             spread: None,

@@ -25,6 +25,7 @@ fn input() -> Input<'static> {
         version: "1-a",
         refresh_time: Some(at("2026-06-01T10:00:00Z")),
         last_success: None,
+        is_announced: false,
         target: Validity::Valid,
         immutable: false,
         spread: None,
@@ -60,6 +61,10 @@ fn each_policy_has_its_time() {
     check(&|input| (input.interval, input.synced_version) = (Duration::ZERO, None), all(now(Reason::First)));
     check(&|input| (input.interval, input.target) = (Duration::ZERO, Validity::Drifted), all(drifted));
     check(&|input| input.interval = Duration::MAX, [change, change, damage]);
+    let announced = now(Reason::Announced);
+    check(&|input| input.is_announced = true, [announced, announced, damage]);
+    check(&|input| (input.is_announced, input.immutable) = (true, true), [change, change, damage]);
+    check(&|input| (input.is_announced, input.interval) = (true, Duration::ZERO), [damage, announced, damage]);
 }
 
 #[test]
@@ -95,6 +100,9 @@ fn windows_hold_back_what_is_due_and_nothing_else() {
     let missing = Refresh::Now(Reason::Target(Validity::Missing));
     check(&allow, "2026-06-01T12:00:00Z", &|input| input.target = Validity::Missing, missing);
     check(&allow, "2026-06-01T12:00:00Z", &|input| input.policy = RefreshPolicy::OnChange, Refresh::OnChange);
+    let announced = |input: &mut Input<'_>| input.is_announced = true;
+    check(&allow, "2026-06-01T12:00:00Z", &announced, Refresh::At(at("2026-06-01T22:00:00Z")));
+    check(&allow, "2026-06-01T22:30:00Z", &announced, Refresh::Now(Reason::Announced));
 }
 
 #[test]
@@ -103,6 +111,7 @@ fn what_a_person_waits_for_is_urgent() {
     check(Reason::First, true);
     check(Reason::Changed, true);
     check(Reason::Target(Validity::Missing), true);
+    check(Reason::Announced, true);
     check(Reason::Due, false);
     check(Reason::FutureTime, false);
 }

@@ -172,6 +172,26 @@ async fn askers_of_a_key_on_its_way_share_one_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_reads_afresh_does_not_share_a_read_that_began_before() {
+    let store = Arc::new(Scripted::new(20));
+    let lane = strongroom_resolve::Lane::new(Arc::clone(&store) as Arc<dyn Provider>, Policy::default());
+    let key = || vec![RemoteKey::current("a")];
+    let early = tokio::spawn({
+        let lane = Arc::clone(&lane);
+        async move { lane.read(key(), soon()).await.remove(0).is_ok() }
+    });
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(store.calls().len(), 1, "the first read is under way");
+    assert!(lane.read_afresh(key(), soon()).await.remove(0).is_ok());
+    assert!(early.await.unwrap());
+    assert_eq!(store.calls().len(), 2);
+    // What only waits in the queue is early enough.
+    let both = tokio::join!(lane.read(key(), soon()), lane.read_afresh(key(), soon()));
+    assert!(both.0[0].is_ok() && both.1[0].is_ok());
+    assert_eq!(store.calls().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_queues_while_the_slots_are_taken_becomes_one_batch() {
     let mut scripted = Scripted::new(20);
     scripted.limits.concurrency = 1;
