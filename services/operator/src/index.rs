@@ -16,6 +16,7 @@ use strongroom_reconcile::Priority;
 use strongroom_sync::current::Current;
 use strongroom_sync::outline::Outline;
 
+use crate::key_readers::{self, KeyReaders};
 use crate::names::{Name, StoreName};
 use crate::packed::Packed;
 use crate::pairs::Pairs;
@@ -111,14 +112,24 @@ pub(crate) struct Index {
     by_parent: Pairs<Arc<str>, Name>,
     /// Secrets by the label that says which ExternalSecret made them.
     by_maker: Pairs<Box<str>, Name>,
+    /// ExternalSecrets, and those of kubernetes-external-secrets, by what they read; only where events are followed.
+    by_key: Option<[KeyReaders; 2]>,
 }
 
 impl Index {
+    /// From now on keeps who reads which key. Before anything is taken in.
+    pub(crate) fn follow_keys(&mut self) {
+        self.by_key = Some(Default::default());
+    }
+
     /// Takes in an ExternalSecret as it is now.
     pub(crate) fn apply_external_secret(&mut self, mut object: ExternalSecret) -> Wakes {
         let Some(name) = name_of(&object.metadata) else { return Vec::new() };
         object.metadata.managed_fields = None;
-        let Some(after) = Packed::of(&name, &object) else { return Vec::new() };
+        let Some(mut after) = Packed::of(&name, &object) else { return Vec::new() };
+        if self.by_key.is_some() {
+            after.reads = key_readers::reads(&object);
+        }
         let before = self.forget_external_secret(&name).and_then(|before| before.object());
         let is_new = before.is_none_or(|before| is_another_wish(&before.metadata, &object.metadata));
         let parent = after.parent.clone();
@@ -145,6 +156,7 @@ impl Index {
         self.by_target.insert(&object.target, name);
         object.stores.iter().for_each(|store| self.by_store.insert(store, name));
         object.parent.iter().for_each(|parent| self.by_parent.insert(parent, name));
+        self.by_key.iter_mut().for_each(|[readers, _]| readers.insert(&object.reads, name));
         self.external_secrets.insert(name.clone(), object);
     }
 
@@ -153,6 +165,7 @@ impl Index {
         self.by_target.remove(&gone.target, name);
         gone.stores.iter().for_each(|store| self.by_store.remove(store, name));
         gone.parent.iter().for_each(|parent| self.by_parent.remove(parent, name));
+        self.by_key.iter_mut().for_each(|[readers, _]| readers.remove(&gone.reads, name));
         Some(gone)
     }
 
@@ -208,13 +221,20 @@ impl Index {
         object.metadata.managed_fields = None;
         let before = self.kes.get(&name);
         let is_new = before.is_none_or(|before| is_another_wish(&before.metadata, &object.metadata));
+        if let Some([_, readers]) = &mut self.by_key {
+            before.iter().for_each(|before| readers.remove(&key_readers::kes_reads(before), &name));
+            readers.insert(&key_readers::kes_reads(&object), &name);
+        }
         self.kes.insert(name.clone(), Arc::new(object));
         is_new.then_some((Key::Kes(name), Priority::Urgent)).into_iter().collect()
     }
 
     /// Takes in that an ExternalSecret of kubernetes-external-secrets is gone.
     pub(crate) fn delete_kes(&mut self, name: &Name) -> Wakes {
-        self.kes.remove(name);
+        let gone = self.kes.remove(name);
+        if let (Some([_, readers]), Some(gone)) = (&mut self.by_key, gone) {
+            readers.remove(&key_readers::kes_reads(&gone), name);
+        }
         vec![(Key::Kes(name.clone()), Priority::Routine)]
     }
 
@@ -329,6 +349,21 @@ impl Index {
         stores.chain(fan_outs).chain(policies).chain(kes).chain(self.everybody()).collect()
     }
 
+    /// ExternalSecrets that may read a key with one of these stems; nobody where events are not followed.
+    pub(crate) fn reading(&self, stems: &[String]) -> Vec<Name> {
+        self.by_key.iter().flat_map(|[readers, _]| readers.of(stems)).collect()
+    }
+
+    /// The same of kubernetes-external-secrets' kind.
+    pub(crate) fn kes_reading(&self, stems: &[String]) -> Vec<Name> {
+        self.by_key.iter().flat_map(|[_, readers]| readers.of(stems)).collect()
+    }
+
+    /// All stores that are known.
+    pub(crate) fn stores(&self) -> impl Iterator<Item = &Arc<Store>> {
+        self.stores.values()
+    }
+
     /// Every ExternalSecret: after a change of policy.
     pub(crate) fn everybody(&self) -> Wakes {
         let all = self.external_secrets.keys();
@@ -340,7 +375,9 @@ impl Index {
         let Some(mut object) = self.external_secret(name) else { return };
         object.status = Some(status);
         object.metadata.resource_version = resource_version.or(object.metadata.resource_version.take());
-        if let Some(after) = Packed::of(name, &object) {
+        if let Some(mut after) = Packed::of(name, &object) {
+            let reads = self.external_secrets.get_mut(name).map(|before| std::mem::take(&mut before.reads));
+            after.reads = reads.unwrap_or_default();
             self.external_secrets.insert(name.clone(), after);
         }
     }

@@ -14,9 +14,12 @@ pub mod eso;
 pub mod explain;
 
 mod access;
+mod announcements;
+mod events;
 mod foreign;
 mod index;
 mod kes;
+mod key_readers;
 mod memory;
 mod metrics;
 mod names;

@@ -54,6 +54,7 @@ const CONDITIONS: [[&[&str]; 2]; 2] =
 /// All metrics of the operator.
 pub(crate) struct Metrics {
     pub(crate) registry: Registry,
+    pub(crate) events: crate::events::Metrics,
     is_extended: bool,
     kinds: HashMap<&'static str, KindMetrics>,
     synced: Counters,
@@ -92,6 +93,7 @@ impl Metrics {
         };
         let kinds = KINDS.into_iter().map(of_kind).collect();
         Self {
+            events: crate::events::Metrics::new(&registry),
             kinds,
             synced: registry.counters("externalsecret_sync_calls_total", "Synchronisations", object),
             failed: registry.counters("externalsecret_sync_calls_error", "Synchronisations that failed", object),
@@ -221,6 +223,8 @@ fn provider_and_call(operation: &'static str) -> (&'static str, &'static str) {
         "secretsmanager" => "AWS/SecretsManager",
         "ssm" => "AWS/ParameterStore",
         "sts" => "AWS/STS",
+        "sqs" => "AWS/SQS",
+        "pubsub" => "GCP/PubSub",
         "vault" => "HashiCorp/Vault",
         "azure" | "keyvault" => "Azure/KeyVault",
         "kubernetes" => "Kubernetes",

@@ -12,9 +12,10 @@ use strongroom_failure::Failure;
 use strongroom_kube::{Connection, EventKind, Recorder};
 use strongroom_policy::StorePolicies;
 use strongroom_provider::Meter;
-use strongroom_reconcile::{Queue, Settings as LoopSettings};
+use strongroom_reconcile::{Priority, Queue, Settings as LoopSettings};
 use strongroom_sync::hash::DataHash;
 
+use crate::announcements::Announcements;
 use crate::index::{Group, Index, Key, Wakes};
 use crate::kes::Kes;
 use crate::memory::Memories;
@@ -36,6 +37,7 @@ pub(crate) struct Operator {
     pub(crate) openings: Openings,
     pub(crate) kes: Kes,
     pub(crate) memories: Memories,
+    pub(crate) announcements: Announcements,
     pub(crate) metrics: Metrics,
     pub(crate) meter: Arc<Meter>,
     pub(crate) recorder: Recorder,
@@ -73,6 +75,7 @@ impl Operator {
             queue: Queue::new(loop_settings.limits),
             openings: Openings::default(),
             memories: Memories::default(),
+            announcements: Announcements::default(),
             metrics,
             kes,
             meter,
@@ -131,6 +134,14 @@ impl Operator {
         let wakes = learning(&mut self.index());
         for (key, priority) in wakes {
             self.queue.wake(key, Duration::ZERO, priority);
+        }
+    }
+
+    /// Has `keys` read their values now: a source says that one of them changed.
+    pub(crate) fn announce(&self, keys: Vec<Key>) {
+        for key in keys {
+            self.announcements.note(key.clone());
+            self.queue.wake(key, Duration::ZERO, Priority::Urgent);
         }
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct Packed {
     pub(crate) stores: Box<[StoreName]>,
     /// The ClusterExternalSecret that made it.
     pub(crate) parent: Option<Arc<str>>,
+    /// Digests of the keys that it reads, where events are followed.
+    pub(crate) reads: Box<[u64]>,
 }
 
 impl Packed {
@@ -27,6 +29,7 @@ impl Packed {
             target: target_of(name, object),
             stores: stores_of(name, object).into(),
             parent: controller_of(&object.metadata, "ClusterExternalSecret"),
+            reads: Box::default(),
         })
     }
 

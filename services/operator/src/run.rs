@@ -24,6 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::eso;
+use crate::events;
 use crate::foreign;
 use crate::index::{Group, Key};
 use crate::kes;
@@ -128,6 +129,9 @@ async fn lead(operator: &Arc<Operator>, loop_settings: LoopSettings) -> Result<(
     let optional = Optional { policies: policies_are_watched(operator).await?, kes: kes_is_served(operator).await? };
     operator.kes.is_served.store(optional.kes, Ordering::Relaxed);
     operator.queue.pause(true);
+    if events::are_followed(operator) {
+        operator.index().follow_keys();
+    }
     let watching = watches::start(operator, &ready, optional);
     let election = election(operator);
     let mut leadership = election.as_ref().map(Election::leadership);
@@ -143,11 +147,14 @@ async fn lead(operator: &Arc<Operator>, loop_settings: LoopSettings) -> Result<(
             }
         }
         foreign::look(operator).await;
+        // Ends with the work.
+        let following = events::follow(operator).await?;
         let looking = tokio::spawn(foreign::keep_looking(Arc::clone(operator)));
         let tidying = tokio::spawn(keep_small(Arc::clone(operator)));
         tracing::info!("the operator works");
         operator.queue.pause(false);
         let ended = work(operator, loop_settings, &mut stop, leadership.as_mut()).await;
+        drop(following);
         looking.abort();
         tidying.abort();
         ended
@@ -377,7 +384,7 @@ fn readiness(operator: &Operator, ready: &Initialized) -> Answer {
 }
 
 /// `:8080` as Go has it is every address.
-fn parse_address(flag: &str, text: &str) -> Result<SocketAddr, Failure> {
+pub(crate) fn parse_address(flag: &str, text: &str) -> Result<SocketAddr, Failure> {
     let whole = match text.strip_prefix(':') {
         Some(port) => port.parse().ok().map(|port| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))),
         None => text.parse().ok(),

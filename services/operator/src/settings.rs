@@ -11,6 +11,7 @@ use strongroom_telemetry::{LogFormat, LogLevel};
 const OURS: &str = "Strongroom";
 const CLUSTER: &str = "Cluster";
 const ESO: &str = "As in External Secrets Operator";
+const EVENTS: &str = "Following changes";
 const NO_EFFECT: &str = "Accepted for External Secrets Operator's sake, without effect";
 
 /// Flags of `strongroom operator`.
@@ -170,7 +171,32 @@ pub struct OperatorSettings {
     pub template_right_delimiter: String,
 
     #[command(flatten)]
+    #[expect(missing_docs, reason = "a comment would become the flags' common help")]
+    pub events: EventSettings,
+
+    #[command(flatten)]
     ignored: Ignored,
+}
+
+/// Where changes are told of: docs/guides/events.md.
+#[derive(Args, Clone, Debug)]
+pub struct EventSettings {
+    /// Follow changes that EventBridge sends to this queue of SQS, as the operator's own identity (repeatable)
+    #[arg(long = "events-sqs-queue-url", value_name = "URL", help_heading = EVENTS)]
+    pub sqs_queue_urls: Vec<String>,
+
+    /// Follow changes that Google Secret Manager publishes, by this subscription: projects/P/subscriptions/S
+    /// (repeatable)
+    #[arg(long = "events-pubsub-subscription", value_name = "NAME", help_heading = EVENTS)]
+    pub pubsub_subscriptions: Vec<String>,
+
+    /// Take signed requests at POST /events; the file holds the shared key, 32 bytes or more
+    #[arg(long = "events-webhook-secret-file", value_name = "FILE", help_heading = EVENTS)]
+    pub webhook_secret_file: Option<PathBuf>,
+
+    /// Where POST /events is served
+    #[arg(long = "events-webhook-addr", value_name = "ADDRESS", default_value = ":8085", help_heading = EVENTS)]
+    pub webhook_addr: String,
 }
 
 /// Flags of External Secrets Operator that tune what is built otherwise here: a Deployment that sets them still starts.

@@ -52,6 +52,16 @@
 - --data-hash=keyed
 - --data-hash-key-file=/etc/strongroom/data-hash/key
 {{- end }}
+{{- range .Values.events.sqsQueueUrls }}
+- {{ printf "--events-sqs-queue-url=%s" . | quote }}
+{{- end }}
+{{- range .Values.events.pubsubSubscriptions }}
+- {{ printf "--events-pubsub-subscription=%s" . | quote }}
+{{- end }}
+{{- if .Values.events.webhook.secretName }}
+- --events-webhook-secret-file=/etc/strongroom/events/key
+- --events-webhook-addr=:{{ .Values.events.webhook.port }}
+{{- end }}
 {{- if .Values.genericTargets.enabled }}
 - --unsafe-allow-generic-targets
 - {{ printf "--target-kinds=%s" (join "," .Values.genericTargets.kinds) | quote }}

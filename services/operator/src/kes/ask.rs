@@ -14,13 +14,23 @@ use tokio::time::Instant;
 /// The most parameters that one path may bring into a Secret, which holds 1 MiB altogether.
 const FOUND_LIMIT: usize = 5_000;
 
-/// The values that `wants` come to, later ones before earlier ones.
+/// The values that `wants` come to, later ones before earlier ones; `is_afresh` where a read that is under way already
+/// is not good enough.
 ///
 /// # Errors
 /// All that could not be had: half of an object is not delivered.
-pub(super) async fn ask(lane: &Arc<Lane>, wants: &[Want], deadline: Instant) -> Result<Values, Vec<Failure>> {
+pub(super) async fn ask(
+    lane: &Arc<Lane>,
+    wants: &[Want],
+    deadline: Instant,
+    is_afresh: bool,
+) -> Result<Values, Vec<Failure>> {
     let keys: Vec<RemoteKey> = wants.iter().filter_map(key).cloned().collect();
-    let answers = if keys.is_empty() { Vec::new() } else { lane.read(keys, deadline).await };
+    let answers = match (keys.is_empty(), is_afresh) {
+        (true, _) => Vec::new(),
+        (false, false) => lane.read(keys, deadline).await,
+        (false, true) => Box::pin(lane.read_afresh(keys, deadline)).await,
+    };
     let mut answers = answers.into_iter();
     let (mut read, mut failed) = (Values::new(), Vec::new());
     for want in wants {

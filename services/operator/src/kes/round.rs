@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::ask::ask;
 use super::write::Written;
 use super::{Remembered, stores};
+use crate::announcements::Announced;
 use crate::index::Key;
 use crate::names::{Name, StoreName};
 use crate::openings::Opened;
@@ -37,6 +38,8 @@ pub(super) struct Round<'a> {
     pub(super) name: &'a Name,
     pub(super) object: &'a ExternalSecret,
     pub(super) remembered: Remembered,
+    /// That a source said that a value changed.
+    announced: Option<Announced>,
     about: ObjectReference,
 }
 
@@ -47,6 +50,7 @@ pub(crate) async fn reconcile(operator: Arc<Operator>, name: Name) -> Outcome {
             operator.openings.close(&unread);
         }
         operator.forget_told(&Key::Kes(name.clone()));
+        operator.announcements.forget(&Key::Kes(name.clone()));
         return Outcome::Done(None);
     };
     // Its Secret goes with it: it owns it.
@@ -56,7 +60,8 @@ pub(crate) async fn reconcile(operator: Arc<Operator>, name: Name) -> Outcome {
     }
     let remembered = operator.kes.recall(&name, object.metadata.uid.as_deref().unwrap_or_default());
     let about = reference(API_VERSION, KIND, &object.metadata);
-    Round { operator: &operator, name: &name, object: &object, remembered, about }.look().await
+    let announced = operator.announcements.of(&Key::Kes(name.clone()));
+    Round { operator: &operator, name: &name, object: &object, remembered, announced, about }.look().await
 }
 
 impl Round<'_> {
@@ -77,6 +82,9 @@ impl Round<'_> {
                 self.remembered.asked = Some((now, generation));
                 self.remembered.left = Some((written.resource_version.clone(), digest));
                 self.remember();
+                if let Some(announced) = self.announced {
+                    self.operator.announcements.settle(&Key::Kes(self.name.clone()), announced);
+                }
                 self.succeeded(&written, now).await
             }
             Err(causes) => {
@@ -94,6 +102,9 @@ impl Round<'_> {
 
     /// A Secret that is not as it was left is reason enough.
     fn due(&self, now: Timestamp) -> Due {
+        if self.announced.is_some() {
+            return Due::Now;
+        }
         let is_as_left = self.remembered.left.as_ref().map(|(version, _)| version) == self.secret_version().as_ref();
         if self.remembered.left.is_some() && !is_as_left {
             return Due::Now;
@@ -140,7 +151,7 @@ impl Round<'_> {
         let name = StoreName { namespace: None, name: format!("kes {store}").into() };
         self.remembered.store = Some(name.clone());
         let lane = self.lane(&name, &store).await.map_err(one)?;
-        let values = ask(&lane, &wants, Instant::now() + ASKING_LIMIT).await?;
+        let values = ask(&lane, &wants, Instant::now() + ASKING_LIMIT, self.announced.is_some()).await?;
         let pieces = self.operator.kes.templates.render(spec, &values).await?;
         let wanted = wanted(self.object, spec, values, pieces).map_err(one)?;
         let digest = wanted.digest();

@@ -77,6 +77,10 @@ refreshTime: 1h
 takeOver: true
 allowLocalAddresses: true
 dataHash: {kind: keyed, secretName: data-hash}
+events:
+  sqsQueueUrls: [https://sqs.eu-west-1.amazonaws.com/111122223333/secrets]
+  pubsubSubscriptions: [projects/shop/subscriptions/secrets]
+  webhook: {secretName: events, from: [{podSelector: {}}]}
 genericTargets:
   enabled: true
   kinds: [ConfigMap, argoproj.io/Application]

@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 mod auth_forms;
+mod events;
 mod faults;
 mod fields;
 mod policies;

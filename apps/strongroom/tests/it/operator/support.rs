@@ -125,7 +125,8 @@ impl Operator {
         operator
     }
 
-    fn listening(&self, flag: &str) -> String {
+    /// Where it says that it listens for what the flag named.
+    pub(crate) fn listening(&self, flag: &str) -> String {
         eventually(&format!("{flag} listens"), || {
             let logged = self.logged();
             let line = logged.lines().find(|line| line.contains("msg=listening") && line.contains(flag));

@@ -29,6 +29,8 @@ pub(super) struct Asker<'a> {
     /// Where the values go, which a policy may restrict.
     pub(super) target: TargetKind,
     pub(super) deadline: Instant,
+    /// Whether a read that is under way already is not good enough.
+    pub(super) is_afresh: bool,
 }
 
 /// A want on its way.
@@ -59,7 +61,7 @@ impl Asker<'_> {
         }
         let reads = lanes.lanes.iter_mut().map(|(lane, keys)| {
             let (lane, keys) = (Arc::clone(lane), std::mem::take(keys));
-            async move { if keys.is_empty() { Vec::new() } else { lane.read(keys, self.deadline).await } }
+            async move { self.read(&lane, keys).await }
         });
         let read = join_all(reads).await;
         let mut answers = Vec::with_capacity(wants.len());
@@ -79,6 +81,14 @@ impl Asker<'_> {
             });
         }
         answers
+    }
+
+    async fn read(&self, lane: &Arc<Lane>, keys: Vec<RemoteKey>) -> Vec<strongroom_provider::Answer> {
+        match (keys.is_empty(), self.is_afresh) {
+            (true, _) => Vec::new(),
+            (false, false) => lane.read(keys, self.deadline).await,
+            (false, true) => Box::pin(lane.read_afresh(keys, self.deadline)).await,
+        }
     }
 
     async fn prepare(&self, lanes: &mut Lanes, want: &Want) -> Asked {
@@ -151,7 +161,7 @@ impl Asker<'_> {
             }
         }
         let keys: Vec<RemoteKey> = unread.iter().map(|(_, key)| key.clone()).collect();
-        let answers = if keys.is_empty() { Vec::new() } else { lane.read(keys, self.deadline).await };
+        let answers = self.read(lane, keys).await;
         for ((name, _), answer) in unread.into_iter().zip(answers) {
             match answer {
                 Ok(value) => drop(values.insert(name, value.value)),

@@ -34,6 +34,7 @@ use tokio::time::Instant;
 
 use self::ask::Asker;
 use self::write::{Writer, Written};
+use crate::announcements::Announced;
 use crate::index::{Key, ready_condition, stores_of, target_of};
 use crate::memory::Remembered;
 use crate::names::{Name, StoreName};
@@ -91,6 +92,8 @@ pub(super) struct Round<'a> {
     /// What `status.syncedResourceVersion` would be now.
     version: String,
     remembered: Remembered,
+    /// That a source said that a value changed.
+    announced: Option<Announced>,
 }
 
 /// Looks at the ExternalSecret `name` and does what is due.
@@ -98,6 +101,7 @@ pub(crate) async fn reconcile(operator: Arc<Operator>, name: Name) -> Outcome {
     let Some(object) = operator.index().external_secret(&name) else {
         operator.memories.forget(&name);
         operator.forget_told(&Key::ExternalSecret(name.clone()));
+        operator.announcements.forget(&Key::ExternalSecret(name.clone()));
         operator.metrics.forget("externalsecret", Some(&name.namespace), &name.name);
         return Outcome::Done(None);
     };
@@ -109,6 +113,7 @@ pub(crate) async fn reconcile(operator: Arc<Operator>, name: Name) -> Outcome {
         return Box::pin(round.remove()).await;
     }
     if !round.is_ours() {
+        round.settle_announced();
         return Outcome::Done(None);
     }
     let start = std::time::Instant::now();
@@ -124,7 +129,15 @@ impl<'a> Round<'a> {
         let version = synced_version(generation, metadata.labels.as_ref(), metadata.annotations.as_ref());
         let remembered = operator.memories.get(name, metadata.uid.as_deref().unwrap_or_default());
         let about = reference("external-secrets.io/v1", "ExternalSecret", metadata);
-        Self { operator, name, object, about, version, remembered }
+        let announced = operator.announcements.of(&Key::ExternalSecret(name.clone()));
+        Self { operator, name, object, about, version, remembered, announced }
+    }
+
+    /// What was announced when the round began is read, or is not to be.
+    fn settle_announced(&self) {
+        if let Some(announced) = self.announced {
+            self.operator.announcements.settle(&self.key(), announced);
+        }
     }
 
     fn uid(&self) -> &str {
@@ -184,7 +197,10 @@ impl<'a> Round<'a> {
         match self.decide(now) {
             Refresh::Now(_) => {}
             Refresh::At(moment) => return Outcome::Done(Some(until(now, moment))),
-            Refresh::OnChange | Refresh::OnDamage => return Outcome::Done(None),
+            Refresh::OnChange | Refresh::OnDamage => {
+                self.settle_announced();
+                return Outcome::Done(None);
+            }
         }
         if self.awaits_a_store() {
             // It is being looked at for the first time, and wakes its readers then.
@@ -238,6 +254,7 @@ impl<'a> Round<'a> {
             synced_version,
             version: &self.version,
             refresh_time,
+            is_announced: self.announced.is_some() && !is_after_success,
             last_success: if is_after_success { refresh_time } else { self.remembered.last_success },
             target,
             immutable: spec.target.as_ref().is_some_and(|target| target.immutable),
@@ -264,6 +281,7 @@ impl<'a> Round<'a> {
             name: self.name,
             target: self.target_kind(),
             deadline: Instant::now() + ASKING_LIMIT,
+            is_afresh: self.announced.is_some(),
         };
         let answers = asker.ask(&wanted).await;
         let templates = templates::Engine::new(&self.operator.settings);
@@ -363,6 +381,9 @@ impl<'a> Round<'a> {
         self.operator.memories.put(self.name, self.uid(), remembered);
         self.operator.metrics.succeeded(&self.object.metadata, now.as_second());
         let is_done = causes.is_empty();
+        if is_done {
+            self.settle_announced();
+        }
         let trouble =
             (!is_done).then_some(Trouble { message: "some values could not be had", causes, can_retry: true });
         let words = trouble.as_ref().map(Trouble::words);

@@ -204,6 +204,7 @@ impl Round<'_> {
             name: self.name,
             target: self.target_kind(),
             deadline: Instant::now() + ASKING_LIMIT,
+            is_afresh: false,
         }
     }
 
