@@ -173,7 +173,7 @@ fn a_new_value_is_delivered_within_a_second_of_its_event_and_only_its_readers_re
         "by-search",
         "events/one",
         &json!({
-            "data": [], "dataFrom": [{"find": {"name": {"regexp": "^events/one$"}}, "rewrite": [{"regexp": {"source": ".*", "target": "a"}}]}],
+            "data": [], "dataFrom": [{"find": {"name": {"regexp": "^events/one$"}}, "rewrite": [{"regexp": {"source": "^.*$", "target": "a"}}]}],
         }),
     );
     wish(&namespace, "other", "events/two", &json!({}));
@@ -253,8 +253,6 @@ fn signed_requests_are_followed_and_forged_ones_are_refused() {
         assert_eq!(post(&headers, &body), expected, "{headers}");
     }
     assert_eq!(post(&signed(KEY, "{}", now()), "{}"), 400);
-    let large = "x".repeat(20_000);
-    assert_eq!(post(&signed(KEY, &large, now()), &large), 413);
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(reads("events/signed"), before, "nobody read for a forged request");
     let right = signed(KEY, &body, now());
