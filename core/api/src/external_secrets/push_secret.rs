@@ -60,6 +60,7 @@ pub struct PushSecretSpec {
     pub data: Vec<PushData>,
     /// Many values at once, each entry into stores of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
     pub data_to: Vec<PushDataTo>,
     /// The shape of what is pushed: what templates make is added to the source's values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
