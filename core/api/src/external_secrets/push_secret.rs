@@ -188,6 +188,7 @@ pub struct PushDataTo {
     pub store_ref: Option<PushStoreRef>,
     /// The secret in which all of them become one JSON object; a secret for each of them where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "filled")]
+    #[schemars(length(max = 2048))]
     pub remote_key: Option<String>,
     /// Which keys; all where nothing is said.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
