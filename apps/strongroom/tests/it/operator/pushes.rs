@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::api::{API, data};
 use super::support::{CLUSTER, OPERATOR, condition, eventually, namespace};
+use super::sync::apply;
 
 /// A namespace with a fake store of that name, which holds `own` and lets everything else be pushed.
 fn served(labels: &[(&str, &str)]) -> String {
@@ -26,14 +27,14 @@ fn store(namespace: &str, name: &str, labels: &Value) {
     assert_eq!(API.create("secretstores", namespace, &object), (201, String::new()));
 }
 
-fn source(namespace: &str, name: &str, labels: &Value, values: &Value) {
+pub(super) fn source(namespace: &str, name: &str, labels: &Value, values: &Value) {
     let object = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": labels}, "stringData": values,
     });
     assert_eq!(API.create("secrets", namespace, &object), (201, String::new()));
 }
 
-fn push(namespace: &str, name: &str, spec: &Value) {
+pub(super) fn push(namespace: &str, name: &str, spec: &Value) {
     let object = json!({
         "apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret", "metadata": {"name": name}, "spec": spec,
     });
@@ -41,7 +42,7 @@ fn push(namespace: &str, name: &str, spec: &Value) {
 }
 
 /// An entry of `data`.
-fn entry(key: &str, remote_key: &str, property: Option<&str>) -> Value {
+pub(super) fn entry(key: &str, remote_key: &str, property: Option<&str>) -> Value {
     let mut remote_ref = json!({"remoteKey": remote_key});
     if let Some(property) = property {
         remote_ref["property"] = json!(property);
@@ -50,7 +51,7 @@ fn entry(key: &str, remote_key: &str, property: Option<&str>) -> Value {
 }
 
 /// Waits until a PushSecret stands so; gives it and its message.
-fn stands(namespace: &str, name: &str, expected: (&str, &str)) -> (Value, String) {
+pub(super) fn stands(namespace: &str, name: &str, expected: (&str, &str)) -> (Value, String) {
     eventually(&format!("{name} is {expected:?}"), || {
         let object = API.get("pushsecrets", namespace, name).ok_or("it does not exist")?;
         match condition(&object, "Ready") {
@@ -261,7 +262,58 @@ fn what_cannot_be_pushed_is_told_with_its_cause_and_keeps_nothing_else_back() {
         }),
     );
     let (_, message) = stands(&namespace, "generated", ("False", "Errored"));
-    assert!(message.contains("spec.selector.generatorRef: generators are not served yet"), "{message}");
+    let is_told = message.contains("spec.selector.generatorRef") && message.contains("\"any\" does not exist");
+    assert!(is_told, "{message}");
+}
+
+#[test]
+fn a_generators_value_is_pushed_at_every_look_until_a_new_one_is_wished_for_or_due() {
+    let namespace = served(&[]);
+    apply(
+        &namespace,
+        "{apiVersion: generators.external-secrets.io/v1alpha1, kind: Password, metadata: {name: long}, spec: {length: \
+         40, allowRepeat: true}}\n",
+    );
+    let spec = |interval: &str, key: &str| {
+        json!({
+            "secretStoreRefs": [{"name": "fake"}], "selector": {"generatorRef": {"kind": "Password", "name": "long"}},
+            "refreshInterval": interval, "deletionPolicy": "Delete", "data": [entry("password", key, None)],
+        })
+    };
+    push(&namespace, "app", &spec("1h", "x"));
+    let (object, _) = stands(&namespace, "app", ("True", "Synced"));
+    reader(&namespace, "fake", &["x", "y"]);
+    let value = |key: &str| {
+        API.delete("secrets", &namespace, "reader-fake");
+        eventually(&format!("{key} is read"), || {
+            let secret = API.get("secrets", &namespace, "reader-fake").ok_or("there is no Secret")?;
+            data(&secret).remove(key).ok_or("there is no value")
+        })
+    };
+    let first = value("x");
+    assert_eq!(first.len(), 40);
+    API.patch("pushsecrets", &namespace, "app", &json!({"metadata": {"annotations": {"force-sync": "1"}}}));
+    eventually("the touch is seen", || {
+        let now = API.get("pushsecrets", &namespace, "app").unwrap();
+        let version = &now["status"]["syncedResourceVersion"];
+        if *version == object["status"]["syncedResourceVersion"] { Err(version.to_string()) } else { Ok(()) }
+    });
+    assert!(value("x") == first, "a touch made another value");
+    // Another wish has another value.
+    API.patch("pushsecrets", &namespace, "app", &json!({"spec": spec("1h", "y")}));
+    let second = value("y");
+    assert!(second != first, "another wish got the same value");
+    API.patch("pushsecrets", &namespace, "app", &json!({"spec": spec("1s", "y")}));
+    let third = eventually("a new value is made when it is due", || {
+        let now = value("y");
+        if now == second { Err("the same value") } else { Ok(now) }
+    });
+    eventually("and another one after it", || if value("y") == third { Err("the same value") } else { Ok(()) });
+    assert!(API.delete("pushsecrets", &namespace, "app"));
+    eventually("what is kept goes with the PushSecret", || {
+        let left: Vec<_> = API.list("secrets", &namespace).into_keys().collect();
+        if left.iter().any(|name| name.starts_with("strongroom-generated")) { Err(format!("{left:?}")) } else { Ok(()) }
+    });
 }
 
 #[test]

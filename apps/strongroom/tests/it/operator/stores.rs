@@ -13,7 +13,7 @@ use crate::{AWS, REGION, VAULT};
 /// The operator's class: it has an environment of its own, and stores of its own.
 const CLASS: &str = "real";
 
-/// What the stores hold, and the Secrets and accounts with which they are opened.
+/// What the stores hold.
 fn fill(world: &World, namespace: &str) {
     let database = r#"{"user":"ann","password":"s3cret"}"#;
     for name in ["ops/db", "ops/one", "ops/two"] {
@@ -23,23 +23,27 @@ fn fill(world: &World, namespace: &str) {
     VAULT.command(&["kv", "put", "secret/ops", "user=ann", "password=s3cret"]).unwrap();
     world.google.put(world.google.project(), "ops-db", database.as_bytes());
     world.azure.put_secret("ops-db", database);
+    core(namespace, "Secret", "source", &json!({"stringData": {"user": "ann", "password": "s3cret"}}));
+    core(namespace, "ConfigMap", "settings", &json!({"data": {"level": "high"}}));
+}
+
+/// The Secrets and accounts with which the stores of a namespace are opened.
+pub(super) fn logins(world: &World, namespace: &str) {
     let key = std::fs::read_to_string(world.google.service_account_file()).unwrap();
     let secret = |name: &str, data: Value| core(namespace, "Secret", name, &json!({"stringData": data}));
     secret("aws-login", json!({"id": "AKIAIOSFODNN7EXAMPLE", "key": "not-a-real-key"}));
     secret("vault-login", json!({"token": VAULT.root_token()}));
     secret("google-login", json!({"key": key}));
     secret("azure-login", json!({"id": world.azure.client_id(), "secret": world.azure.client_secret()}));
-    secret("source", json!({"user": "ann", "password": "s3cret"}));
     let label = json!({"labels": {"external-secrets.io/type": "webhook"}});
     core(namespace, "Secret", "hook-login", &json!({"metadata": label, "stringData": {"token": "hook-5f2c"}}));
-    core(namespace, "ConfigMap", "settings", &json!({"data": {"level": "high"}}));
     core(namespace, "ServiceAccount", "reader", &json!({}));
     let account = format!("--serviceaccount={namespace}:reader");
     CLUSTER.kubectl(&["create", "rolebinding", "reader", "-n", namespace, "--clusterrole=admin", &account]).unwrap();
 }
 
 /// Name, provider, the rest of the ExternalSecret's spec, the Secret's data.
-fn stores(world: &World, namespace: &str) -> Vec<(&'static str, Value, Value, &'static str)> {
+pub(super) fn stores(world: &World, namespace: &str) -> Vec<(&'static str, Value, Value, &'static str)> {
     let key = |name: &str, key: &str| json!({"name": name, "key": key});
     let aws = |service: &str| {
         let auth = json!({"accessKeyIDSecretRef": key("aws-login", "id"), "secretAccessKeySecretRef": key("aws-login", "key")});
@@ -91,6 +95,7 @@ fn a_store_of_each_kind_is_read_as_its_spec_says() {
     let world = World::start();
     let operator = world.operator(CLASS, &[]);
     fill(&world, &namespace);
+    logins(&world, &namespace);
     let stores = stores(&world, &namespace);
     for (name, provider, rest, _) in &stores {
         create(&namespace, "SecretStore", name, &json!({"controller": CLASS, "provider": provider}));

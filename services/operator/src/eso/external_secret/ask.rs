@@ -94,7 +94,9 @@ impl Asker<'_> {
     /// The values of each want that is one of a generator.
     async fn generated(&self, wants: &[Want]) -> Vec<Result<Values, Failure>> {
         let generators = wants.iter().filter_map(|want| match &want.what {
-            What::Generator { generator, .. } => Some(Wanted { generator, field: &want.field }),
+            What::Generator { generator, .. } => {
+                Some(Wanted { generator, field: format!("{}.sourceRef.generatorRef", want.field) })
+            }
             What::Value { .. } | What::Extract { .. } | What::Find { .. } => None,
         });
         let wanted: Vec<Wanted<'_>> = generators.collect();

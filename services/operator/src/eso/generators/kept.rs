@@ -50,8 +50,8 @@ pub(crate) struct Term {
 pub(crate) struct Wanted<'a> {
     /// Which it is.
     pub(crate) generator: &'a GeneratorRef,
-    /// Where it is named.
-    pub(crate) field: &'a str,
+    /// The `generatorRef` that names it.
+    pub(crate) field: String,
 }
 
 /// The values that are kept for one user.
@@ -283,7 +283,7 @@ fn of_generator(want: &Wanted<'_>) -> impl Fn(Failure) -> Failure {
 }
 
 fn placed(failure: Failure, want: &Wanted<'_>) -> Failure {
-    failure.in_field(format!("{}.sourceRef.generatorRef", want.field))
+    failure.in_field(want.field.clone())
 }
 
 #[cfg(test)]
@@ -313,7 +313,7 @@ mod tests {
     fn a_generator_that_is_named_twice_has_two_places() {
         let generator = |name: &str| GeneratorRef { api_version: None, kind: "Password".into(), name: name.into() };
         let (a, b) = (generator("a"), generator("b"));
-        let wanted: Vec<Wanted<'_>> = [&a, &b, &a].map(|generator| Wanted { generator, field: "" }).into();
+        let wanted: Vec<Wanted<'_>> = [&a, &b, &a].map(|generator| Wanted { generator, field: String::new() }).into();
         let slots: Vec<String> = (0..3).map(|place| slot(&wanted, place)).collect();
         assert_eq!(slots, ["Password.a.0", "Password.b.0", "Password.a.1"]);
     }

@@ -150,6 +150,9 @@ impl<'a> Round<'a> {
             Refresh::At(moment) => return Outcome::Done(Some(until(now, moment))),
             Refresh::OnChange | Refresh::OnDamage => return Outcome::Done(None),
         }
+        if self.leaves_to_others().await {
+            return Outcome::Done(None);
+        }
         if stores.iter().any(|store| self.is_unseen(store)) {
             // It is being looked at for the first time, and wakes us then.
             return Outcome::Done(None);
@@ -158,7 +161,7 @@ impl<'a> Round<'a> {
             return self.failed(Trouble::of(message::NOT_PUSHED, vec![failure])).await;
         }
         self.operator.index().pushes.looking(self.name);
-        match self.synchronise(&stores).await {
+        match self.synchronise(now, &stores).await {
             Ok(None) => Outcome::Done(None),
             Ok(Some(done)) => self.succeeded(now, done).await,
             Err(trouble) => self.failed(trouble).await,
@@ -192,10 +195,10 @@ impl<'a> Round<'a> {
     }
 
     /// Does it all; nothing where the object is gone meanwhile.
-    async fn synchronise(&self, stores: &[Meant]) -> Result<Option<Done>, Trouble> {
+    async fn synchronise(&self, now: Timestamp, stores: &[Meant]) -> Result<Option<Done>, Trouble> {
         let no_source = |failure| Trouble::of(message::NO_SOURCE, vec![failure]);
         let not_pushed = |causes| Trouble::of(message::NOT_PUSHED, causes);
-        let found = match self.sources().await.map_err(no_source)? {
+        let found = match self.sources(now).await.map_err(no_source)? {
             Sources::Gone(_) if self.goes_with_its_source() => return self.clear(stores).await.map(Some),
             Sources::Gone(failure) => return Err(no_source(failure)),
             Sources::Found(found) => self.shaped(found).await.map_err(not_pushed)?,

@@ -1,16 +1,19 @@
-//! The Secrets that are pushed, read when they are due.
+//! What is pushed: Secrets, read when they are due, or the values of a generator, which are kept before they are pushed.
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::Api;
 use kube::api::ListParams;
+use strongroom_api::external_secrets::{GeneratorRef, PushSource};
 use strongroom_failure::{Class, Failure};
 use strongroom_kube::{SecretObject, Secrets};
 use strongroom_sync::push;
 
 use super::Round;
+use crate::eso::generators::{Kept, Term, Wanted};
 use crate::operator::FIELD_MANAGER;
 
 /// What there is to push.
@@ -23,13 +26,40 @@ pub(super) enum Sources {
 
 impl Round<'_> {
     /// Reads the source.
-    pub(super) async fn sources(&self) -> Result<Sources, Failure> {
+    pub(super) async fn sources(&self, now: Timestamp) -> Result<Sources, Failure> {
         let selector = &self.object.spec.selector;
-        let Some(source) = selector.secret.as_ref().filter(|_| selector.generator_ref.is_none()) else {
-            return Err(Failure::new(Class::Invalid, "generators are not served yet")
-                .in_field("spec.selector.generatorRef")
-                .with_hint("name a Secret in spec.selector.secret"));
+        match (&selector.generator_ref, &selector.secret) {
+            (Some(generator), _) => self.generated(generator, now).await,
+            (None, Some(source)) => self.read(source).await,
+            (None, None) => Err(Failure::new(Class::Invalid, "names nothing to push").in_field("spec.selector")),
+        }
+    }
+
+    /// Whether its generator is one of another controller's class.
+    pub(super) async fn leaves_to_others(&self) -> bool {
+        let Some(generator) = &self.object.spec.selector.generator_ref else { return false };
+        self.operator.leaves_to_others(&[generator], &self.name.namespace).await
+    }
+
+    /// The generator's values: the same ones at every look until new ones are due or the specification changes.
+    async fn generated(&self, generator: &GeneratorRef, now: Timestamp) -> Result<Sources, Failure> {
+        let term = Term {
+            now,
+            generation: self.object.metadata.generation.unwrap_or_default(),
+            interval: self.next(),
+            is_forever: false,
         };
+        let ends_with_user = self.deletes();
+        let kept = Kept { operator: self.operator, user: &self.about, ends_with_user, term, is_rehearsal: false };
+        let wanted = [Wanted { generator, field: "spec.selector.generatorRef".to_owned() }];
+        let values = Box::pin(kept.values(&wanted)).await.into_iter().next();
+        let no_answer = || Err(Failure::new(Class::Unavailable, "the generator gave no answer"));
+        let data = values.unwrap_or_else(no_answer)?;
+        self.operator.index().pushes.note_sources(self.name, std::iter::empty());
+        Ok(Sources::Found(vec![push::Source { name: generator.name.clone(), data, ..push::Source::default() }]))
+    }
+
+    async fn read(&self, source: &PushSource) -> Result<Sources, Failure> {
         let names = match (&source.name, &source.selector) {
             (Some(name), _) => vec![name.clone()],
             (None, Some(selector)) => self.selected(selector).await?,
