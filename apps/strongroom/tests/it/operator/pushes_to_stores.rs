@@ -120,7 +120,7 @@ fn values_go_into_every_kind_of_store_and_go_with_their_push_secret_and_nothing_
             continue;
         }
         let (_, message) = stands(&namespace, &format!("foreign-{store}"), ("False", "Errored"));
-        let cause = format!("cannot write \"{}/user\": it is not managed by us: it lacks the mark", at("foreign"));
+        let cause = format!("cannot write \"{}\": it is not managed by us: it lacks the mark", at("foreign"));
         assert!(message.contains("spec.data[0]") && message.contains(&cause), "{store}: {message}");
     }
     let readers: Vec<_> = WRITTEN
