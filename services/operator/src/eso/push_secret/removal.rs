@@ -30,7 +30,9 @@ impl Round<'_> {
     /// Deletes what must go with the PushSecret, then lets go of it. The finalizer of External Secrets Operator is the
     /// same one: what it left is ended here.
     pub(super) async fn remove(&self) -> Outcome {
-        if !self.has_finalizer() {
+        let stores = self.meant();
+        let is_left_to_others = !stores.is_empty() && stores.iter().all(|store| store.is_others);
+        if !self.has_finalizer() || is_left_to_others {
             return Outcome::Done(None);
         }
         if let Err(trouble) = self.take_all_back().await {

@@ -26,6 +26,8 @@ pub(super) struct Meant {
     pub(super) name: StoreName,
     /// Whether it is ours to serve, and not about to go.
     pub(super) is_ours: bool,
+    /// Whether it is another controller's, by its class or because its kind is not served here.
+    pub(super) is_others: bool,
 }
 
 /// A store that can be written to.
@@ -67,9 +69,10 @@ impl Round<'_> {
             let store = push::Store { kind, name: name.name.to_string(), labels };
             let is_going = known.as_ref().is_some_and(|store| store.metadata.deletion_timestamp.is_some());
             let class = known.as_ref().and_then(|store| store.spec.controller.as_deref());
-            let is_ours = self.operator.serves(&name) && self.operator.is_ours(class) && !is_going;
+            let is_others = !(self.operator.serves(&name) && self.operator.is_ours(class));
+            let is_ours = !is_others && !is_going;
             let is_meant = references.iter().any(|reference| store.is_meant(reference));
-            is_meant.then_some(Meant { store, name, is_ours })
+            is_meant.then_some(Meant { store, name, is_ours, is_others })
         });
         meant.collect()
     }
