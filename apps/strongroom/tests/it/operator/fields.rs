@@ -321,8 +321,9 @@ fn an_entry_that_cannot_be_read_is_named_with_its_own_store() {
             (
                 "generator",
                 json!({"data": [good], "dataFrom": [{"sourceRef": {"generatorRef": generator}}]}),
-                "!could not get secret data from provider: spec.dataFrom[0].sourceRef.generatorRef: generators are not \
-                 served yet [Invalid]",
+                "!could not get secret data from provider: spec.dataFrom[0].sourceRef.generatorRef: Password \"any\": the \
+                 Password \"any\" does not exist [Unavailable] (create it; kubectl get crd \
+                 passwords.generators.external-secrets.io says whether its kind is installed)",
             ),
         ],
     );
