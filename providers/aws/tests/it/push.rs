@@ -114,7 +114,8 @@ async fn what_others_keep_is_refused_and_stays() {
     put_secret("/push/foreign", Value::Text(CANARY));
     put_parameter("/push/foreign", CANARY);
     for store in Store::BOTH {
-        let provider = store.open(&Line::new().session);
+        let line = Line::new();
+        let provider = store.open(&line.session);
         let failure = refused(&*provider, one("/push/foreign", None, "x")).await;
         assert_eq!((failure.class, failure.subject.key.as_deref()), (Class::Denied, Some("/push/foreign")));
         let kept = Push { only_if_absent: true, ..one("/push/foreign", None, "x") };
@@ -127,7 +128,8 @@ async fn what_others_keep_is_refused_and_stays() {
 #[tokio::test]
 async fn a_secret_goes_with_its_last_property() {
     for store in Store::BOTH {
-        let provider = store.open(&Line::new().session);
+        let line = Line::new();
+        let provider = store.open(&line.session);
         let key = "/push/gone";
         pushed(&*provider, &[one(key, Some("a"), "1"), one(key, Some("b"), "2")]).await;
         let kept = Push { only_if_absent: true, ..one(key, Some("a"), "9") };
@@ -144,7 +146,8 @@ async fn a_secret_goes_with_its_last_property() {
 #[tokio::test]
 async fn a_value_without_an_object_has_no_properties() {
     for store in Store::BOTH {
-        let provider = store.open(&Line::new().session);
+        let line = Line::new();
+        let provider = store.open(&line.session);
         pushed(&*provider, &[one("/push/plain", None, CANARY)]).await;
         let failure = refused(&*provider, one("/push/plain", Some("a"), "1")).await;
         assert!(failure.class == Class::Invalid && failure.words.contains("no JSON object"), "{failure}");
@@ -156,10 +159,12 @@ async fn a_value_without_an_object_has_no_properties() {
 async fn a_whole_secret_is_kept_as_external_secrets_operator_keeps_it() {
     let all = [("a".to_owned(), SecretBytes::from(CANARY.to_owned()))];
     let all = Push { content: Content::Whole(all.into()), ..one("/push/whole", None, "") };
-    let provider = Store::SecretsManager.open(&Line::new().session);
+    let line = Line::new();
+    let provider = Store::SecretsManager.open(&line.session);
     assert_eq!(pushed(&*provider, std::slice::from_ref(&all)).await, [Pushed::Written]);
     assert!(stored(&*provider, "/push/whole").await == Some(json!({"a": CANARY})));
-    let provider = Store::ParameterStore.open(&Line::new().session);
+    let line = Line::new();
+    let provider = Store::ParameterStore.open(&line.session);
     assert_eq!(pushed(&*provider, std::slice::from_ref(&all)).await, [Pushed::Written]);
     assert!(stored(&*provider, "/push/whole").await == Some(json!({"a": "Y2FuYXJ5"})));
     let decoded = with(all, json!({"encodeAsDecoded": true}));
@@ -169,7 +174,8 @@ async fn a_whole_secret_is_kept_as_external_secrets_operator_keeps_it() {
 
 #[tokio::test]
 async fn a_parameter_is_as_secure_as_the_settings_say_and_stays_so() {
-    let provider = Store::ParameterStore.open(&Line::new().session);
+    let line = Line::new();
+    let provider = Store::ParameterStore.open(&line.session);
     let secure = |value| with(one("/push/secure", None, value), json!({"secretType": "SecureString"}));
     assert_eq!(pushed(&*provider, &[secure("1")]).await, [Pushed::Written]);
     assert_eq!(pushed(&*provider, &[one("/push/secure", None, "2")]).await, [Pushed::Written]);
