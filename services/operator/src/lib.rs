@@ -31,6 +31,8 @@ mod pairs;
 mod parameters;
 mod pushes;
 mod reader;
+mod remembered;
+mod retry;
 mod run;
 mod secret_operator;
 mod settings;

@@ -7,11 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::{Api, ListParams};
 use serde::de::DeserializeOwned;
@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 
 use crate::events::open_queue;
 use crate::operator::Operator;
+use crate::retry::Retry;
 
 /// Who writes the label.
 const FIELD_MANAGER: &str = "strongroom-secret-operator";
@@ -33,10 +34,6 @@ const FIELD_MANAGER: &str = "strongroom-secret-operator";
 /// The flag, and the variable that secret-operator has it in.
 const FLAG: &str = "--secret-operator-queue-url";
 const VARIABLE: &str = "SECRETS_SQS_QUEUE_URL";
-
-/// The pause after a queue or an API server that failed, doubled up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Objects in one page of a list.
 const PAGE: u32 = 500;
@@ -58,19 +55,17 @@ pub(crate) fn follow(operator: &Arc<Operator>) -> Result<JoinSet<()>, Failure> {
 
 async fn listen(operator: Arc<Operator>, queue: Queue, url: String) {
     tracing::info!(queue = url, "rolling workloads that SecretsRotationMappings map");
-    let (mut pause, mut last) = (FIRST_PAUSE, None);
+    let mut retry = Retry::new();
     loop {
         let Err(failure) = once(&operator, &queue).await else {
-            (pause, last) = (FIRST_PAUSE, None);
+            retry.succeeded();
             continue;
         };
-        // The same again is no news.
-        if last.as_ref() != Some(&failure.words) {
+        let (pause, is_news) = retry.failed(&failure);
+        if is_news {
             tracing::warn!(queue = url, %failure, hint = failure.hint, "rotations cannot be followed; trying again");
         }
-        last = Some(failure.words);
         tokio::time::sleep(pause).await;
-        pause = LONGEST_PAUSE.min(pause * 2);
     }
 }
 
@@ -81,25 +76,36 @@ async fn once(operator: &Operator, queue: &Queue) -> Result<(), Failure> {
         return Ok(());
     }
     let mappings = mappings(operator).await?;
-    let mut settled: Vec<QueueMessage> = Vec::new();
+    let (mut settled, mut ended) = (Vec::new(), Ok(()));
     for message in messages {
-        let body = message.body.as_bytes();
-        match rolls(&mappings, body) {
-            Decision::Leave => continue,
-            Decision::Delete => {}
-            Decision::Refuse(failure) => {
-                tracing::warn!(reason = failure.words, "a message cannot be read; it is dropped");
-            }
-            Decision::Roll(sets) => {
-                let at = told_at(body).unwrap_or_else(|| Timestamp::now().as_second());
-                for labels in &sets {
-                    roll(operator, labels, at).await?;
-                }
+        match follow_message(operator, &mappings, &message).await {
+            Ok(true) => settled.push(message),
+            Ok(false) => {}
+            // It comes again; what was done before it must not.
+            Err(failure) => ended = Err(failure),
+        }
+    }
+    let deleted = if settled.is_empty() { Ok(()) } else { queue.delete(&settled).await };
+    ended.and(deleted)
+}
+
+/// Does what one message says; whether it is settled.
+async fn follow_message(operator: &Operator, mappings: &[Mapping], message: &QueueMessage) -> Result<bool, Failure> {
+    let body = message.body.as_bytes();
+    match rolls(mappings, body) {
+        Decision::Leave => return Ok(false),
+        Decision::Delete => {}
+        Decision::Refuse(failure) => {
+            tracing::warn!(reason = failure.words, "a message cannot be read; it is dropped");
+        }
+        Decision::Roll(sets) => {
+            let at = told_at(body).unwrap_or_else(|| Timestamp::now().as_second());
+            for labels in &sets {
+                roll(operator, labels, at).await?;
             }
         }
-        settled.push(message);
     }
-    if settled.is_empty() { Ok(()) } else { queue.delete(&settled).await }
+    Ok(true)
 }
 
 /// All mappings. Rotations are rare: they are listed for each batch of messages, and not watched.
@@ -170,13 +176,19 @@ where
                 failure => failure,
             })?;
             parameters.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-            found.extend(page.items);
+            found.extend(page.items.into_iter().filter(|object| is_served(operator, object.meta())));
             if parameters.continue_token.is_none() {
                 break;
             }
         }
     }
     Ok(found)
+}
+
+/// Whether the object's namespace is served: where a selector chooses them, only those are known.
+fn is_served(operator: &Operator, metadata: &ObjectMeta) -> bool {
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    operator.settings.namespace_selector.is_none() || operator.index().namespace(namespace).is_some()
 }
 
 /// A workload with a pod template.

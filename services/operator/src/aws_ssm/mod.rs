@@ -8,12 +8,10 @@ mod metrics;
 mod round;
 mod write;
 
-use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use strongroom_aws_ssm::Asked;
 use strongroom_aws_ssm::selector::selector;
 use strongroom_failure::Failure;
@@ -24,6 +22,7 @@ use self::metrics::Metrics;
 pub(crate) use self::round::reconcile;
 use crate::names::{Name, StoreName};
 use crate::reader::Variables;
+use crate::remembered::Memory;
 use crate::settings::OperatorSettings;
 
 /// How often aws-ssm reads when nothing is said.
@@ -47,19 +46,7 @@ pub(crate) struct AwsSsm {
     region: String,
     selector: LabelSelector,
     metrics: Metrics,
-    remembered: Mutex<HashMap<Name, Remembered>>,
-}
-
-/// How a Secret was left by this process.
-#[derive(Clone, Debug, Default)]
-struct Remembered {
-    uid: String,
-    /// The lane that it reads by.
-    store: Option<StoreName>,
-    /// What it asked for when that was read last.
-    asked: Option<(Timestamp, Arc<Asked>)>,
-    /// The Secret as it was left: its resource version, and a digest of what was wanted.
-    left: Option<(String, [u8; 28])>,
+    remembered: Memory<Arc<Asked>>,
 }
 
 impl AwsSsm {
@@ -86,7 +73,7 @@ impl AwsSsm {
             region: variable("AWS_REGION").unwrap_or(REGION).to_owned(),
             selector: labels.map_err(|failure| failure.in_field("K8S_LABEL_SELECTOR"))?,
             metrics: Metrics::new(registry),
-            remembered: Mutex::default(),
+            remembered: Memory::default(),
         })
     }
 
@@ -95,31 +82,9 @@ impl AwsSsm {
         self.foreign.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn recall(&self, name: &Name, uid: &str) -> Remembered {
-        let known = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = known.get(name).filter(|known| known.uid == uid).cloned();
-        found.unwrap_or_else(|| Remembered { uid: uid.to_owned(), ..Remembered::default() })
-    }
-
     /// Gives the store that nobody reads any more, if that came of it.
-    fn remember(&self, name: &Name, remembered: Remembered) -> Option<StoreName> {
-        let mut known = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = known.insert(name.clone(), remembered);
-        unread(&known, before)
-    }
-
-    /// As [`AwsSsm::remember`].
     fn forget(&self, name: &Name) -> Option<StoreName> {
         self.metrics.forget(name);
-        let mut known = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = known.remove(name);
-        unread(&known, before)
+        self.remembered.forget(name)
     }
-}
-
-/// The store of `before`, where none of `known` reads it.
-fn unread(known: &HashMap<Name, Remembered>, before: Option<Remembered>) -> Option<StoreName> {
-    let store = before?.store?;
-    let is_read = known.values().any(|remembered| remembered.store.as_ref() == Some(&store));
-    (!is_read).then_some(store)
 }

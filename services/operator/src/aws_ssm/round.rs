@@ -14,12 +14,12 @@ use strongroom_failure::Failure;
 use strongroom_kube::EventKind;
 use strongroom_reconcile::Outcome;
 
-use super::Remembered;
 use super::metrics::Ending;
 use super::write::Written;
 use crate::index::Key;
 use crate::names::Name;
 use crate::operator::{Operator, reference};
+use crate::remembered::Remembered;
 
 /// Why an event says that a Secret did not get what it asks for: nobody allowed it, or it could not be had.
 const REFUSED: &str = "AwsSsmRefused";
@@ -32,7 +32,7 @@ pub(super) struct Round<'a> {
     pub(super) operator: &'a Operator,
     pub(super) name: &'a Name,
     pub(super) asked: &'a Arc<Asked>,
-    pub(super) remembered: Remembered,
+    pub(super) remembered: Remembered<Arc<Asked>>,
     about: ObjectReference,
 }
 
@@ -66,7 +66,7 @@ pub(crate) async fn reconcile(operator: Arc<Operator>, name: Name) -> Outcome {
     if asked.is_ending || operator.aws_ssm.foreign().is_some() {
         return Outcome::Done(None);
     }
-    let remembered = operator.aws_ssm.recall(&name, &asked.uid);
+    let remembered = operator.aws_ssm.remembered.recall(&name, &asked.uid);
     let metadata = ObjectMeta {
         name: Some(name.name.to_string()),
         namespace: Some(name.namespace.to_string()),
@@ -89,7 +89,7 @@ impl Round<'_> {
             self.remembered.asked = Some((now, Arc::clone(self.asked)));
             self.remembered.left = Some((written.resource_version.clone(), *digest));
         }
-        if let Some(unread) = self.operator.aws_ssm.remember(self.name, self.remembered.clone()) {
+        if let Some(unread) = self.operator.aws_ssm.remembered.remember(self.name, self.remembered.clone()) {
             self.operator.openings.close(&unread);
         }
         match ended {
@@ -102,7 +102,7 @@ impl Round<'_> {
     /// Other annotations and a Secret that is not as it was left are due at once.
     fn rest(&self, now: Timestamp) -> Option<Duration> {
         let (asked_at, asked) = self.remembered.asked.as_ref()?;
-        let is_as_left = self.remembered.left.as_ref().map(|(version, _)| version) == self.secret_version().as_ref();
+        let is_as_left = self.remembered.is_as_left(self.secret_version().as_ref());
         if asked != self.asked || !is_as_left {
             return None;
         }

@@ -21,14 +21,11 @@ pub(crate) use self::metrics::Metrics;
 pub(crate) use self::sources::open_queue;
 use self::sources::{PubSub, Source, Sqs};
 use crate::operator::Operator;
+use crate::retry::Retry;
 
 /// How long a message's id is remembered, in seconds: a second delivery comes within the queue's visibility timeout,
 /// which is 30 s where nobody changed it.
 const REMEMBERED: i64 = 300;
-
-/// The pause after a source that failed, doubled up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Whether any source is configured, so that the index must know who reads what.
 pub(crate) fn are_followed(operator: &Operator) -> bool {
@@ -120,7 +117,7 @@ struct Told<'a> {
 async fn listen<S: Source>(listener: Arc<Listener>, source: S) {
     let told = Told { kind: S::KIND, name: source.name() };
     tracing::info!(source = told.name, "following changes");
-    let (mut pause, mut last) = (FIRST_PAUSE, None);
+    let mut retry = Retry::new();
     loop {
         let ended = match source.receive().await {
             Ok(messages) => {
@@ -130,16 +127,14 @@ async fn listen<S: Source>(listener: Arc<Listener>, source: S) {
             Err(failure) => Err(failure),
         };
         let Err(failure) = ended else {
-            (pause, last) = (FIRST_PAUSE, None);
+            retry.succeeded();
             continue;
         };
         listener.operator.metrics.events.failed(told.kind);
-        // The same again is no news.
-        if last.as_ref() != Some(&failure.words) {
+        let (pause, is_news) = retry.failed(&failure);
+        if is_news {
             tracing::warn!(source = told.name, %failure, hint = failure.hint, "a source of changes cannot be followed");
         }
-        last = Some(failure.words);
         tokio::time::sleep(pause).await;
-        pause = LONGEST_PAUSE.min(pause * 2);
     }
 }

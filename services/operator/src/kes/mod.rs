@@ -11,11 +11,9 @@ mod stores;
 mod template;
 mod write;
 
-use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use jiff::Timestamp;
 use strongroom_failure::Failure;
 use strongroom_kes::Settings;
 use strongroom_telemetry::Metrics as Registry;
@@ -25,6 +23,7 @@ pub(crate) use self::round::reconcile;
 use self::template::Templates;
 use crate::names::{Name, StoreName};
 use crate::reader::Variables;
+use crate::remembered::Memory;
 use crate::settings::OperatorSettings;
 
 /// What is kept for all objects of this kind.
@@ -36,19 +35,7 @@ pub(crate) struct Kes {
     pub(crate) foreign: RwLock<Option<String>>,
     metrics: Metrics,
     templates: Templates,
-    remembered: Mutex<HashMap<Name, Remembered>>,
-}
-
-/// How an object was left by this process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Remembered {
-    uid: String,
-    /// The lane that it reads by.
-    store: Option<StoreName>,
-    /// When its store was asked last, in which generation of it.
-    asked: Option<(Timestamp, i64)>,
-    /// The Secret as it was left: its resource version, and a digest of what was wanted.
-    left: Option<(String, [u8; 28])>,
+    remembered: Memory<i64>,
 }
 
 impl Kes {
@@ -68,7 +55,7 @@ impl Kes {
             foreign: RwLock::default(),
             metrics: Metrics::new(registry),
             templates: Templates::new(),
-            remembered: Mutex::default(),
+            remembered: Memory::default(),
         })
     }
 
@@ -77,33 +64,11 @@ impl Kes {
         self.foreign.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn recall(&self, name: &Name, uid: &str) -> Remembered {
-        let known = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = known.get(name).filter(|known| known.uid == uid).cloned();
-        found.unwrap_or_else(|| Remembered { uid: uid.to_owned(), ..Remembered::default() })
-    }
-
     /// Gives the store that nobody reads any more, if that came of it.
-    fn remember(&self, name: &Name, remembered: Remembered) -> Option<StoreName> {
-        let mut known = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = known.insert(name.clone(), remembered);
-        unread(&known, before)
-    }
-
-    /// As [`Kes::remember`].
     fn forget(&self, name: &Name) -> Option<StoreName> {
         self.metrics.forget(name);
-        let mut known = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = known.remove(name);
-        unread(&known, before)
+        self.remembered.forget(name)
     }
-}
-
-/// The store of `before`, where none of `known` reads it.
-fn unread(known: &HashMap<Name, Remembered>, before: Option<Remembered>) -> Option<StoreName> {
-    let store = before?.store?;
-    let is_read = known.values().any(|remembered| remembered.store.as_ref() == Some(&store));
-    (!is_read).then_some(store)
 }
 
 /// The slots of an object: those of its store.

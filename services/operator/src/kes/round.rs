@@ -18,14 +18,15 @@ use strongroom_resolve::{Lane, Policy};
 use tokio::time::Instant;
 
 use super::ask::ask;
+use super::stores;
 use super::write::Written;
-use super::{Remembered, stores};
 use crate::announcements::Announced;
 use crate::index::Key;
 use crate::names::{Name, StoreName};
 use crate::openings::Opened;
 use crate::operator::{Operator, reference};
 use crate::reader::Seen;
+use crate::remembered::Remembered;
 
 /// How long the store may take to answer for one object, retries and all.
 const ASKING_LIMIT: Duration = Duration::from_secs(60);
@@ -37,7 +38,7 @@ pub(super) struct Round<'a> {
     pub(super) operator: &'a Operator,
     pub(super) name: &'a Name,
     pub(super) object: &'a ExternalSecret,
-    pub(super) remembered: Remembered,
+    pub(super) remembered: Remembered<i64>,
     /// That a source said that a value changed.
     announced: Option<Announced>,
     about: ObjectReference,
@@ -58,7 +59,7 @@ pub(crate) async fn reconcile(operator: Arc<Operator>, name: Name) -> Outcome {
     if is_going || operator.kes.foreign().is_some() || !is_ours(&object, &operator.kes.settings) {
         return Outcome::Done(None);
     }
-    let remembered = operator.kes.recall(&name, object.metadata.uid.as_deref().unwrap_or_default());
+    let remembered = operator.kes.remembered.recall(&name, object.metadata.uid.as_deref().unwrap_or_default());
     let about = reference(API_VERSION, KIND, &object.metadata);
     let announced = operator.announcements.of(&Key::Kes(name.clone()));
     Round { operator: &operator, name: &name, object: &object, remembered, announced, about }.look().await
@@ -95,7 +96,7 @@ impl Round<'_> {
     }
 
     fn remember(&self) {
-        if let Some(unread) = self.operator.kes.remember(self.name, self.remembered.clone()) {
+        if let Some(unread) = self.operator.kes.remembered.remember(self.name, self.remembered.clone()) {
             self.operator.openings.close(&unread);
         }
     }
@@ -105,7 +106,7 @@ impl Round<'_> {
         if self.announced.is_some() {
             return Due::Now;
         }
-        let is_as_left = self.remembered.left.as_ref().map(|(version, _)| version) == self.secret_version().as_ref();
+        let is_as_left = self.remembered.is_as_left(self.secret_version().as_ref());
         if self.remembered.left.is_some() && !is_as_left {
             return Due::Now;
         }
