@@ -63,8 +63,9 @@ impl Moto {
         let environment = python::prepare()?;
         let directory = RunFolder::new()?;
         let port = free_port()?;
-        let mut server = Command::new(environment.program("moto_server"));
-        server.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+        let mut server = Command::new(environment.program("python"));
+        let script = include_str!("../python/moto_in_turn.py");
+        server.args(["-c", script, &port.to_string()]).env("MOTO_PORT", port.to_string());
         let mut part = Part::start("moto", &server, directory.path())?;
         let host_port = format!("127.0.0.1:{port}");
         part.wait_until(READY_LIMIT, || {

@@ -25,7 +25,7 @@ impl Environment {
         &self.directory
     }
 
-    /// The path of one of its programs: `python`, `bao`, `moto_server`.
+    /// The path of one of its programs: `python`, `bao`.
     pub fn program(&self, name: &str) -> PathBuf {
         self.directory.join("bin").join(name)
     }
