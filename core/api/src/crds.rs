@@ -12,9 +12,7 @@ use crate::StorePolicy;
 use crate::external_secrets::{
     ClusterExternalSecret, ClusterPushSecret, ClusterSecretStore, ExternalSecret, PushSecret, SecretStore,
 };
-use crate::generators::{
-    ClusterGenerator, Fake, GeneratorState, Mfa, Password, SshKey, Uuid, VaultDynamicSecret,
-};
+use crate::generators::{ClusterGenerator, Fake, GeneratorState, Mfa, Password, SshKey, Uuid, VaultDynamicSecret};
 
 /// The definitions of all kinds, sorted by name.
 pub fn crds() -> Vec<CustomResourceDefinition> {

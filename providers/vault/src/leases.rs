@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{Method, Response, StatusCode, json_body};
 use strongroom_provider::SecretBytes;
@@ -164,9 +164,7 @@ impl Vault {
                 let body = body.clone();
                 (Ask { operation: "vault:write", method: Method::POST, body, ..ask }, "write to", "update")
             }
-            Action::Delete => {
-                (Ask { operation: "vault:delete", method: Method::DELETE, ..ask }, "delete", "delete")
-            }
+            Action::Delete => (Ask { operation: "vault:delete", method: Method::DELETE, ..ask }, "delete", "delete"),
         };
         let response = self.api.send(ask).await?;
         match response.status {
@@ -231,16 +229,23 @@ impl Vault {
         }
     }
 
-    /// Ends a login that nothing hangs from, where it was ours; as well as it goes, since it ends by itself.
-    pub async fn log_out(&self, login: Login) {
+    /// Ends a login, where it was ours, and whatever hangs from it; whether it has ended, since it may be left to end by
+    /// itself.
+    pub async fn log_out(&self, login: Login) -> bool {
         if !login.is_own {
-            return;
+            return false;
         }
         let body = SecretBytes::default();
         let ask = Ask::log_in("vault:revoke", "auth/token/revoke-self", Some(&login.token.value), body);
-        if let Err(failure) = self.api.send(ask).await {
+        let ended = match self.api.send(ask).await {
+            Ok(response) if response.status.is_success() => Ok(()),
+            Ok(response) => Err(failure_of(&response, &[&login.token.value])),
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = &ended {
             tracing::debug!(%failure, "a token could not be revoked; it ends by itself");
         }
+        ended.is_ok()
     }
 
     async fn tell(
