@@ -34,8 +34,11 @@ impl GeneratorStates {
             return Vec::new();
         }
         let was_live = before.is_none_or(|before| is_live(before));
+        // A status of ours must not have its reason tried again at once.
+        let is_news = before.is_none_or(|before| is_another(before, &object));
         let user = user_of(&object);
-        let mut wakes = vec![(Key::GeneratorState(name.clone()), Priority::Routine)];
+        let mut wakes: Wakes =
+            is_news.then(|| (Key::GeneratorState(name.clone()), Priority::Routine)).into_iter().collect();
         if let Some(user) = user {
             self.by_user.insert(&user, &name);
             // One that was given a deadline is used no more; what is deleted without one was still in use.
@@ -138,6 +141,15 @@ fn has_deadline(state: &GeneratorState) -> bool {
     state.spec.garbage_collection_deadline.is_some()
 }
 
+/// Whether more than the status differs.
+fn is_another(before: &GeneratorState, after: &GeneratorState) -> bool {
+    let (one, other) = (&before.metadata, &after.metadata);
+    before.spec != after.spec
+        || one.uid != other.uid
+        || one.deletion_timestamp != other.deletion_timestamp
+        || one.finalizers != other.finalizers
+}
+
 /// Whether `object` is an edition from before `known`: what a watch tells may be older than what we wrote since.
 fn is_older(object: &GeneratorState, known: &GeneratorState) -> bool {
     let version = |state: &GeneratorState| state.metadata.resource_version.as_ref()?.parse::<u64>().ok();
@@ -182,6 +194,17 @@ mod tests {
         assert_eq!(live, ["new"]);
         states.delete(&Name::new("team", "old"));
         assert!(!states.is_bereft(&app()), "it was used no more");
+    }
+
+    #[test]
+    fn a_status_wakes_nobody() {
+        let mut states = GeneratorStates::default();
+        assert_eq!(states.apply(state("a", "1", &json!({}))).len(), 1);
+        let mut told = state("a", "2", &json!({}));
+        told.status = Some(strongroom_api::generators::GeneratorStateStatus::default());
+        assert_eq!(states.apply(told), []);
+        let deadline = json!({"spec": {"garbageCollectionDeadline": "2026-01-01T00:00:00Z"}});
+        assert_eq!(states.apply(state("a", "3", &deadline)).len(), 1);
     }
 
     #[test]

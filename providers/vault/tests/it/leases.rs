@@ -16,8 +16,9 @@ async fn leasing(server: &Server, name: &str) -> Vault {
     server.admin("POST", &format!("sys/mounts/{name}"), config).await;
     let role = json!({"key_type": "otp", "default_user": "app", "cidr_list": "10.0.0.0/8"});
     server.admin("POST", &format!("{name}/roles/app"), role).await;
+    let creds = format!("{name}/creds/app");
     let paths = [
-        &format!("{name}/creds/app"),
+        creds.as_str(),
         "auth/token/create",
         "sys/leases/renew",
         "sys/leases/revoke",

@@ -33,8 +33,9 @@ fn leased(lease: &str, login: &str) -> String {
     bao(&["secrets", "enable", &mount, &format!("-default-lease-ttl={lease}"), "ssh"]);
     let role = format!("ssh-{namespace}/roles/app");
     bao(&["write", &role, "key_type=otp", "default_user=app", "cidr_list=10.0.0.0/8"]);
+    let creds = format!("ssh-{namespace}/creds/app");
     let paths = [
-        &format!("ssh-{namespace}/creds/app"),
+        creds.as_str(),
         "auth/token/create",
         "sys/leases/renew",
         "sys/leases/revoke",
@@ -161,9 +162,9 @@ fn a_leased_value_arrives_with_a_state_and_both_end_with_the_external_secret() {
 
 #[test]
 fn a_lease_is_renewed_with_the_login_that_it_hangs_from_and_the_secret_stays_as_it_is() {
-    let namespace = leased("1h", "8s");
+    let namespace = leased("1h", "12s");
     assert!(LEASING.process() > 0);
-    let parameters = json!({"ttl": "9s", "policies": ["default"]});
+    let parameters = json!({"ttl": "15s", "policies": ["default"]});
     let spec = json!({"path": "auth/token/create", "parameters": parameters, "resultType": "Auth"});
     generator(&namespace, CLASS, "token", &spec);
     wish(&namespace, "app", "token", &json!({}));
@@ -194,7 +195,7 @@ fn a_lease_is_renewed_with_the_login_that_it_hangs_from_and_the_secret_stays_as_
 fn what_is_renewed_to_its_limit_is_replaced_while_it_still_holds() {
     let namespace = leased("1h", "1h");
     assert!(LEASING.process() > 0);
-    let parameters = json!({"ttl": "12s", "explicit_max_ttl": "25s", "policies": ["default"]});
+    let parameters = json!({"ttl": "16s", "explicit_max_ttl": "40s", "policies": ["default"]});
     let spec = json!({"path": "auth/token/create", "parameters": parameters, "resultType": "Auth"});
     generator(&namespace, CLASS, "token", &spec);
     wish(&namespace, "app", "token", &json!({}));

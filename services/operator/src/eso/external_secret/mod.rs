@@ -97,7 +97,8 @@ pub(super) struct Round<'a> {
 
 /// Looks at the ExternalSecret `name` and does what is due.
 pub(crate) async fn reconcile(operator: Arc<Operator>, name: Name) -> Outcome {
-    let Some(object) = operator.index().external_secret(&name) else {
+    let found = operator.index().external_secret(&name);
+    let Some(object) = found else {
         operator.index().generator_states.settle(&Key::ExternalSecret(name.clone()));
         operator.memories.forget(&name);
         operator.forget_told(&Key::ExternalSecret(name.clone()));

@@ -29,8 +29,8 @@ use crate::index::{Key, name_of};
 use crate::names::Name;
 use crate::operator::Operator;
 
-/// After how many seconds values are looked at again that could not be read.
-const SOON: i64 = 10;
+/// After how long values are looked at again that could not be read, or states that could not be written.
+const SOON: Duration = Duration::from_secs(10);
 
 /// What a generator made.
 #[derive(Clone)]
@@ -185,9 +185,9 @@ impl Tended {
     pub(crate) fn next_look(&self, own: Option<Duration>) -> Option<Duration> {
         let now = Timestamp::now();
         let next = self.next.map(|moment| until(now, moment));
-        // What could not be delivered, or is to be replaced by now, is so at once.
-        let at_once = self.needs_new.then_some(Duration::ZERO);
-        own.into_iter().chain(next).chain(at_once).min()
+        // Something is to be replaced by now, or could not be let go.
+        let soon = self.needs_new.then_some(SOON);
+        own.into_iter().chain(next).chain(soon).min()
     }
 }
 
@@ -212,14 +212,14 @@ impl Kept<'_> {
             Err(failure) => {
                 tracing::warn!(of = self.whose(), %failure, "a lease could not be renewed; trying again");
                 let mut tended = self.standing();
-                tended.by(Timestamp::from_second(Timestamp::now().as_second() + SOON).ok());
+                tended.by(Some(Timestamp::now() + SOON));
                 tended
             }
         }
     }
 
     fn to_renew(&self, user: &Key) -> Vec<(Name, Arc<GeneratorState>, Noted)> {
-        let live = self.operator.index().generator_states.live(user);
+        let live = self.operator.live_states(user);
         let noted = live.into_iter().filter_map(|state| Some((name_of(&state.metadata)?, Noted::of(&state)?, state)));
         let due = noted.filter(|(name, noted, _)| self.due(name, noted) == LeaseDue::Renew);
         due.map(|(name, noted, state)| (name, state, noted)).collect()
@@ -229,12 +229,8 @@ impl Kept<'_> {
     pub(crate) fn standing(&self) -> Tended {
         let mut tended = Tended::default();
         let Some(user) = user_key(self.user) else { return tended };
-        let (live, is_bereft) = {
-            let index = self.operator.index();
-            (index.generator_states.live(&user), index.generator_states.is_bereft(&user))
-        };
-        tended.needs_new = is_bereft && !self.term.is_forever;
-        for state in live {
+        tended.needs_new = self.operator.index().generator_states.is_bereft(&user) && !self.term.is_forever;
+        for state in self.operator.live_states(&user) {
             let Some((name, noted)) = name_of(&state.metadata).zip(Noted::of(&state)) else { continue };
             match self.due(&name, &noted) {
                 LeaseDue::Never | LeaseDue::Renew => {}
@@ -271,7 +267,7 @@ impl Kept<'_> {
     pub(crate) async fn settle(&self, wanted: &[Wanted<'_>]) {
         let Some(user) = user_key(self.user) else { return };
         self.operator.index().generator_states.settle(&user);
-        if self.operator.index().generator_states.live(&user).is_empty() {
+        if self.operator.live_states(&user).is_empty() {
             return;
         }
         let used = if wanted.is_empty() { Ok(BTreeSet::new()) } else { self.used(Some(wanted)).await };

@@ -77,10 +77,16 @@ impl Operator {
         self.patch_state(name, patch, |object| object.spec.garbage_collection_deadline = Some(deadline)).await
     }
 
+    /// The states of `user` that nobody has ended, of generators that are ours.
+    pub(super) fn live_states(&self, user: &Key) -> Vec<Arc<GeneratorState>> {
+        let mut live = self.index().generator_states.live(user);
+        live.retain(|state| is_ours(self, state));
+        live
+    }
+
     /// Gives a deadline to what `user` has and none of `used` is.
     pub(super) async fn release_states(&self, user: &Key, used: &BTreeSet<String>) {
-        let live = self.index().generator_states.live(user);
-        for state in live.iter().filter(|state| is_ours(self, state)) {
+        for state in self.live_states(user) {
             let Some(name) = name_of(&state.metadata).filter(|name| !used.contains(&*name.name)) else { continue };
             match self.release_state(&name).await {
                 Ok(()) => tracing::debug!(state = %name, "what a generator made is used no more"),

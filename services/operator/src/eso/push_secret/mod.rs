@@ -92,7 +92,8 @@ struct Round<'a> {
 
 /// Looks at the PushSecret `name` and does what is due.
 pub(crate) async fn reconcile(operator: Arc<Operator>, name: Name) -> Outcome {
-    let Some(object) = operator.index().pushes.get(&name) else {
+    let found = operator.index().pushes.get(&name);
+    let Some(object) = found else {
         operator.index().generator_states.settle(&Key::PushSecret(name.clone()));
         operator.forget_told(&Key::PushSecret(name.clone()));
         operator.metrics.forget(METRICS, Some(&name.namespace), &name.name);
