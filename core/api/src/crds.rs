@@ -12,7 +12,7 @@ use crate::StorePolicy;
 use crate::external_secrets::{
     ClusterExternalSecret, ClusterPushSecret, ClusterSecretStore, ExternalSecret, PushSecret, SecretStore,
 };
-use crate::generators::{ClusterGenerator, Fake, Mfa, Password, SshKey, Uuid};
+use crate::generators::{ClusterGenerator, Fake, GeneratorState, Mfa, Password, SshKey, Uuid, VaultDynamicSecret};
 
 /// The definitions of all kinds, sorted by name.
 pub fn crds() -> Vec<CustomResourceDefinition> {
@@ -23,6 +23,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         ClusterSecretStore::crd(),
         ExternalSecret::crd(),
         Fake::crd(),
+        GeneratorState::crd(),
         Mfa::crd(),
         Password::crd(),
         PushSecret::crd(),
@@ -30,6 +31,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         SshKey::crd(),
         StorePolicy::crd(),
         Uuid::crd(),
+        VaultDynamicSecret::crd(),
     ];
     crds.iter_mut().for_each(finish);
     crds.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
@@ -60,7 +62,12 @@ pub(crate) fn yaml(crds: &[CustomResourceDefinition]) -> Result<String, serde_js
 pub(crate) fn finish(crd: &mut CustomResourceDefinition) {
     // As the API server fills it in: who compares what is applied with what is there finds no difference.
     crd.spec.names.list_kind = Some(format!("{}List", crd.spec.names.kind));
+    // Its status is written with the rest, as by External Secrets Operator, whose definition it may meet.
+    let has_plain_status = crd.spec.names.kind == "GeneratorState";
     for version in &mut crd.spec.versions {
+        if has_plain_status {
+            version.subresources = None;
+        }
         let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) else {
             continue;
         };

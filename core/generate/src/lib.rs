@@ -1,5 +1,5 @@
 //! Makes the values of generators: passwords, UUIDs, SSH keys, one-time passwords. What External Secrets Operator makes,
-//! under the same keys.
+//! under the same keys; and when a value that ends is renewed or replaced.
 //!
 //! Pure: randomness and the time come in (new keys of SSH apart, which `core/crypto` makes). Nothing is kept here: who
 //! asks stores a value before it is used.
@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod base32;
+mod lease;
 mod one_time;
 mod password;
 mod ssh;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use strongroom_failure::{Class, Failure};
 use strongroom_secret::SecretBytes;
 
+pub use lease::{Lease, LeaseDue};
 pub use one_time::one_time_password;
 pub use password::password;
 pub use ssh::ssh_key;

@@ -42,7 +42,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) method: Method,
     /// Below `/v1/`, not encoded.
     pub(crate) path: &'a str,
-    pub(crate) query: Query,
+    pub(crate) query: Query<'a>,
     /// Whose namespace it is asked in.
     pub(crate) about: About,
     pub(crate) token: Option<&'a SecretBytes>,
@@ -51,9 +51,11 @@ pub(crate) struct Ask<'a> {
 
 /// What follows the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Query {
+pub(crate) enum Query<'a> {
     Nothing,
     Version(u64),
+    /// As it is, encoded.
+    Text(&'a str),
     /// The names in a folder. Proxies that do not know the method `LIST` let this through.
     List,
 }
@@ -137,6 +139,7 @@ impl Api {
         match ask.query {
             Query::Nothing => {}
             Query::Version(version) => uri.push_str(&format!("?version={version}")),
+            Query::Text(text) => uri.push_str(&format!("?{text}")),
             Query::List => uri.push_str("?list=true"),
         }
         let unfit = |_| Failure::new(Class::Invalid, "the path cannot be part of an address");

@@ -5,6 +5,8 @@
 //! one token (one login however many reads wait for it, renewed on use, replaced once when it is refused), the mounts
 //! say which version of KV a path belongs to, the path becomes the API's, the answer becomes bytes and a version.
 //!
+//! What engines lease is asked for, renewed and revoked by [`Vault::ask`], [`Vault::renew`] and [`Vault::revoke`].
+//!
 //! A search lists metadata folder by folder, many at once, and gives names; what is found is read like any other key.
 //!
 //! Never retries, except the one read after a fresh login; never shows a token, a value or a body.
@@ -17,6 +19,7 @@ mod aws;
 mod credential;
 mod environment;
 mod find;
+mod leases;
 mod login;
 mod metadata;
 mod mounts;
@@ -30,6 +33,7 @@ mod vault;
 
 pub use crate::aws::{AwsCaller, SignedRequest};
 pub use crate::credential::Credential;
+pub use crate::leases::{Action, Answered, Handle, Lease, Login};
 pub use crate::settings::{
     AppRole, Auth, Aws, Certificate, Consistency, HeaderText, Jwt, KvVersion, Password, Settings, Token,
 };

@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use strongroom_failure::{Class, Failure};
@@ -118,6 +119,14 @@ pub(crate) fn first_segment(path: &str) -> &str {
 /// The path as a URL carries it.
 pub(crate) fn encoded(path: &str) -> Cow<'_, str> {
     utf8_percent_encode(path, ENCODED).into()
+}
+
+/// Parameters as they follow a path.
+pub(crate) fn encoded_query(parameters: &BTreeMap<String, Vec<String>>) -> String {
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let pairs = parameters.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+    let pairs: Vec<String> = pairs.map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+    pairs.join("&")
 }
 
 /// A path without slashes around it, where it means one place and no other.

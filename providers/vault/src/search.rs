@@ -114,7 +114,7 @@ impl Vault {
     }
 
     /// One question of a search; nothing where there is nothing.
-    async fn ask_about(&self, path: &str, capability: &str, query: Query) -> Result<Option<Response>, Failure> {
+    async fn ask_about(&self, path: &str, capability: &str, query: Query<'_>) -> Result<Option<Response>, Failure> {
         let operation = if query == Query::List { "vault:list" } else { "vault:metadata" };
         self.with_fresh_token(|token| async move {
             let response = self.api.send(Ask { query, ..Ask::get(operation, path, &token.value) }).await?;

@@ -17,6 +17,7 @@ use strongroom_reconcile::Priority;
 use strongroom_sync::current::Current;
 use strongroom_sync::outline::Outline;
 
+use crate::generator_states::GeneratorStates;
 use crate::key_readers::{self, KeyReaders};
 use crate::names::{Name, StoreName};
 use crate::packed::Packed;
@@ -42,6 +43,8 @@ pub(crate) enum Key {
     ClusterPushSecret(Arc<str>),
     /// A Secret with annotations of aws-ssm.
     AwsSsm(Name),
+    /// A GeneratorState.
+    GeneratorState(Name),
 }
 
 /// What shares slots: whatever reads one store, so that a slow one delays no other.
@@ -110,6 +113,7 @@ pub(crate) struct Namespace {
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     pub(crate) pushes: Pushes,
+    pub(crate) generator_states: GeneratorStates,
     external_secrets: HashMap<Name, Packed>,
     stores: HashMap<StoreName, Arc<Store>>,
     cluster_external_secrets: HashMap<Arc<str>, Arc<ClusterExternalSecret>>,
@@ -392,6 +396,8 @@ impl Index {
         let policies = self.store_policies.keys().map(|name| (Key::StorePolicy(Arc::clone(name)), Priority::Routine));
         let kes = self.kes.keys().map(|name| (Key::Kes(name.clone()), Priority::Routine));
         let fan_outs = fan_outs.chain(self.pushes.clusters());
+        let states = self.generator_states.names().map(|name| (Key::GeneratorState(name.clone()), Priority::Routine));
+        let fan_outs = fan_outs.chain(states);
         stores.chain(fan_outs).chain(policies).chain(kes).chain(self.everybody()).collect()
     }
 
@@ -448,6 +454,8 @@ impl Index {
         wakes.extend(secrets.iter().flat_map(|name| self.delete_secret(name)));
         let pushes: Vec<Name> = self.pushes.names().filter(inside).cloned().collect();
         wakes.extend(pushes.iter().flat_map(|name| self.pushes.delete(name)));
+        let states: Vec<Name> = self.generator_states.names().filter(inside).cloned().collect();
+        wakes.extend(states.iter().flat_map(|name| self.generator_states.delete(name)));
         wakes
     }
 

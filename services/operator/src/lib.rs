@@ -18,6 +18,7 @@ mod announcements;
 mod aws_ssm;
 mod events;
 mod foreign;
+mod generator_states;
 mod index;
 mod kes;
 mod key_readers;

@@ -48,6 +48,8 @@ pub(crate) struct Operator {
     pub(crate) start: Timestamp,
     /// Why nothing is written although the work is ours: another controller is at it.
     pub(crate) foreign: RwLock<Option<String>>,
+    /// Whether GeneratorStates are watched: only then what a generator makes at somebody else's can be ended.
+    pub(crate) are_states_watched: AtomicBool,
     /// Whether the definitions were seen to allow no condition of ours.
     pub(crate) refuses_partial: AtomicBool,
     index: Mutex<Index>,
@@ -87,6 +89,7 @@ impl Operator {
             data_hash,
             start: Timestamp::now(),
             foreign: RwLock::default(),
+            are_states_watched: AtomicBool::new(false),
             refuses_partial: AtomicBool::new(false),
             index: Mutex::default(),
             policies: RwLock::default(),

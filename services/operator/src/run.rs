@@ -12,7 +12,7 @@ use clap::Args;
 use kube::core::GroupVersionKind;
 use strongroom_api::external_secrets::vocabulary::GROUP;
 use strongroom_api::external_secrets::{ClusterExternalSecret, ClusterPushSecret};
-use strongroom_api::kes as kes_api;
+use strongroom_api::{generators, kes as kes_api};
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{Answer, Route, Server, StatusCode};
 use strongroom_kube::{
@@ -138,7 +138,9 @@ async fn lead(operator: &Arc<Operator>, restarts: Restarts, loop_settings: LoopS
         kes: kes_is_served(operator).await?,
         push_secrets: push_secrets_are_served(operator).await?,
         cluster_push_secrets: cluster_push_secrets_are_served(operator).await?,
+        generator_states: is_installed(operator, generators::GROUP, generators::VERSION, "GeneratorState").await?,
     };
+    operator.are_states_watched.store(optional.generator_states, Ordering::Relaxed);
     operator.kes.is_served.store(optional.kes, Ordering::Relaxed);
     operator.aws_ssm.are_policies_watched.store(optional.policies, Ordering::Relaxed);
     operator.queue.pause(true);
@@ -251,6 +253,7 @@ async fn reconcile(operator: Arc<Operator>, key: Key) -> Outcome {
         Key::PushSecret(name) => Box::pin(eso::push_secret::reconcile(operator, name)).await,
         Key::ClusterPushSecret(name) => Box::pin(eso::fan_out::reconcile::<ClusterPushSecret>(operator, name)).await,
         Key::AwsSsm(name) => Box::pin(aws_ssm::reconcile(operator, name)).await,
+        Key::GeneratorState(name) => Box::pin(eso::generators::states::reconcile(operator, name)).await,
     }
 }
 

@@ -189,6 +189,10 @@ pub struct OperatorSettings {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_value = "false", default_missing_value = "true", action = ArgAction::Set, help_heading = ESO)]
     pub unsafe_allow_generic_targets: bool,
 
+    /// How long what a generator made lives on after it is used no more
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration, help_heading = ESO)]
+    pub generator_gc_grace_period: Duration,
+
     /// What opens a template's action
     #[arg(long, value_name = "TEXT", default_value = "{{", help_heading = ESO)]
     pub template_left_delimiter: String,
@@ -262,7 +266,7 @@ struct Ignored {
     #[arg(long, value_name = "N", help_heading = NO_EFFECT)]
     vault_token_cache_size: Option<u32>,
 
-    /// Generators are not served yet
+    /// States of generators are always kept
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = NO_EFFECT)]
     enable_generator_state: Option<bool>,
 
@@ -397,12 +401,14 @@ mod tests {
             "--metrics-addr=:9000",
             "--loglevel=debug",
             "--zap-time-encoding=epoch",
+            "--generator-gc-grace-period=30s",
             "--enable-push-secret-reconciler=false",
         ])
         .unwrap();
         assert!(settings.enable_leader_election && !settings.enable_flood_gate);
         assert!(!settings.enable_push_secret_reconciler && settings.enable_cluster_push_secret_reconciler);
         assert_eq!(settings.store_requeue_interval, Duration::from_secs(90));
+        assert_eq!(settings.generator_gc_grace_period, Duration::from_secs(30));
         let expected = ["--concurrent", "--zap-time-encoding"];
         assert_eq!(settings.without_effect(), expected);
     }

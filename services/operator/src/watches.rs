@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use strongroom_api::external_secrets::{
     ClusterExternalSecret, ClusterPushSecret, ClusterSecretStore, ExternalSecret, PushSecret, SecretStore,
 };
+use strongroom_api::generators::GeneratorState;
 use strongroom_api::{StorePolicy, kes};
 use strongroom_kube::{Initialized, ObjectName, Observed, Scope, Selection, watch_all, watch_namespaces};
 use strongroom_policy::StorePolicies;
@@ -53,6 +54,8 @@ pub(crate) struct Optional {
     pub(crate) push_secrets: bool,
     /// ClusterPushSecrets.
     pub(crate) cluster_push_secrets: bool,
+    /// GeneratorStates.
+    pub(crate) generator_states: bool,
 }
 
 /// Starts all watches that the settings ask for; dropping what is given ends them.
@@ -96,6 +99,9 @@ fn namespaced(
 ) {
     follow_in::<PartialObjectMeta<Secret>>(operator, ready, namespaces, tasks);
     follow_in::<SecretStore>(operator, ready, namespaces, tasks);
+    if optional.generator_states {
+        follow_in::<GeneratorState>(operator, ready, namespaces, tasks);
+    }
     follow_in::<ExternalSecret>(operator, ready, namespaces, tasks);
     if optional.push_secrets {
         follow_in::<PushSecret>(operator, ready, namespaces, tasks);
@@ -152,6 +158,9 @@ fn one_namespace(operator: &Arc<Operator>, ready: &Initialized, namespace: Strin
     let referred = Initialized::default();
     follow_in::<PartialObjectMeta<Secret>>(operator, &referred, &namespaces, &mut tasks);
     follow_in::<SecretStore>(operator, &referred, &namespaces, &mut tasks);
+    if optional.generator_states {
+        follow_in::<GeneratorState>(operator, &referred, &namespaces, &mut tasks);
+    }
     let (operator, ready) = (Arc::clone(operator), ready.clone());
     tasks.spawn(async move {
         referred.wait().await;
@@ -324,6 +333,22 @@ impl Taken for PushSecret {
 
     fn known(operator: &Operator) -> Vec<ObjectName> {
         operator.index().pushes.names().map(object_name).collect()
+    }
+}
+
+impl Taken for GeneratorState {
+    const KIND: &'static str = "GeneratorStates";
+
+    fn apply(self, operator: &Operator) {
+        operator.learn(|index| index.generator_states.apply(self));
+    }
+
+    fn delete(operator: &Operator, gone: &ObjectName) {
+        operator.learn(|index| index.generator_states.delete(&name(gone)));
+    }
+
+    fn known(operator: &Operator) -> Vec<ObjectName> {
+        operator.index().generator_states.names().map(object_name).collect()
     }
 }
 

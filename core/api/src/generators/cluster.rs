@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strongroom_failure::{Class, Failure};
 
-use super::{FakeSpec, Generator, MfaSpec, PasswordSpec, SshKeySpec, UuidSpec, not_served};
+use super::{FakeSpec, Generator, MfaSpec, PasswordSpec, SshKeySpec, UuidSpec, VaultDynamicSecretSpec, not_served};
 
 /// A generator for all namespaces. What it refers to is looked up in the namespace of who uses it.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -57,6 +57,9 @@ pub struct GeneratorSlots {
     /// One-time passwords.
     #[serde(default, rename = "mfaSpec", skip_serializing_if = "Option::is_none")]
     pub mfa: Option<MfaSpec>,
+    /// What Vault makes.
+    #[serde(default, rename = "vaultDynamicSecretSpec", skip_serializing_if = "Option::is_none")]
+    pub vault_dynamic_secret: Option<Box<VaultDynamicSecretSpec>>,
     /// The slots of kinds that we do not serve, by their names.
     #[serde(flatten)]
     #[schemars(skip)]
@@ -76,6 +79,7 @@ impl ClusterGeneratorSpec {
             "SSHKey" => slots.ssh_key.clone().map(Generator::SshKey),
             "Fake" => slots.fake.clone().map(Generator::Fake),
             "MFA" => slots.mfa.clone().map(Generator::Mfa),
+            "VaultDynamicSecret" => slots.vault_dynamic_secret.clone().map(Generator::VaultDynamicSecret),
             other => return Err(not_served(other).in_field("spec.kind")),
         };
         held.ok_or_else(|| {

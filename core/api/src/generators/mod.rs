@@ -6,6 +6,8 @@
 mod cluster;
 mod kinds;
 mod problems;
+mod state;
+mod vault;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -15,6 +17,8 @@ pub use cluster::{ClusterGenerator, ClusterGeneratorSpec, GeneratorSlots};
 pub use kinds::{
     Encoding, Fake, FakeSpec, Mfa, MfaSpec, Password, PasswordSpec, SshKey, SshKeySpec, SshKeyType, Uuid, UuidSpec,
 };
+pub use state::{FINALIZER, GeneratorState, GeneratorStateSpec, GeneratorStateStatus, OWNER_KEY};
+pub use vault::{VaultDynamicSecret, VaultDynamicSecretSpec, VaultResultType};
 
 /// The group of the kinds.
 pub const GROUP: &str = "generators.external-secrets.io";
@@ -33,6 +37,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("SSHKey", "sshkeys"),
     ("Fake", "fakes"),
     ("MFA", "mfas"),
+    ("VaultDynamicSecret", "vaultdynamicsecrets"),
     ("ACRAccessToken", "acraccesstokens"),
     ("BeyondtrustWorkloadCredentialsDynamicSecret", "beyondtrustworkloadcredentialsdynamicsecrets"),
     ("CloudsmithAccessToken", "cloudsmithaccesstokens"),
@@ -43,7 +48,6 @@ pub const KINDS: &[(&str, &str)] = &[
     ("Grafana", "grafanas"),
     ("QuayAccessToken", "quayaccesstokens"),
     ("STSSessionToken", "stssessiontokens"),
-    ("VaultDynamicSecret", "vaultdynamicsecrets"),
     ("Webhook", "webhooks"),
 ];
 
@@ -60,6 +64,8 @@ pub enum Generator {
     Fake(FakeSpec),
     /// A one-time password that follows from the time.
     Mfa(MfaSpec),
+    /// What Vault makes.
+    VaultDynamicSecret(Box<VaultDynamicSecretSpec>),
 }
 
 impl Generator {
@@ -74,6 +80,7 @@ impl Generator {
             "SSHKey" => typed(kind, spec).map(Self::SshKey),
             "Fake" => typed(kind, spec).map(Self::Fake),
             "MFA" => typed(kind, spec).map(Self::Mfa),
+            "VaultDynamicSecret" => typed(kind, spec).map(Self::VaultDynamicSecret),
             _ => Err(not_served(kind)),
         }
     }
@@ -82,6 +89,7 @@ impl Generator {
     pub fn controller(&self) -> Option<&str> {
         match self {
             Self::Fake(spec) => spec.controller.as_deref(),
+            Self::VaultDynamicSecret(spec) => spec.controller.as_deref(),
             Self::Password(_) | Self::Uuid | Self::SshKey(_) | Self::Mfa(_) => None,
         }
     }
@@ -109,4 +117,4 @@ pub fn not_served(kind: &str) -> Failure {
 }
 
 /// The kinds of [`KINDS`] that are served.
-pub const SERVED: &[(&str, &str)] = KINDS.split_at(5).0;
+pub const SERVED: &[(&str, &str)] = KINDS.split_at(6).0;

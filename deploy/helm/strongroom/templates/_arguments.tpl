@@ -66,6 +66,7 @@
 - {{ printf "--secret-operator-queue-url=%s" . | quote }}
 {{- end }}
 - --refresh-time={{ .Values.refreshTime }}
+- --generator-gc-grace-period={{ .Values.generatorGracePeriod }}
 {{- if .Values.takeOver }}
 - --take-over
 {{- end }}

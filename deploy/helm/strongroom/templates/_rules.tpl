@@ -28,6 +28,13 @@
 - apiGroups: [generators.external-secrets.io]
   resources: [fakes, mfas, passwords, sshkeys, uuids]
   verbs: [get]
+- apiGroups: [generators.external-secrets.io]
+  resources: [vaultdynamicsecrets]
+  verbs: [get]
+# What generators made at a server, to be renewed and revoked; patched for its finalizer and its deadline.
+- apiGroups: [generators.external-secrets.io]
+  resources: [generatorstates]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, update, delete]

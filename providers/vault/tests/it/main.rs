@@ -6,6 +6,7 @@ mod aws;
 mod faults;
 mod identities;
 mod kubernetes;
+mod leases;
 mod logins;
 mod push;
 mod reads;

@@ -78,6 +78,7 @@ restarts: {of: all, limit: 3, settle: 30s, pause: 10m, patience: 1h, reportPods:
 hostNetwork: true
 secretOperator: {queueUrl: 'https://sqs.eu-west-1.amazonaws.com/111122223333/rotations'}
 refreshTime: 1h
+generatorGracePeriod: 5m
 takeOver: true
 allowLocalAddresses: true
 dataHash: {kind: keyed, secretName: data-hash}
@@ -155,7 +156,7 @@ fn every_way_to_install_passes_lint_and_the_api_server_and_gives_flags_that_the_
         let kept = |crd: &&Value| crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep";
         let crds = of_kind(&objects, "CustomResourceDefinition");
         assert!(crds.iter().all(kept), "{name}: a CRD would go with the release");
-        assert_eq!(crds.len(), if values.contains("installCRDs: false") { 0 } else { 13 }, "{name}");
+        assert_eq!(crds.len(), if values.contains("installCRDs: false") { 0 } else { 15 }, "{name}");
     }
 }
 
@@ -227,6 +228,11 @@ fn the_whole_cluster_is_served_with_the_rights_that_are_used_and_no_more() {
             ("", "patch", ESO, "clusterexternalsecrets/status"),
             ("", "patch", "strongroom.dev", "storepolicies/status"),
             ("team-a", "get", GENERATORS, "passwords"),
+            ("team-a", "get", GENERATORS, "vaultdynamicsecrets"),
+            ("team-a", "create", GENERATORS, "generatorstates"),
+            ("", "watch", GENERATORS, "generatorstates"),
+            ("team-a", "patch", GENERATORS, "generatorstates"),
+            ("team-a", "delete", GENERATORS, "generatorstates"),
             ("", "get", GENERATORS, "clustergenerators"),
             ("team-a", "create", ESO, "externalsecrets"),
             ("team-a", "patch", ESO, "pushsecrets/status"),
@@ -250,6 +256,8 @@ fn the_whole_cluster_is_served_with_the_rights_that_are_used_and_no_more() {
             ("team-a", "create", ESO, "secretstores"),
             ("team-a", "list", GENERATORS, "passwords"),
             ("team-a", "update", GENERATORS, "passwords"),
+            ("team-a", "update", GENERATORS, "generatorstates"),
+            ("team-a", "deletecollection", GENERATORS, "generatorstates"),
             ("", "create", ESO, "clustersecretstores"),
             ("", "create", ESO, "clusterpushsecrets"),
             ("", "create", "strongroom.dev", "storepolicies"),

@@ -6,6 +6,7 @@ mod events;
 mod faults;
 mod fields;
 mod generators;
+mod leases;
 mod policies;
 mod pushes;
 mod pushes_to_stores;

@@ -2,6 +2,7 @@
 //! plans, writes, and says in its status how that went.
 
 mod ask;
+mod generated;
 mod manifest;
 pub(crate) mod rehearse;
 mod removal;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use strongroom_api::external_secrets::vocabulary::{event, message};
-use strongroom_api::external_secrets::{CreationPolicy, DeletionPolicy, ExternalSecret, RefreshPolicy, Target};
+use strongroom_api::external_secrets::{CreationPolicy, DeletionPolicy, ExternalSecret, Target};
 use strongroom_failure::Failure;
 use strongroom_kube::EventKind;
 use strongroom_policy::TargetKind;
@@ -34,7 +35,6 @@ use tokio::time::Instant;
 use self::ask::Asker;
 use self::write::{Writer, Written};
 use crate::announcements::Announced;
-use crate::eso::generators::{Kept, Term};
 use crate::eso::templates;
 use crate::eso::timing::{DEFAULT_INTERVAL, retry_after, until};
 use crate::index::{Key, ready_condition, stores_of, target_of};
@@ -97,7 +97,9 @@ pub(super) struct Round<'a> {
 
 /// Looks at the ExternalSecret `name` and does what is due.
 pub(crate) async fn reconcile(operator: Arc<Operator>, name: Name) -> Outcome {
-    let Some(object) = operator.index().external_secret(&name) else {
+    let found = operator.index().external_secret(&name);
+    let Some(object) = found else {
+        operator.index().generator_states.settle(&Key::ExternalSecret(name.clone()));
         operator.memories.forget(&name);
         operator.forget_told(&Key::ExternalSecret(name.clone()));
         operator.announcements.forget(&Key::ExternalSecret(name.clone()));
@@ -193,12 +195,15 @@ impl<'a> Round<'a> {
             return self.failed(trouble).await;
         }
         let now = Timestamp::now();
+        let tended = self.tend(now).await;
         match self.decide(now) {
             Refresh::Now(_) => {}
-            Refresh::At(moment) => return Outcome::Done(Some(until(now, moment))),
+            // What was generated ends before anything else is due.
+            _ if tended.needs_new => {}
+            Refresh::At(moment) => return Outcome::Done(tended.next_look(Some(until(now, moment)))),
             Refresh::OnChange | Refresh::OnDamage => {
                 self.settle_announced();
-                return Outcome::Done(None);
+                return Outcome::Done(tended.next_look(None));
             }
         }
         if self.awaits_a_store() {
@@ -262,37 +267,6 @@ impl<'a> Round<'a> {
             immutable: spec.target.as_ref().is_some_and(|target| target.immutable),
             spread,
         })
-    }
-
-    /// Whether a generator that it names is of another controller's class.
-    async fn leaves_to_others(&self) -> bool {
-        let sources = self.object.spec.data_from.iter().filter_map(|entry| entry.source_ref.as_ref());
-        let generators: Vec<_> = sources.filter_map(|source| source.generator_ref.as_ref()).collect();
-        !generators.is_empty() && self.operator.leaves_to_others(&generators, &self.name.namespace).await
-    }
-
-    /// Where the values of its generators are kept, and for how long they are the right ones: as long as
-    /// [`Round::decide`] would not have them read again. What else makes it look again (a restart, a damaged target, an
-    /// annotation) gives the same values.
-    fn kept(&self, now: Timestamp, is_rehearsal: bool) -> Kept<'_> {
-        let spec = &self.object.spec;
-        let interval = spec.refresh_interval.as_ref().and_then(|interval| interval.duration().ok());
-        let interval = interval.unwrap_or(DEFAULT_INTERVAL);
-        let policy = spec.refresh_policy.unwrap_or_default();
-        let is_once = match policy {
-            RefreshPolicy::CreatedOnce => true,
-            RefreshPolicy::Periodic => interval.is_zero(),
-            RefreshPolicy::OnChange => false,
-        };
-        let is_sealed = spec.target.as_ref().is_some_and(|target| target.immutable);
-        let term = Term {
-            now,
-            generation: self.object.metadata.generation.unwrap_or_default(),
-            interval: (policy == RefreshPolicy::Periodic).then_some(interval),
-            is_forever: is_once || is_sealed,
-        };
-        let ends_with_user = self.creation() == CreationPolicy::Owner;
-        Kept { operator: self.operator, user: &self.about, ends_with_user, term, is_rehearsal }
     }
 
     fn validity(&self) -> Validity {
@@ -433,12 +407,13 @@ impl<'a> Round<'a> {
         if !is_done || told.is_err() {
             return Outcome::Failed(None);
         }
+        let tended = self.settle_generated(now).await;
         // What is due next is decided by the same rule as everything else.
-        match self.decide_after_success(Timestamp::now(), now) {
-            Refresh::At(moment) => Outcome::Done(Some(until(Timestamp::now(), moment))),
-            Refresh::Now(_) => Outcome::Done(Some(Duration::ZERO)),
-            Refresh::OnChange | Refresh::OnDamage => Outcome::Done(None),
-        }
+        Outcome::Done(tended.next_look(match self.decide_after_success(Timestamp::now(), now) {
+            Refresh::At(moment) => Some(until(Timestamp::now(), moment)),
+            Refresh::Now(_) => Some(Duration::ZERO),
+            Refresh::OnChange | Refresh::OnDamage => None,
+        }))
     }
 
     /// Files a synchronisation that failed, once where the user looks.

@@ -4,7 +4,7 @@
 //! Whatever happens between two steps, the next look finds one of three: nothing stored (then nothing was used), stored
 //! and not delivered, or delivered. In the last two the stored value is used again, until a new one is due.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -21,10 +21,11 @@ use strongroom_secret::SecretBytes;
 use strongroom_select::{Decode, decode};
 use strongroom_sync::Values;
 
+use super::leases::{Made, Maker};
 use crate::operator::{FIELD_MANAGER, Operator};
 
 /// The annotation that says whose values these are: kind and name.
-const GENERATED_FOR: &str = "strongroom.dev/generated-for";
+pub(crate) const GENERATED_FOR: &str = "strongroom.dev/generated-for";
 
 /// How often the Secret is read again because somebody else wrote it meanwhile: only another replica, at the moment when
 /// the lead changes, does.
@@ -75,6 +76,9 @@ struct Entry {
     generation: i64,
     /// In base64.
     values: BTreeMap<String, String>,
+    /// The GeneratorState that stands for them, where they end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
 }
 
 impl Term {
@@ -89,7 +93,7 @@ impl Kept<'_> {
     /// The values of each of `wanted`, in their order: those that are kept and still right, else new ones, which are
     /// stored first.
     pub(crate) async fn values(&self, wanted: &[Wanted<'_>]) -> Vec<Result<Values, Failure>> {
-        let mut made: Vec<Option<Result<Values, Failure>>> = wanted.iter().map(|_| None).collect();
+        let mut made: Vec<Option<Result<Made, Failure>>> = wanted.iter().map(|_| None).collect();
         for _ in 0..ROUNDS {
             let secret = match self.read().await {
                 Ok(secret) => secret,
@@ -102,15 +106,15 @@ impl Kept<'_> {
             for (place, want) in wanted.iter().enumerate() {
                 let slot = slot(wanted, place);
                 let before = stored.and_then(|stored| stored.get(&slot));
-                let (answer, is_made) = self.one(want, before, &mut made[place]).await;
+                let (answer, is_made) = self.one(want, &slot, before, &mut made[place]).await;
                 match (&answer, before) {
-                    (Ok(values), _) if is_made => drop(next.insert(slot, self.entry(values))),
+                    (Ok(made), _) if is_made => drop(next.insert(slot, self.entry(made))),
                     // Also where none could be made now: nothing is lost.
                     (_, Some(before)) => drop(next.insert(slot, before.clone())),
                     _ => {}
                 }
                 is_new |= is_made && answer.is_ok();
-                answers.push(answer.map_err(|failure| placed(failure, want)));
+                answers.push(answer.map(|made| made.values).map_err(|failure| placed(failure, want)));
             }
             if !is_new || self.is_rehearsal {
                 return answers;
@@ -134,37 +138,51 @@ impl Kept<'_> {
     async fn one(
         &self,
         want: &Wanted<'_>,
+        slot: &str,
         before: Option<&SecretBytes>,
-        made: &mut Option<Result<Values, Failure>>,
-    ) -> (Result<Values, Failure>, bool) {
+        made: &mut Option<Result<Made, Failure>>,
+    ) -> (Result<Made, Failure>, bool) {
         if let Some(before) = before {
             let Some(entry) = serde_json::from_slice::<Entry>(before.expose()).ok() else {
                 let words = format!("the Secret {} holds what was not stored by Strongroom", self.place());
                 let hint = "delete it to have new values made";
                 return (Err(Failure::new(Class::Invalid, words).with_hint(hint)), false);
             };
-            if self.is_rehearsal || self.term.holds(&entry) {
-                return (entry.values(), false);
+            // A value that is to stay stays, also when it is worth nothing any more.
+            let is_held = || self.term.is_forever || entry.state.as_ref().is_none_or(|state| self.is_held(state));
+            if self.is_rehearsal || (self.term.holds(&entry) && is_held()) {
+                return (entry.made(), false);
             }
         }
         if made.is_none() {
-            *made = Some(self.make(want).await);
+            *made = Some(self.make(want, slot).await);
         }
-        (made.clone().unwrap_or_else(|| Ok(Values::new())), true)
+        (made.clone().unwrap_or_else(|| Ok(Made::from(Values::new()))), true)
     }
 
-    async fn make(&self, want: &Wanted<'_>) -> Result<Values, Failure> {
+    async fn make(&self, want: &Wanted<'_>, slot: &str) -> Result<Made, Failure> {
         if want.generator.name.len() > LONGEST_NAME {
             return Err(Failure::new(Class::Invalid, format!("its name is longer than {LONGEST_NAME} letters")));
         }
         let namespace = self.namespace();
         let generator = self.operator.generator(want.generator, namespace).await.map_err(of_generator(want))?;
-        self.operator.generate(generator, namespace, self.term.now).await.map_err(of_generator(want))
+        let maker = Maker { kept: self, want, slot: slot.to_owned() };
+        self.operator.generate(generator, namespace, self.term.now, &maker).await.map_err(of_generator(want))
     }
 
-    fn entry(&self, values: &Values) -> SecretBytes {
-        let values = values.iter().map(|(key, value)| (key.clone(), STANDARD.encode(value.expose()))).collect();
-        let entry = Entry { made: self.term.now.as_second(), generation: self.term.generation, values };
+    /// The states of the values that are kept, of those of `wanted` alone where that is given.
+    pub(super) async fn used(&self, wanted: Option<&[Wanted<'_>]>) -> Result<BTreeSet<String>, Failure> {
+        let slots = wanted.map(|wanted| (0..wanted.len()).map(|place| slot(wanted, place)).collect::<BTreeSet<_>>());
+        let secret = self.read().await?;
+        let entries = secret.iter().flat_map(|secret| &secret.data);
+        let entries = entries.filter(|(slot, _)| slots.as_ref().is_none_or(|slots| slots.contains(*slot)));
+        Ok(entries.filter_map(|(_, entry)| state_of(entry)).collect())
+    }
+
+    fn entry(&self, made: &Made) -> SecretBytes {
+        let state = made.state.clone();
+        let values = made.values.iter().map(|(key, value)| (key.clone(), STANDARD.encode(value.expose()))).collect();
+        let entry = Entry { made: self.term.now.as_second(), generation: self.term.generation, values, state };
         let text = serde_json::to_string(&entry).unwrap_or_default();
         entry.values.into_values().for_each(|value| drop(SecretBytes::from(value)));
         SecretBytes::from(text)
@@ -212,7 +230,7 @@ impl Kept<'_> {
         }
     }
 
-    fn owner(&self) -> OwnerReference {
+    pub(super) fn owner(&self) -> OwnerReference {
         let text = |part: &Option<String>| part.clone().unwrap_or_default();
         OwnerReference {
             api_version: text(&self.user.api_version),
@@ -224,11 +242,11 @@ impl Kept<'_> {
         }
     }
 
-    fn namespace(&self) -> &str {
+    pub(super) fn namespace(&self) -> &str {
         self.user.namespace.as_deref().unwrap_or_default()
     }
 
-    fn whose(&self) -> String {
+    pub(super) fn whose(&self) -> String {
         let text = |part: &Option<String>| part.clone().unwrap_or_default();
         format!("{}/{}", text(&self.user.kind), text(&self.user.name))
     }
@@ -246,13 +264,22 @@ impl Kept<'_> {
 }
 
 impl Entry {
-    fn values(self) -> Result<Values, Failure> {
+    fn made(self) -> Result<Made, Failure> {
         let mut values = Values::new();
         for (key, value) in self.values {
             values.insert(key, decode(Decode::Base64, SecretBytes::from(value))?);
         }
-        Ok(values)
+        Ok(Made { values, state: self.state })
     }
+}
+
+/// The state of the values in an entry.
+fn state_of(entry: &SecretBytes) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        state: Option<String>,
+    }
+    serde_json::from_slice::<Named>(entry.expose()).ok()?.state
 }
 
 /// The key of a generator's values: where one is named twice, each has its own.
@@ -293,7 +320,7 @@ mod tests {
     #[test]
     fn a_value_holds_until_a_new_one_is_due_or_wished_for() {
         let check = |seconds: i64, generation, interval: Option<u64>, is_forever, expected| {
-            let entry = Entry { made: 1_000, generation: 1, values: BTreeMap::new() };
+            let entry = Entry { made: 1_000, generation: 1, values: BTreeMap::new(), state: None };
             let now = Timestamp::from_second(1_000 + seconds).unwrap();
             let term = Term { now, generation, interval: interval.map(Duration::from_secs), is_forever };
             assert_eq!(term.holds(&entry), expected, "{term:?}");

@@ -1,9 +1,14 @@
 //! Generators: objects that make values. [`Operator::generator`] finds the one that a `generatorRef` means,
-//! [`Operator::generate`] lets it make its values, and [`Kept`] stores them before anybody uses them.
+//! [`Operator::generate`] lets it make its values, and [`Kept`] stores them before anybody uses them. Values that end have
+//! a GeneratorState (`states`), by which they are renewed in time (`leases`) and ended.
 //!
 //! Generators are not watched: as with External Secrets Operator, a change is seen when somebody's refresh is due.
 
 mod kept;
+mod leases;
+mod noted;
+pub(crate) mod states;
+mod vault;
 
 use std::sync::Arc;
 
@@ -21,7 +26,9 @@ use strongroom_kube::failure::{checked_name, failure};
 use strongroom_secret::SecretBytes;
 use strongroom_sync::Values;
 
-pub(crate) use self::kept::{Kept, Term, Wanted};
+pub(crate) use self::kept::{GENERATED_FOR, Kept, Term, Wanted};
+pub(crate) use self::leases::Tended;
+use self::leases::{Made, Maker};
 use crate::names::StoreName;
 use crate::operator::Operator;
 use crate::reader::Reader;
@@ -83,8 +90,8 @@ impl Operator {
         Ok(object.data.get_mut("spec").map(Value::take).unwrap_or_default())
     }
 
-    /// Lets `generator` make its values, for somebody in `namespace`. The same call again makes others: who uses them
-    /// keeps them first.
+    /// Lets `generator` make its values, for somebody in `namespace`; what ends is made by `maker`. The same call again
+    /// makes others: who uses them keeps them first.
     ///
     /// # Errors
     /// Why none could be made; never `NotFound`.
@@ -93,8 +100,9 @@ impl Operator {
         generator: Generator,
         namespace: &str,
         now: Timestamp,
-    ) -> Result<Values, Failure> {
-        match generator {
+        maker: &Maker<'_>,
+    ) -> Result<Made, Failure> {
+        let values: Result<Values, Failure> = match generator {
             Generator::Password(spec) => password(&spec, &mut random_below),
             Generator::Uuid => uuid(&mut random_below),
             Generator::Fake(spec) => {
@@ -117,14 +125,16 @@ impl Operator {
                     })?;
                 one_time_password(&spec, &seed, now.as_second())
             }
-        }
+            Generator::VaultDynamicSecret(spec) => return maker.make(&spec).await,
+        };
+        values.map(Made::from)
     }
 
     /// Whether one of `references` means a generator of another controller's class, to somebody in `namespace`.
     pub(crate) async fn leaves_to_others(&self, references: &[&GeneratorRef], namespace: &str) -> bool {
         for reference in references {
             // Of those that are served, these alone have a class.
-            if !matches!(reference.kind.as_str(), "Fake" | CLUSTER_KIND) {
+            if !matches!(reference.kind.as_str(), "Fake" | "VaultDynamicSecret" | CLUSTER_KIND) {
                 continue;
             }
             // What is wrong is told when it is asked for values.

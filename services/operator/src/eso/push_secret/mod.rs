@@ -92,7 +92,9 @@ struct Round<'a> {
 
 /// Looks at the PushSecret `name` and does what is due.
 pub(crate) async fn reconcile(operator: Arc<Operator>, name: Name) -> Outcome {
-    let Some(object) = operator.index().pushes.get(&name) else {
+    let found = operator.index().pushes.get(&name);
+    let Some(object) = found else {
+        operator.index().generator_states.settle(&Key::PushSecret(name.clone()));
         operator.forget_told(&Key::PushSecret(name.clone()));
         operator.metrics.forget(METRICS, Some(&name.namespace), &name.name);
         return Outcome::Done(None);
@@ -145,10 +147,13 @@ impl<'a> Round<'a> {
             return Outcome::Done(None);
         }
         let now = Timestamp::now();
+        let tended = self.tend(now).await;
         match self.decide(now) {
             Refresh::Now(_) => {}
-            Refresh::At(moment) => return Outcome::Done(Some(until(now, moment))),
-            Refresh::OnChange | Refresh::OnDamage => return Outcome::Done(None),
+            // What was generated ends before anything else is due.
+            _ if tended.needs_new => {}
+            Refresh::At(moment) => return Outcome::Done(tended.next_look(Some(until(now, moment)))),
+            Refresh::OnChange | Refresh::OnDamage => return Outcome::Done(tended.next_look(None)),
         }
         if self.leaves_to_others().await {
             return Outcome::Done(None);
@@ -311,7 +316,8 @@ impl<'a> Round<'a> {
             return Outcome::Done(None);
         }
         self.operator.index().pushes.succeeded(self.name, began);
-        Outcome::Done(self.next())
+        let tended = self.settle_generated(began).await;
+        Outcome::Done(tended.next_look(self.next()))
     }
 
     fn interval(&self) -> Duration {

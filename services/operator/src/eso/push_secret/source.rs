@@ -13,7 +13,7 @@ use strongroom_kube::{SecretObject, Secrets};
 use strongroom_sync::push;
 
 use super::Round;
-use crate::eso::generators::{Kept, Term, Wanted};
+use crate::eso::generators::{Kept, Tended, Term, Wanted};
 use crate::operator::FIELD_MANAGER;
 
 /// What there is to push.
@@ -43,6 +43,15 @@ impl Round<'_> {
 
     /// The generator's values: the same ones at every look until new ones are due or the specification changes.
     async fn generated(&self, generator: &GeneratorRef, now: Timestamp) -> Result<Sources, Failure> {
+        let values = Box::pin(self.kept(now).values(&[wanted(generator)])).await.into_iter().next();
+        let no_answer = || Err(Failure::new(Class::Unavailable, "the generator gave no answer"));
+        let data = values.unwrap_or_else(no_answer)?;
+        self.operator.index().pushes.note_sources(self.name, std::iter::empty());
+        Ok(Sources::Found(vec![push::Source { name: generator.name.clone(), data, ..push::Source::default() }]))
+    }
+
+    /// Where the generator's values are kept.
+    fn kept(&self, now: Timestamp) -> Kept<'_> {
         let term = Term {
             now,
             generation: self.object.metadata.generation.unwrap_or_default(),
@@ -50,13 +59,26 @@ impl Round<'_> {
             is_forever: false,
         };
         let ends_with_user = self.deletes();
-        let kept = Kept { operator: self.operator, user: &self.about, ends_with_user, term, is_rehearsal: false };
-        let wanted = [Wanted { generator, field: "spec.selector.generatorRef".to_owned() }];
-        let values = Box::pin(kept.values(&wanted)).await.into_iter().next();
-        let no_answer = || Err(Failure::new(Class::Unavailable, "the generator gave no answer"));
-        let data = values.unwrap_or_else(no_answer)?;
-        self.operator.index().pushes.note_sources(self.name, std::iter::empty());
-        Ok(Sources::Found(vec![push::Source { name: generator.name.clone(), data, ..push::Source::default() }]))
+        Kept { operator: self.operator, user: &self.about, ends_with_user, term, is_rehearsal: false }
+    }
+
+    /// Renews what is due of the values that end; most have none.
+    pub(super) async fn tend(&self, now: Timestamp) -> Tended {
+        if !self.operator.index().generator_states.concerns(&self.key()) {
+            return Tended::default();
+        }
+        Box::pin(self.kept(now).tend()).await
+    }
+
+    /// After a synchronisation that ended well: what was pushed before is used no more.
+    pub(super) async fn settle_generated(&self, now: Timestamp) -> Tended {
+        if !self.operator.index().generator_states.concerns(&self.key()) {
+            return Tended::default();
+        }
+        let used: Vec<Wanted<'_>> = self.object.spec.selector.generator_ref.iter().map(wanted).collect();
+        let kept = self.kept(now);
+        Box::pin(kept.settle(&used)).await;
+        kept.standing()
     }
 
     async fn read(&self, source: &PushSource) -> Result<Sources, Failure> {
@@ -96,6 +118,10 @@ impl Round<'_> {
         names.sort();
         Ok(names)
     }
+}
+
+fn wanted(generator: &GeneratorRef) -> Wanted<'_> {
+    Wanted { generator, field: "spec.selector.generatorRef".to_owned() }
 }
 
 fn source_of(secret: SecretObject) -> push::Source {

@@ -21,6 +21,7 @@ use strongroom_provider::Provider;
 
 pub(crate) use self::aws::endpoints_of as aws_endpoints;
 pub use self::scope::{ClusterReader, LabelledSecret, Scope, ServiceAccount, StoreIdentity};
+pub(crate) use self::vault::open_generator as open_vault;
 
 /// Opens the provider of `spec` for one asker, without asking the store: credentials that are written in the cluster
 /// are read now, tokens when a login needs them.

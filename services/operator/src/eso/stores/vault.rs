@@ -22,6 +22,12 @@ use super::{Scope, aws};
 const VAULT: &str = "spec.provider.vault";
 const OPEN_BAO: &str = "spec.provider.openBao";
 
+/// Where in a generator's spec they are.
+const GENERATOR: &str = "spec.provider";
+
+/// The most seconds that one request of a generator may take.
+const GENERATOR_SECONDS: u64 = 25;
+
 /// Whom a JWT of a service account is for where nobody is named.
 const AUDIENCE: &str = "vault";
 
@@ -45,6 +51,14 @@ pub(super) async fn open(spec: &VaultProvider, scope: &Scope) -> Result<Arc<dyn 
 pub(super) async fn open_bao(spec: &OpenBaoProvider, scope: &Scope) -> Result<Arc<dyn Provider>, Failure> {
     let slot = Slot { name: OPEN_BAO, scope };
     opened(slot, slot.open_bao(spec).await?)
+}
+
+/// Opens the server of a generator, whose spec has the slot's fields in `spec.provider` itself.
+pub(crate) async fn open_generator(spec: &VaultProvider, scope: &Scope) -> Result<Vault, Failure> {
+    let slot = Slot { name: GENERATOR, scope };
+    // A round has to end: what takes longer is found by the next one.
+    let settings = Settings { timeout_seconds: Some(GENERATOR_SECONDS), ..slot.vault(spec).await? };
+    Vault::open(settings, scope.meter()).map_err(|failure| failure.in_field(slot.name))
 }
 
 fn opened(slot: Slot<'_>, settings: Settings) -> Result<Arc<dyn Provider>, Failure> {
