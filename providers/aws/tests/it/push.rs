@@ -9,7 +9,7 @@ use world::switchboard::Fault;
 
 use crate::common::{CANARY, Line, REGION, Store, assert_clean, moto, put_parameter, put_secret};
 
-fn place(key: &str, property: Option<&str>) -> Place {
+pub(crate) fn place(key: &str, property: Option<&str>) -> Place {
     Place { key: key.to_owned(), property: property.map(str::to_owned) }
 }
 
@@ -18,22 +18,22 @@ fn one(key: &str, property: Option<&str>, value: &str) -> Push {
     Push { place: place(key, property), content, metadata: None, source: Source::default(), only_if_absent: false }
 }
 
-fn with(push: Push, spec: Json) -> Push {
+pub(crate) fn with(push: Push, spec: Json) -> Push {
     let (version, kind) = ("kubernetes.external-secrets.io/v1alpha1", "PushSecretMetadata");
     Push { metadata: Some(json!({"apiVersion": version, "kind": kind, "spec": spec})), ..push }
 }
 
-async fn pushed(store: &dyn Provider, pushes: &[Push]) -> Vec<Pushed> {
+pub(crate) async fn pushed(store: &dyn Provider, pushes: &[Push]) -> Vec<Pushed> {
     store.push(pushes).await.into_iter().map(|answer| answer.unwrap_or_else(|failure| panic!("{failure}"))).collect()
 }
 
-async fn refused(store: &dyn Provider, push: Push) -> Failure {
+pub(crate) async fn refused(store: &dyn Provider, push: Push) -> Failure {
     let failure = store.push(&[push]).await.remove(0).expect_err("a failure");
     assert_clean(&failure);
     failure
 }
 
-async fn deleted(store: &dyn Provider, places: &[Place]) -> Vec<Deleted> {
+pub(crate) async fn deleted(store: &dyn Provider, places: &[Place]) -> Vec<Deleted> {
     store.delete(places).await.into_iter().map(|answer| answer.unwrap_or_else(|failure| panic!("{failure}"))).collect()
 }
 
