@@ -105,11 +105,13 @@ pub struct Endpoints {
     pub secrets_manager: Option<String>,
     /// Of Systems Manager.
     pub parameter_store: Option<String>,
-    /// Of Certificate Manager.
+    /// Of Certificate Manager. No reference reads from it, so no configuration file names it.
     #[cfg(feature = "certificates")]
+    #[serde(skip)]
     pub certificate_manager: Option<String>,
     /// Of the Resource Groups Tagging API, by which certificates are found.
     #[cfg(feature = "certificates")]
+    #[serde(skip)]
     pub resource_tags: Option<String>,
     /// Of the Security Token Service, for `roles` and `web_identity`.
     pub sts: Option<String>,

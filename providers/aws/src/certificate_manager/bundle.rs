@@ -100,7 +100,7 @@ mod tests {
         let all = [("tls.crt", certificates), ("tls.key", key)];
         let all = all.map(|(name, value)| (name.to_owned(), SecretBytes::from(value.to_owned())));
         Push {
-            place: Place { key: "web".to_owned(), property: None },
+            place: Place { key: "web".to_owned(), ..Place::default() },
             content: Content::Whole(all.into()),
             metadata: None,
             source: Source::default(),
@@ -140,7 +140,7 @@ mod tests {
         check(push("canary", &key), "no certificate in PEM");
         check(push("-----BEGIN CERTIFICATE-----\nY2FuYXJ5\n-----END CERTIFICATE-----\n", &key), "cannot be read");
         check(push(&certificate, "canary"), "no private key");
-        let place = Place { key: "web".to_owned(), property: Some("tls.crt".to_owned()) };
+        let place = Place { key: "web".to_owned(), property: Some("tls.crt".to_owned()), ..Place::default() };
         check(Push { place, ..push(&certificate, &key) }, "no properties");
         let content = Content::One(SecretBytes::from("canary".to_owned()));
         check(Push { content, ..push(&certificate, &key) }, "whole Secret");

@@ -8,6 +8,7 @@ mod fields;
 mod generators;
 mod policies;
 mod pushes;
+mod pushes_beside_values;
 mod pushes_to_stores;
 mod scoped;
 mod secret_operator;
