@@ -114,7 +114,7 @@ impl CertificateManager {
             .private_key(Blob::new(bundle.key.expose()))
             .set_certificate_arn(arn.map(str::to_owned))
             .set_tags(tags);
-        let output = self.session.call(IMPORT, || request.clone().send()).await?;
+        let output = self.session.call(IMPORT, || request.clone().send()).await.map_err(over_quota)?;
         let named = output.certificate_arn.ok_or_else(|| Failure::new(Class::Unavailable, "AWS names no certificate"));
         Ok(named?)
     }
@@ -238,6 +238,16 @@ fn named(name: &str, written: Option<&Tags>) -> Result<Tags, Failure> {
 
 fn as_tags(tags: Tags) -> Result<Vec<Tag>, Failure> {
     tags.into_iter().map(|(name, value)| Tag::builder().key(name).value(value).build().map_err(unmade)).collect()
+}
+
+/// Elsewhere this code asks for patience; here it is the account that is full.
+fn over_quota(refusal: Refusal) -> Refusal {
+    if refusal.code != "LimitExceededException" {
+        return refusal;
+    }
+    let failure = Failure::new(Class::Invalid, "AWS takes no more certificates of this account: a quota is reached")
+        .with_hint("delete certificates that nobody uses, or ask AWS for a higher quota");
+    Refusal { failure, ..refusal }
 }
 
 fn unmade<E>(_: E) -> Failure {
