@@ -19,7 +19,7 @@ pub struct Container {
 /// Rounds of the password's hashing in containers that are written, as Go's library has them.
 const ROUNDS: u32 = 2048;
 /// The most rounds of a container that is read: a second's work or less. Programs write thousands.
-const ROUNDS_LIMIT: u64 = 1_000_000;
+pub(crate) const ROUNDS_LIMIT: u64 = 1_000_000;
 /// How deep a container's elements are searched for rounds; they stand about ten deep.
 const DEPTH: usize = 24;
 

@@ -15,6 +15,7 @@ mod digest;
 mod encryption;
 mod jwk;
 mod keys;
+mod locked;
 mod pem;
 mod random;
 mod signing;
@@ -28,8 +29,9 @@ pub use crate::digest::{
     thumbprint_sha1, thumbprint_sha256,
 };
 pub use crate::encryption::{OaepDigest, aes_decrypt, aes_encrypt, rsa_oaep_decrypt};
-pub use crate::jwk::Jwk;
+pub use crate::jwk::{Jwk, JwkParts};
 pub use crate::keys::{NewKey, PrivateKey};
+pub use crate::locked::open_locked_key;
 pub use crate::pem::{PemBlock, pem_blocks, pem_encode};
 pub use crate::random::{fill_random, random_below, random_bytes};
 pub use crate::signing::{JwtAlgorithm, JwtSigningKey, RsaSigningKey};

@@ -70,6 +70,12 @@ pub fn place_key(place: &PushRemoteRef) -> String {
     }
 }
 
+/// The namespace that the metadata of an entry names, for stores that are clusters (`spec.remoteNamespace`).
+pub fn namespace_of(data: &PushData) -> Option<&str> {
+    let named = data.metadata.as_ref()?.pointer("/spec/remoteNamespace")?.as_str();
+    named.filter(|namespace| !namespace.is_empty())
+}
+
 /// A Secret that is pushed.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
@@ -363,6 +369,8 @@ pub struct Removal {
     pub key: String,
     /// The place.
     pub place: PushRemoteRef,
+    /// The namespace that its metadata names.
+    pub namespace: Option<String>,
     /// Whether it must go before anything is pushed: it is a whole secret of which a property is wanted now.
     pub is_first: bool,
 }
@@ -383,7 +391,8 @@ pub fn removals(pushed: &SyncedPushSecrets, wanted: &SyncedPushSecrets) -> Vec<R
                 continue;
             }
             let is_first = is_shared && place.property.is_none();
-            removals.push(Removal { store: store.clone(), key: key.clone(), place, is_first });
+            let namespace = namespace_of(data).map(str::to_owned);
+            removals.push(Removal { store: store.clone(), key: key.clone(), place, namespace, is_first });
         }
     }
     removals

@@ -26,6 +26,7 @@ use login::{Fields, LoginRefusal, Logins};
 use vault::{Ask, Vault};
 
 mod answer;
+mod imports;
 mod login;
 mod vault;
 

@@ -1,4 +1,4 @@
-//! moto, an emulator of AWS: Secrets Manager, Parameter Store, STS, KMS, SQS.
+//! moto, an emulator of AWS: Secrets Manager, Parameter Store, STS, KMS, SQS, Certificate Manager.
 
 use std::process::Command;
 use std::time::Duration;
@@ -102,7 +102,7 @@ impl Moto {
     }
 
     /// One call of a JSON service: `call("eu-west-1", "secretsmanager.DeleteSecret", json!({"SecretId": "a"}))`. The
-    /// target is the value of `X-Amz-Target`.
+    /// target is the value of `X-Amz-Target`; an answer without a body is `null`.
     ///
     /// # Errors
     /// When moto does not answer, or answers with an error; the error shows its body.
@@ -112,6 +112,8 @@ impl Moto {
             Some(("AmazonSSM", _)) => "ssm",
             Some(("TrentService", _)) => "kms",
             Some(("AmazonSQS", _)) => "sqs",
+            Some(("CertificateManager", _)) => "acm",
+            Some(("ResourceGroupsTaggingAPI_20170126", _)) => "tagging",
             Some((service, _)) => service,
             None => bail!("{target} is no value of X-Amz-Target"),
         };
@@ -127,6 +129,9 @@ impl Moto {
         let answer = plain_http::send(self.host_port(), "POST", "/", &headers, body.to_string().as_bytes())?;
         if answer.status != 200 {
             bail!("{target}: moto answered {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
+        }
+        if answer.body.is_empty() {
+            return Ok(Json::Null);
         }
         serde_json::from_slice(&answer.body).with_context(|| format!("{target}: moto did not answer with JSON"))
     }

@@ -152,6 +152,8 @@ fn class_of(name: &str, message: &str, status: u16) -> Class {
         | "OptInRequired"
         | "DecryptionFailure" => Class::Denied,
         name if is_refused_token(name) => Class::Unauthenticated,
+        // A certificate that was requested and is not issued yet.
+        "RequestInProgressException" => Class::Unavailable,
         "ThrottlingException"
         | "Throttling"
         | "ThrottledException"

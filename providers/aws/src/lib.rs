@@ -10,6 +10,8 @@
 //!   batch calls are not allowed, the keys are asked one by one, together, and what was learnt is remembered for ten
 //!   minutes per identity.
 //! - A store can have a prefix: it stands before every key that is read, and a search goes no further than it reaches.
+//! - `CertificateManager` gives certificates with their keys, and takes them (feature `certificates`). An export costs
+//!   money, so what was exported is kept as long as AWS shows the same certificate: the one value that is cached here.
 //! - A [`Queue`] of SQS is read under the same identity (feature `queue`).
 //! - Searching and reading tags are left out of small programs, which never do either (feature `catalog`).
 //! - Nothing is read from the environment except where the settings leave something to it (`AWS_*`, proxies,
@@ -21,6 +23,8 @@ mod ambient;
 mod caller_identity;
 #[cfg(feature = "catalog")]
 mod catalog;
+#[cfg(feature = "certificates")]
+mod certificate_manager;
 mod credentials;
 mod failure;
 mod kept;
@@ -38,6 +42,8 @@ mod sts;
 mod transport;
 
 pub use crate::caller_identity::SignedRequest;
+#[cfg(feature = "certificates")]
+pub use crate::certificate_manager::CertificateManager;
 pub use crate::parameter_store::ParameterStore;
 #[cfg(feature = "queue")]
 pub use crate::queue::{Queue, QueueMessage};

@@ -1,7 +1,11 @@
 #[cfg(feature = "catalog")]
 mod catalog;
 #[cfg(feature = "push")]
+mod policy;
+#[cfg(feature = "push")]
 mod push;
+#[cfg(feature = "push")]
+mod replicas;
 
 use std::sync::OnceLock;
 

@@ -22,6 +22,8 @@ use strongroom_provider::{Meter, Outcome, Validation};
 use tokio::sync::OnceCell;
 
 use crate::ambient;
+#[cfg(feature = "certificates")]
+use crate::certificate_manager::CertificateManager;
 use crate::credentials::{Identity, Provided};
 use crate::failure::{Refusal, is_refused_token, refusal};
 use crate::kept::Kept;
@@ -89,6 +91,12 @@ impl Session {
     /// Parameter Store in `region`, or in the session's own.
     pub fn parameter_store(&self, region: Option<&str>) -> ParameterStore {
         ParameterStore::new(self.clone(), region)
+    }
+
+    /// Certificate Manager in `region`, or in the session's own.
+    #[cfg(feature = "certificates")]
+    pub fn certificate_manager(&self, region: Option<&str>) -> CertificateManager {
+        CertificateManager::new(self.clone(), region)
     }
 
     /// The identity in words, without asking anybody.

@@ -105,6 +105,14 @@ pub struct Endpoints {
     pub secrets_manager: Option<String>,
     /// Of Systems Manager.
     pub parameter_store: Option<String>,
+    /// Of Certificate Manager. No reference reads from it, so no configuration file names it.
+    #[cfg(feature = "certificates")]
+    #[serde(skip)]
+    pub certificate_manager: Option<String>,
+    /// Of the Resource Groups Tagging API, by which certificates are found.
+    #[cfg(feature = "certificates")]
+    #[serde(skip)]
+    pub resource_tags: Option<String>,
     /// Of the Security Token Service, for `roles` and `web_identity`.
     pub sts: Option<String>,
 }
@@ -197,6 +205,10 @@ impl Endpoints {
         let all = [
             ("endpoints.secretsManager", &self.secrets_manager),
             ("endpoints.parameterStore", &self.parameter_store),
+            #[cfg(feature = "certificates")]
+            ("endpoints.certificateManager", &self.certificate_manager),
+            #[cfg(feature = "certificates")]
+            ("endpoints.resourceTags", &self.resource_tags),
             ("endpoints.sts", &self.sts),
         ];
         for (field, address) in all {

@@ -9,6 +9,8 @@
 mod answer;
 mod assertion;
 mod challenge;
+#[cfg(feature = "push")]
+mod imports;
 mod login;
 mod name;
 #[cfg(feature = "push")]

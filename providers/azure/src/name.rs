@@ -39,6 +39,16 @@ impl Kind {
         }
     }
 
+    /// The role that allows writing it.
+    #[cfg(feature = "push")]
+    pub(crate) fn writing_role(self) -> &'static str {
+        match self {
+            Self::Secret => "Key Vault Secrets Officer",
+            Self::Key => "Key Vault Crypto Officer",
+            Self::Certificate => "Key Vault Certificates Officer",
+        }
+    }
+
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Secret => "secret",

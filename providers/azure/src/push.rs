@@ -1,4 +1,4 @@
-//! Writing secrets: value, tags and mark in one call. Keys and certificates are not written.
+//! Writing secrets: value, tags and mark in one call. Keys and certificates are imported (`imports`).
 
 use std::collections::BTreeMap;
 
@@ -19,25 +19,25 @@ const SET: &str = "keyvault:SetSecret";
 const UPDATE: &str = "keyvault:UpdateSecret";
 const DELETE: &str = "keyvault:DeleteSecret";
 
-type Tags = BTreeMap<String, String>;
+pub(crate) type Tags = BTreeMap<String, String>;
 
 /// `metadata` of an entry.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Settings {
+pub(crate) struct Settings {
     tags: Option<Tags>,
-    content_type: Option<String>,
+    pub(crate) content_type: Option<String>,
     /// RFC 3339.
-    expiration_date: Option<String>,
+    pub(crate) expiration_date: Option<String>,
 }
 
 /// What goes with a value, as it is or as it shall be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Beside {
-    tags: Tags,
+pub(crate) struct Beside {
+    pub(crate) tags: Tags,
     content_type: Option<String>,
     /// Seconds since 1970.
-    expires: Option<i64>,
+    pub(crate) expires: Option<i64>,
 }
 
 /// A secret as it is now.
@@ -49,17 +49,32 @@ struct Present {
 
 impl KeyVault {
     pub(crate) async fn push_all(&self, pushes: &[Push]) -> Vec<PushAnswer> {
-        each_secret(pushes, |push| &push.place.key, |key, pushes| self.push_secret(key, pushes).boxed()).await
+        each_secret(pushes, |push| &push.place.key, |key, pushes| self.push_object(key, pushes).boxed()).await
     }
 
     pub(crate) async fn delete_all(&self, places: &[Place]) -> Vec<DeleteAnswer> {
-        each_secret(places, |place| &place.key, |key, places| self.delete_secret(key, places).boxed()).await
+        each_secret(places, |place| &place.key, |key, places| self.delete_object(key, places).boxed()).await
     }
 
-    async fn push_secret(&self, key: &str, pushes: Vec<&Push>) -> Result<Vec<PushAnswer>, Failure> {
+    async fn push_object(&self, key: &str, pushes: Vec<&Push>) -> Result<Vec<PushAnswer>, Failure> {
+        let name = ObjectName::parse(&RemoteKey::current(key))?;
+        match name.kind {
+            Kind::Secret => self.push_secret(&name, pushes).await,
+            Kind::Key | Kind::Certificate => Ok(self.import_each(&name, pushes).await),
+        }
+    }
+
+    async fn delete_object(&self, key: &str, places: Vec<&Place>) -> Result<Vec<DeleteAnswer>, Failure> {
+        let name = ObjectName::parse(&RemoteKey::current(key))?;
+        match name.kind {
+            Kind::Secret => self.delete_secret(&name, places).await,
+            Kind::Key | Kind::Certificate => self.delete_imported(&name, places).await,
+        }
+    }
+
+    async fn push_secret(&self, name: &ObjectName, pushes: Vec<&Push>) -> Result<Vec<PushAnswer>, Failure> {
         let settings: Settings = settings(&pushes)?;
-        let name = secret(key)?;
-        let present = self.present(&name).await?;
+        let present = self.present(name).await?;
         let draft = Draft::new(present.as_ref().map(|present| &present.value), &pushes, Keeps::Bytes);
         if present.as_ref().is_some_and(|present| !present.beside.is_ours()) {
             return Ok(draft.foreign());
@@ -71,28 +86,29 @@ impl KeyVault {
         let wanted = settings.applied_to(there.clone().unwrap_or_default())?;
         let is_changed = there.is_some_and(|there| there != wanted);
         let wrote = match (&draft.content, &present) {
-            (Some(content), _) => self.set(&name, content, &wanted).await.map(|()| is_changed),
+            (Some(content), _) => self.set(name, content, &wanted).await.map(|()| is_changed),
             (None, Some(present)) if is_changed => {
                 let address = format!("{}/{}", name.path(), present.version);
                 let body = json_body(&Body::of(None, &wanted))?;
-                self.send(UPDATE, Method::PATCH, &address, &body).await.map(|()| true)
+                self.send(UPDATE, Method::PATCH, &address, &body, Kind::Secret).await.map(|()| true)
             }
             (None, _) => Ok(false),
         };
         Ok(draft.answers(wrote))
     }
 
-    async fn delete_secret(&self, key: &str, places: Vec<&Place>) -> Result<Vec<DeleteAnswer>, Failure> {
-        let name = secret(key)?;
-        let Some(present) = self.present(&name).await? else { return Ok(vec![Ok(Deleted::Absent); places.len()]) };
+    async fn delete_secret(&self, name: &ObjectName, places: Vec<&Place>) -> Result<Vec<DeleteAnswer>, Failure> {
+        let Some(present) = self.present(name).await? else { return Ok(vec![Ok(Deleted::Absent); places.len()]) };
         if !present.beside.is_ours() {
             return Ok(vec![Ok(Deleted::Foreign); places.len()]);
         }
         let (left, answers) = reduced(&present.value, &places, Keeps::Bytes);
         match left {
             Left::Same => {}
-            Left::Content(content) => self.set(&name, &content, &present.beside).await?,
-            Left::Nothing => self.send(DELETE, Method::DELETE, &name.path(), &SecretBytes::default()).await?,
+            Left::Content(content) => self.set(name, &content, &present.beside).await?,
+            Left::Nothing => {
+                self.send(DELETE, Method::DELETE, &name.path(), &SecretBytes::default(), Kind::Secret).await?;
+            }
         }
         Ok(answers)
     }
@@ -112,8 +128,7 @@ impl KeyVault {
         };
         let Described { id, attributes, tags } = answer::read(response.body.expose())?;
         let More { value, content_type } = answer::read(response.body.expose())?;
-        let tags = tags.unwrap_or_default().into_iter().map(|(name, value)| (name, value.unwrap_or_default()));
-        let beside = Beside { tags: tags.collect(), content_type, expires: attributes.exp };
+        let beside = Beside { content_type, ..Beside::of(tags, attributes.exp) };
         let version = id.as_deref().and_then(|id| id.rsplit('/').next()).unwrap_or_default().to_owned();
         Ok(Some(Present { value: SecretBytes::from(value), version, beside }))
     }
@@ -124,21 +139,25 @@ impl KeyVault {
                 .with_hint("encode it in the template, by b64enc for example")
         };
         let value = content.expose_text().ok_or_else(no_text)?;
-        self.send(SET, Method::PUT, &name.path(), &json_body(&Body::of(Some(value), beside))?).await
+        let body = json_body(&Body::of(Some(value), beside))?;
+        self.send(SET, Method::PUT, &name.path(), &body, Kind::Secret).await
     }
 
-    async fn send(
+    pub(crate) async fn send(
         &self,
         operation: &'static str,
         method: Method,
         path: &str,
         body: &SecretBytes,
+        kind: Kind,
     ) -> Result<(), Failure> {
         let address = format!("{}/{path}?api-version={VERSION}", self.vault.base);
-        let sent = self.exchange(method, &address, body, Kind::Secret, operation).await;
+        let sent = self.exchange(method, &address, body, kind, operation).await;
         sent.map(drop).map_err(|failure| match failure.class {
             Class::Denied => failure.with_hint(format!(
-                "give the role Key Vault Secrets Officer, or the permissions get, set and delete, to {}",
+                "give the role {}, or the permissions to get, set, import and delete {}s, to {}",
+                kind.writing_role(),
+                kind.word(),
                 self.tokens.identity()
             )),
             _ => failure,
@@ -147,14 +166,20 @@ impl KeyVault {
 }
 
 impl Beside {
-    fn is_ours(&self) -> bool {
+    /// As an answer of the vault has it.
+    pub(crate) fn of(tags: Option<BTreeMap<String, Option<String>>>, expires: Option<i64>) -> Self {
+        let tags = tags.unwrap_or_default().into_iter().map(|(name, value)| (name, value.unwrap_or_default()));
+        Self { tags: tags.collect(), content_type: None, expires }
+    }
+
+    pub(crate) fn is_ours(&self) -> bool {
         self.tags.get(MARK).is_some_and(|value| value == MARKED)
     }
 }
 
 impl Settings {
     /// What `there` becomes; what nobody wrote stays.
-    fn applied_to(&self, there: Beside) -> Result<Beside, Failure> {
+    pub(crate) fn applied_to(&self, there: Beside) -> Result<Beside, Failure> {
         let mut tags = self.tags.clone().unwrap_or(there.tags);
         if tags.insert(MARK.to_owned(), MARKED.to_owned()).is_some_and(|value| value != MARKED) {
             let words = format!("metadata: the tag {MARK} is set by us and cannot be chosen");
@@ -187,26 +212,17 @@ struct Body<'a> {
     attributes: Attributes,
 }
 
+/// Of whatever is written.
 #[derive(Serialize)]
-struct Attributes {
-    enabled: bool,
+pub(crate) struct Attributes {
+    pub(crate) enabled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    exp: Option<i64>,
+    pub(crate) exp: Option<i64>,
 }
 
 impl<'a> Body<'a> {
     fn of(value: Option<&'a str>, beside: &'a Beside) -> Self {
         let attributes = Attributes { enabled: true, exp: beside.expires };
         Self { value, tags: &beside.tags, content_type: beside.content_type.as_deref(), attributes }
-    }
-}
-
-fn secret(key: &str) -> Result<ObjectName, Failure> {
-    let name = ObjectName::parse(&RemoteKey::current(key))?;
-    match name.kind {
-        Kind::Secret => Ok(name),
-        Kind::Key | Kind::Certificate => {
-            Err(Failure::new(Class::Invalid, format!("a {} cannot be pushed to, only secrets", name.kind.word())))
-        }
     }
 }

@@ -18,7 +18,7 @@ use strongroom_provider::{
 
 use crate::answer::unexpected;
 use crate::object::{Decoded, segment};
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, path};
 
 const GET: &str = "kubernetes:GetSecret";
 const CREATE: &str = "kubernetes:CreateSecret";
@@ -79,21 +79,58 @@ struct Object {
     data: Option<BTreeMap<String, Decoded>>,
 }
 
+/// A Secret that is written to.
+struct SecretName<'a> {
+    namespace: &'a str,
+    name: &'a str,
+}
+
+/// An entry of a list, under what tells its Secret from others.
+type Named<'a, T> = (String, &'a T);
+
+/// The entries, each under its Secret's name, with the namespace before it where that is not the store's.
+fn named<'a, T>(entries: &'a [T], place: impl Fn(&T) -> &Place) -> Vec<Named<'a, T>> {
+    let name = |entry| match place(entry) {
+        Place { key, namespace: Some(namespace), .. } => format!("{namespace}/{key}"),
+        Place { key, namespace: None, .. } => key.clone(),
+    };
+    entries.iter().map(|entry| (name(entry), entry)).collect()
+}
+
 impl Secrets {
+    /// The same, which may push to other namespaces where its identity may (`remoteNamespace` in the metadata).
+    #[must_use]
+    pub fn with_other_namespaces(self) -> Self {
+        Self { has_other_namespaces: true, ..self }
+    }
+
     pub(crate) async fn push_all(&self, pushes: &[Push]) -> Vec<PushAnswer> {
-        each_secret(pushes, |push| &push.place.key, |key, pushes| self.push_secret(key, pushes).boxed()).await
+        let pushes = named(pushes, |push| &push.place);
+        each_secret(
+            &pushes,
+            |(name, _)| name,
+            |_, pushes| self.push_secret(pushes.into_iter().map(|(_, push)| *push).collect()).boxed(),
+        )
+        .await
     }
 
     pub(crate) async fn delete_all(&self, places: &[Place]) -> Vec<DeleteAnswer> {
-        each_secret(places, |place| &place.key, |key, places| self.delete_keys(key, places).boxed()).await
+        let places = named(places, |place| place);
+        each_secret(
+            &places,
+            |(name, _)| name,
+            |_, places| self.delete_keys(places.into_iter().map(|(_, place)| *place).collect()).boxed(),
+        )
+        .await
     }
 
-    async fn push_secret(&self, key: &str, pushes: Vec<&Push>) -> Result<Vec<PushAnswer>, Failure> {
+    async fn push_secret(&self, pushes: Vec<&Push>) -> Result<Vec<PushAnswer>, Failure> {
         let settings: Settings = settings(&pushes)?;
-        self.check_namespace(&settings)?;
-        let present = self.present(key).await?;
+        let target = self.target(pushes.last().map(|push| &push.place))?;
+        settings.check_namespace(target.namespace)?;
+        let present = self.present(&target).await?;
         let was_there = present.is_some();
-        let mut object = present.unwrap_or_else(|| Object::new(key, &pushes));
+        let mut object = present.unwrap_or_else(|| Object::new(target.name, &pushes));
         let answers: Vec<_> = pushes.iter().map(|push| object.take(push, was_there)).collect();
         let is_written = answers.iter().any(|answer| matches!(answer, Ok(Pushed::Written)));
         let draft = Draft::of(answers);
@@ -103,16 +140,15 @@ impl Secrets {
         let is_renamed = pushes.last().is_some_and(|push| object.label(&push.source, &settings));
         let wrote = match (was_there, is_written || is_renamed) {
             (true, false) => Ok(false),
-            (true, true) => {
-                self.write(UPDATE, Method::PUT, &self.object_path(key)?, &object).await.map(|()| is_renamed)
-            }
-            (false, _) => self.write(CREATE, Method::POST, &self.path(), &object).await.map(|()| true),
+            (true, true) => self.write(UPDATE, Method::PUT, &target, &object).await.map(|()| is_renamed),
+            (false, _) => self.write(CREATE, Method::POST, &target, &object).await.map(|()| true),
         };
         Ok(draft.answers(wrote))
     }
 
-    async fn delete_keys(&self, key: &str, places: Vec<&Place>) -> Result<Vec<DeleteAnswer>, Failure> {
-        let Some(mut object) = self.present(key).await? else { return Ok(vec![Ok(Deleted::Absent); places.len()]) };
+    async fn delete_keys(&self, places: Vec<&Place>) -> Result<Vec<DeleteAnswer>, Failure> {
+        let target = self.target(places.last().copied())?;
+        let Some(mut object) = self.present(&target).await? else { return Ok(vec![Ok(Deleted::Absent); places.len()]) };
         let remove = |place: &&Place| match &place.property {
             // It may have been there before anything was pushed to it.
             None => Deleted::Foreign,
@@ -123,9 +159,8 @@ impl Secrets {
         };
         let answers: Vec<Deleted> = places.iter().map(remove).collect();
         if answers.contains(&Deleted::Removed) {
-            let path = self.object_path(key)?;
             if object.data.as_ref().is_some_and(|data| !data.is_empty()) {
-                self.write(UPDATE, Method::PUT, &path, &object).await?;
+                self.write(UPDATE, Method::PUT, &target, &object).await?;
             } else {
                 let version = object.metadata.get("resourceVersion");
                 let options = json!({
@@ -133,22 +168,33 @@ impl Secrets {
                     "kind": "DeleteOptions",
                     "preconditions": {"resourceVersion": version},
                 });
-                self.write(DELETE, Method::DELETE, &path, &options).await?;
+                self.write(DELETE, Method::DELETE, &target, &options).await?;
             }
         }
         Ok(answers.into_iter().map(Ok).collect())
     }
 
-    fn object_path(&self, key: &str) -> Result<String, Failure> {
-        Ok(format!("{}/{}", self.path(), segment(key)?))
+    /// The Secret that a place is in. Other namespaces than the store's are not for everybody.
+    fn target<'a>(&'a self, place: Option<&'a Place>) -> Result<SecretName<'a>, Failure> {
+        let (name, named) = place.map_or(("", None), |place| (place.key.as_str(), place.namespace.as_deref()));
+        let namespace = named.unwrap_or(&self.namespace);
+        if namespace != self.namespace && !self.has_other_namespaces {
+            let words =
+                format!("metadata: remoteNamespace {namespace} is not the store's, which is {}", self.namespace);
+            let hint = "push by a ClusterSecretStore, or by a store of that namespace";
+            return Err(Failure::new(Class::Invalid, words).with_hint(hint));
+        }
+        segment(namespace)?;
+        segment(name)?;
+        Ok(SecretName { namespace, name })
     }
 
-    async fn present(&self, key: &str) -> Result<Option<Object>, Failure> {
-        let response = self.connection.get(GET, &self.object_path(key)?).await.map_err(Failure::from);
+    async fn present(&self, target: &SecretName<'_>) -> Result<Option<Object>, Failure> {
+        let response = self.connection.get(GET, &target.path()).await.map_err(Failure::from);
         match response {
             Ok(response) => serde_json::from_slice(response.body.expose()).map(Some).map_err(|_| unexpected()),
             Err(failure) if failure.class == Class::NotFound => Ok(None),
-            Err(failure) => Err(self.explained(failure)),
+            Err(failure) => Err(self.refused(failure, target)),
         }
     }
 
@@ -156,32 +202,41 @@ impl Secrets {
         &self,
         operation: &'static str,
         method: Method,
-        path: &str,
+        target: &SecretName<'_>,
         body: &impl Serialize,
     ) -> Result<(), Failure> {
-        let written = self.connection.write(operation, method, path, &json_body(body)?).await;
-        let hint = || {
-            let identity = self.connection.identity();
-            format!(
-                "give {identity} a Role in namespace {} that may get, create, update and delete Secrets",
-                self.namespace
-            )
-        };
-        written.map(drop).map_err(|trouble| match Failure::from(trouble) {
-            failure if failure.class == Class::Denied => failure.with_hint(hint()),
-            failure => failure,
-        })
+        let path = if method == Method::POST { path(target.namespace) } else { target.path() };
+        let written = self.connection.write(operation, method, &path, &json_body(body)?).await;
+        written.map(drop).map_err(|trouble| self.refused(Failure::from(trouble), target))
     }
 
-    fn check_namespace(&self, settings: &Settings) -> Result<(), Failure> {
-        match settings.remote_namespace.as_deref() {
-            None | Some("") => Ok(()),
-            Some(namespace) if namespace == self.namespace => Ok(()),
-            Some(namespace) => {
-                let words =
-                    format!("metadata: remoteNamespace {namespace} is not the store's, which is {}", self.namespace);
-                Err(Failure::new(Class::Invalid, words).with_hint("use a store of that namespace"))
+    fn refused(&self, failure: Failure, target: &SecretName<'_>) -> Failure {
+        match failure.class {
+            Class::Denied => failure.with_hint(format!(
+                "give {} a Role in namespace {} that may get, create, update and delete Secrets",
+                self.connection.identity(),
+                target.namespace
+            )),
+            _ => self.explained(failure),
+        }
+    }
+}
+
+impl SecretName<'_> {
+    fn path(&self) -> String {
+        format!("{}/{}", path(self.namespace), self.name)
+    }
+}
+
+impl Settings {
+    /// Whoever passes metadata on puts its namespace into the place, by which deletions go as well.
+    fn check_namespace(&self, target: &str) -> Result<(), Failure> {
+        match self.remote_namespace.as_deref().filter(|namespace| !namespace.is_empty()) {
+            Some(namespace) if namespace != target => {
+                let words = format!("metadata: remoteNamespace {namespace} is not where it goes, which is {target}");
+                Err(Failure::new(Class::Invalid, words))
             }
+            _ => Ok(()),
         }
     }
 }

@@ -33,6 +33,9 @@ const ACCESS: &str = "kubernetes:CreateSelfSubjectAccessReview";
 pub struct Secrets {
     pub(crate) connection: Connection,
     pub(crate) namespace: String,
+    /// Whether may be pushed to other namespaces as well.
+    #[cfg(feature = "push")]
+    pub(crate) has_other_namespaces: bool,
 }
 
 impl Secrets {
@@ -44,11 +47,16 @@ impl Secrets {
         segment(namespace).map_err(|_| {
             Failure::new(Class::Invalid, "this is not a name that a namespace can have").in_field("remoteNamespace")
         })?;
-        Ok(Self { connection: Connection::open(settings, meter)?, namespace: namespace.to_owned() })
+        Ok(Self {
+            connection: Connection::open(settings, meter)?,
+            namespace: namespace.to_owned(),
+            #[cfg(feature = "push")]
+            has_other_namespaces: false,
+        })
     }
 
-    pub(crate) fn path(&self) -> String {
-        format!("/api/v1/namespaces/{}/secrets", self.namespace)
+    fn path(&self) -> String {
+        path(&self.namespace)
     }
 
     async fn get(&self, name: &str) -> Result<Arc<Secret>, Failure> {
@@ -111,6 +119,11 @@ impl Secrets {
         let attributes = json!({"resource": "secrets", "namespace": self.namespace, "verb": "get"});
         may(&self.connection, ACCESS, attributes).await
     }
+}
+
+/// Of the Secrets of `namespace`.
+pub(crate) fn path(namespace: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/secrets")
 }
 
 /// Asks the API server whether we may do what `attributes` say.

@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     fn push(property: Option<&str>, content: &str) -> Push {
-        let place = Place { key: "app".to_owned(), property: property.map(str::to_owned) };
+        let place = Place { key: "app".to_owned(), property: property.map(str::to_owned), ..Place::default() };
         let content = Content::One(SecretBytes::from(content.to_owned()));
         Push { place, content, metadata: None, source: crate::Source::default(), only_if_absent: false }
     }
@@ -311,7 +311,11 @@ mod tests {
     #[test]
     fn a_secret_goes_with_its_last_property() {
         let check = |there: &str, properties: &[Option<&str>], left: Option<&str>, removed: &[Deleted]| {
-            let place = |name: &Option<&str>| Place { key: "app".to_owned(), property: name.map(str::to_owned) };
+            let place = |name: &Option<&str>| Place {
+                key: "app".to_owned(),
+                property: name.map(str::to_owned),
+                ..Place::default()
+            };
             let places: Vec<_> = properties.iter().map(place).collect();
             let (got, answers) = reduced(&bytes(there), &places.iter().collect::<Vec<_>>(), Keeps::Bytes);
             let got = match &got {

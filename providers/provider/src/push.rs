@@ -4,12 +4,14 @@ use strongroom_failure::Failure;
 use strongroom_secret::SecretBytes;
 
 /// Where in a store something is kept: a secret, or one property of the JSON object that the secret is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The store's own name for the secret.
     pub key: String,
     /// A property of it, in External Secrets Operator's notation for this store.
     pub property: Option<String>,
+    /// Another namespace than the store's own, for stores that are clusters (`remoteNamespace` in the metadata).
+    pub namespace: Option<String>,
 }
 
 /// What is to be kept there.

@@ -223,6 +223,8 @@ fn provider_and_call(operation: &'static str) -> (&'static str, &'static str) {
     let provider = match service {
         "secretsmanager" => "AWS/SecretsManager",
         "ssm" => "AWS/ParameterStore",
+        // Finding a certificate by its tags is a part of pushing it.
+        "acm" | "tag" => "AWS/ACM",
         "sts" => "AWS/STS",
         "sqs" => "AWS/SQS",
         "pubsub" => "GCP/PubSub",

@@ -154,6 +154,21 @@ fn what_is_wanted_no_more_is_removed_and_nothing_else() {
 }
 
 #[test]
+fn what_was_pushed_to_another_namespace_is_removed_there() {
+    let check = |metadata: &str, expected: Option<&str>| {
+        let data = format!("{{match: {{remoteRef: {{remoteKey: a}}}}{metadata}}}");
+        let places = [("a".to_owned(), serde_saphyr::from_str(&data).unwrap())];
+        let synced = SyncedPushSecrets::from([("ClusterSecretStore/s".to_owned(), places.into())]);
+        let removals = removals(&synced, &SyncedPushSecrets::new());
+        assert_eq!(removals[0].namespace.as_deref(), expected, "{metadata}");
+    };
+    check("", None);
+    check(", metadata: {spec: {remoteNamespace: ''}}", None);
+    check(", metadata: {spec: {tags: {a: b}}}", None);
+    check(", metadata: {spec: {remoteNamespace: team-b}}", Some("team-b"));
+}
+
+#[test]
 fn stores_are_named_in_the_status_as_external_secrets_names_them() {
     assert_eq!(store_key(SecretStoreKind::ClusterSecretStore, "s"), "ClusterSecretStore/s");
     assert_eq!(store_of_key("ClusterSecretStore/s"), Some((SecretStoreKind::ClusterSecretStore, "s")));

@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use time::OffsetDateTime;
 
 use super::answer::Refusal;
+use super::imports;
 
 /// How many a page holds when the client does not say, and at most.
 const PAGE: usize = 25;
@@ -160,6 +161,8 @@ impl Vault {
             ("GET", [name]) => self.get(kind, name, None, ask.base),
             ("GET", [name, version]) => self.get(kind, name, Some(version), ask.base),
             ("PUT", [name]) if kind == Kind::Secret => self.set(name, ask),
+            ("PUT", [name]) if kind == Kind::Key => self.import(kind, name, ask),
+            ("POST", [name, "import"]) if kind == Kind::Certificate => self.import(kind, name, ask),
             ("PATCH", [name, version]) => self.update(kind, name, version, ask),
             ("DELETE", [name]) => self.delete(kind, name, ask.base),
             _ => Err(unknown()),
@@ -274,6 +277,14 @@ impl Vault {
         self.put(Kind::Secret, name, object);
         self.change(Kind::Secret, name, None, &given)?;
         Ok(self.version(Kind::Secret, name, None)?.bundle(Kind::Secret, name, ask.base))
+    }
+
+    fn import(&mut self, kind: Kind, name: &str, ask: &Ask<'_>) -> Result<Json, Refusal> {
+        let given = document(ask.body)?;
+        let content = if kind == Kind::Key { imports::key(&given)? } else { imports::certificate(&given)? };
+        self.put(kind, name, Object::new(content));
+        self.change(kind, name, None, &given)?;
+        Ok(self.version(kind, name, None)?.bundle(kind, name, ask.base))
     }
 
     fn update(&mut self, kind: Kind, name: &str, version: &str, ask: &Ask<'_>) -> Result<Json, Refusal> {

@@ -80,6 +80,7 @@ const KEPT: &[(&[&str], &[&str], &str)] = &[
             "scrypt",
             "sha3",
             "p12-keystore",
+            "pkcs8",
             "rcgen",
             "x509-parser",
             "aws-lc-sys",

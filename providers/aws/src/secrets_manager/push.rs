@@ -10,6 +10,8 @@ use strongroom_provider::{
     settings,
 };
 
+use super::policy::ResourcePolicy;
+use super::replicas;
 use super::{DESCRIBE, SINGLE, SecretsManager, one_value};
 use crate::push::{DESCRIPTION, Tags, is_ours, marked, tag_changes};
 
@@ -31,6 +33,9 @@ struct Settings {
     #[serde(default)]
     secret_push_format: Format,
     kms_key_id: Option<String>,
+    resource_policy: Option<ResourcePolicy>,
+    /// Regions of its copies.
+    replication_locations: Option<Vec<String>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -45,6 +50,8 @@ enum Format {
 struct Present {
     tags: Tags,
     description: Option<String>,
+    /// Regions of its copies.
+    replicas: Vec<String>,
     /// Nothing before the first version.
     value: Option<RemoteValue>,
 }
@@ -67,6 +74,8 @@ impl SecretsManager {
     async fn push_secret(&self, key: &str, pushes: Vec<&Push>) -> Result<Vec<PushAnswer>, Failure> {
         let name = self.prefix.before(key).into_owned();
         let settings: Settings = settings(&pushes)?;
+        // What is wrong with it is known before anything is written.
+        settings.resource_policy.as_ref().map(ResourcePolicy::wanted).transpose()?;
         let present = self.present(&name).await?;
         let there = present.as_ref().and_then(|present| present.value.as_ref());
         let draft = Draft::new(there.map(|read| &read.value), &pushes, Keeps::Bytes);
@@ -99,7 +108,11 @@ impl SecretsManager {
                 let format = if is_binary { Format::Binary } else { Format::String };
                 self.put(&name, &content, format).await?;
             }
-            Left::Nothing => self.remove(&name).await?,
+            Left::Nothing => {
+                // AWS deletes no secret that has copies.
+                self.remove_replicas(&name, present.replicas).await?;
+                self.remove(&name).await?;
+            }
         }
         Ok(answers)
     }
@@ -121,7 +134,9 @@ impl SecretsManager {
         let tags = tags.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let has_version = output.version_ids_to_stages().is_some_and(|versions| !versions.is_empty());
         let value = if has_version { Some(self.current(name).await?) } else { None };
-        Ok(Some(Present { tags, description: output.description, value }))
+        let regions = output.replication_status().iter().filter_map(|replica| replica.region());
+        let replicas = regions.map(str::to_owned).collect();
+        Ok(Some(Present { tags, description: output.description, replicas, value }))
     }
 
     async fn current(&self, name: &str) -> Result<RemoteValue, Failure> {
@@ -133,6 +148,7 @@ impl SecretsManager {
     async fn create(&self, name: &str, content: Option<&SecretBytes>, settings: &Settings) -> Result<(), Failure> {
         let (binary, text) = split(content, settings.secret_push_format)?;
         let description = settings.description.as_deref().unwrap_or(DESCRIPTION);
+        let regions = settings.replication_locations.as_deref().filter(|regions| !regions.is_empty());
         let request = self
             .client()
             .await?
@@ -140,14 +156,17 @@ impl SecretsManager {
             .name(name)
             .description(description)
             .set_kms_key_id(settings.kms_key_id.clone())
+            .set_add_replica_regions(regions.map(|regions| replicas::made(regions, settings.kms_key_id.as_ref())))
             .set_tags(Some(as_tags(marked(settings.tags.as_ref())?)))
             .set_secret_binary(binary)
             .set_secret_string(text);
         let created = self.session.call("secretsmanager:CreateSecret", || request.clone().send()).await;
-        created.map(drop).map_err(|refusal| refusal.failure)
+        created.map_err(|refusal| refusal.failure)?;
+        self.change_policy(name, settings.resource_policy.as_ref(), true).await.map(drop)
     }
 
-    /// Brings content, description and tags to what is wanted; whether more than the content was different.
+    /// Brings policy, content, description, tags and copies to what is wanted; whether more than the content was
+    /// different.
     async fn change(
         &self,
         name: &str,
@@ -155,6 +174,8 @@ impl SecretsManager {
         content: Option<&SecretBytes>,
         settings: &Settings,
     ) -> Result<bool, Failure> {
+        // Whoever may not read any more does not see the new value.
+        let is_opened = self.change_policy(name, settings.resource_policy.as_ref(), false).await?;
         if let Some(content) = content {
             self.put(name, content, settings.secret_push_format).await?;
         }
@@ -166,7 +187,7 @@ impl SecretsManager {
             updated.map_err(|refusal| refusal.failure)?;
         }
         let (set, gone) = tag_changes(&present.tags, settings.tags.as_ref())?;
-        let is_changed = described.is_some() || !set.is_empty() || !gone.is_empty();
+        let is_changed = is_opened || described.is_some() || !set.is_empty() || !gone.is_empty();
         if !gone.is_empty() {
             let request = client.untag_resource().secret_id(name).set_tag_keys(Some(gone));
             let untagged = self.session.call("secretsmanager:UntagResource", || request.clone().send()).await;
@@ -177,7 +198,9 @@ impl SecretsManager {
             let tagged = self.session.call("secretsmanager:TagResource", || request.clone().send()).await;
             tagged.map_err(|refusal| refusal.failure)?;
         }
-        Ok(is_changed)
+        let wanted = settings.replication_locations.as_deref();
+        let is_copied = self.change_replicas(name, &present.replicas, wanted, settings.kms_key_id.as_ref()).await?;
+        Ok(is_changed || is_copied)
     }
 
     async fn put(&self, name: &str, content: &SecretBytes, format: Format) -> Result<(), Failure> {

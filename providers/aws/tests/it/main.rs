@@ -5,6 +5,8 @@
 mod ambient;
 #[cfg(feature = "catalog")]
 mod catalog;
+#[cfg(feature = "certificates")]
+mod certificates;
 mod common;
 mod faults;
 mod identities;

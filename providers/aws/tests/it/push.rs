@@ -9,8 +9,8 @@ use world::switchboard::Fault;
 
 use crate::common::{CANARY, Line, REGION, Store, assert_clean, moto, put_parameter, put_secret};
 
-fn place(key: &str, property: Option<&str>) -> Place {
-    Place { key: key.to_owned(), property: property.map(str::to_owned) }
+pub(crate) fn place(key: &str, property: Option<&str>) -> Place {
+    Place { key: key.to_owned(), property: property.map(str::to_owned), ..Place::default() }
 }
 
 fn one(key: &str, property: Option<&str>, value: &str) -> Push {
@@ -18,22 +18,22 @@ fn one(key: &str, property: Option<&str>, value: &str) -> Push {
     Push { place: place(key, property), content, metadata: None, source: Source::default(), only_if_absent: false }
 }
 
-fn with(push: Push, spec: Json) -> Push {
+pub(crate) fn with(push: Push, spec: Json) -> Push {
     let (version, kind) = ("kubernetes.external-secrets.io/v1alpha1", "PushSecretMetadata");
     Push { metadata: Some(json!({"apiVersion": version, "kind": kind, "spec": spec})), ..push }
 }
 
-async fn pushed(store: &dyn Provider, pushes: &[Push]) -> Vec<Pushed> {
+pub(crate) async fn pushed(store: &dyn Provider, pushes: &[Push]) -> Vec<Pushed> {
     store.push(pushes).await.into_iter().map(|answer| answer.unwrap_or_else(|failure| panic!("{failure}"))).collect()
 }
 
-async fn refused(store: &dyn Provider, push: Push) -> Failure {
+pub(crate) async fn refused(store: &dyn Provider, push: Push) -> Failure {
     let failure = store.push(&[push]).await.remove(0).expect_err("a failure");
     assert_clean(&failure);
     failure
 }
 
-async fn deleted(store: &dyn Provider, places: &[Place]) -> Vec<Deleted> {
+pub(crate) async fn deleted(store: &dyn Provider, places: &[Place]) -> Vec<Deleted> {
     store.delete(places).await.into_iter().map(|answer| answer.unwrap_or_else(|failure| panic!("{failure}"))).collect()
 }
 
@@ -215,4 +215,74 @@ async fn refusals_are_told_apart_and_spoil_one_secret() {
         assert_eq!(answers.iter().filter(throttled).count(), 1);
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
     }
+}
+
+/// The policy of a secret, as moto keeps it.
+fn policy(name: &str) -> Option<Json> {
+    let body = json!({"SecretId": name});
+    let answer = moto().call(REGION, "secretsmanager.GetResourcePolicy", &body).expect("a policy");
+    answer["ResourcePolicy"].as_str().map(|text| serde_json::from_str(text).expect("a policy in JSON"))
+}
+
+#[tokio::test]
+async fn the_policy_of_a_secret_is_compared_before_it_is_written() {
+    let line = Line::new();
+    let provider = Store::SecretsManager.open(&line.session);
+    let allowing = |account: &str| {
+        let who = json!({"AWS": format!("arn:aws:iam::{account}:root")});
+        json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": who, "Action": "secretsmanager:GetSecretValue", "Resource": "*"},
+        ]})
+    };
+    let push = |policy: &str| {
+        let spec = json!({"resourcePolicy": {"blockPublicPolicy": true, "policy": policy}});
+        with(one("/push/policy", None, CANARY), spec)
+    };
+    let [first, second] = ["111122223333", "444455556666"].map(allowing);
+    assert_eq!(pushed(&*provider, &[push(&first.to_string())]).await, [Pushed::Written]);
+    assert_eq!(policy("/push/policy").as_ref(), Some(&first));
+    let spaced = serde_json::to_string_pretty(&first).expect("JSON");
+    assert_eq!(pushed(&*provider, &[push(&spaced)]).await, [Pushed::Unchanged]);
+    assert_eq!(line.count("PutResourcePolicy"), 1);
+    assert_eq!(pushed(&*provider, &[push(&second.to_string())]).await, [Pushed::Written]);
+    assert_eq!(policy("/push/policy").as_ref(), Some(&second));
+    // What nobody writes stays, and is not asked for.
+    let asked = line.count("GetResourcePolicy");
+    assert_eq!(pushed(&*provider, &[one("/push/policy", None, CANARY)]).await, [Pushed::Unchanged]);
+    assert_eq!((policy("/push/policy").as_ref(), line.count("GetResourcePolicy")), (Some(&second), asked));
+    let failure = refused(&*provider, push("canary")).await;
+    assert!(failure.class == Class::Invalid && failure.words.contains("no JSON object"), "{failure}");
+    assert_eq!(pushed(&*provider, &[push("")]).await, [Pushed::Written]);
+    assert_eq!(policy("/push/policy"), None);
+    assert_eq!(pushed(&*provider, &[push("")]).await, [Pushed::Unchanged]);
+    assert_eq!((line.count("PutResourcePolicy"), line.count("DeleteResourcePolicy")), (2, 1));
+}
+
+/// The regions of a secret's copies, in order.
+fn copies(name: &str) -> Vec<String> {
+    let answer = moto().call(REGION, "secretsmanager.DescribeSecret", &json!({"SecretId": name})).expect("a secret");
+    let copies = answer["ReplicationStatus"].as_array().cloned().unwrap_or_default();
+    let mut regions: Vec<_> = copies.iter().map(|copy| copy["Region"].as_str().expect("a region").to_owned()).collect();
+    regions.sort_unstable();
+    regions
+}
+
+#[tokio::test]
+async fn a_secret_has_copies_where_it_shall_and_goes_with_them() {
+    let line = Line::new();
+    let provider = line.session.secrets_manager(None).with_deletion(Deletion::Final);
+    let push = |regions: &[&str]| with(one("/push/copied", None, CANARY), json!({"replicationLocations": regions}));
+    assert_eq!(pushed(&provider, &[push(&["us-east-1", "eu-north-1"])]).await, [Pushed::Written]);
+    assert_eq!(copies("/push/copied"), ["eu-north-1", "us-east-1"]);
+    assert_eq!(line.count("ReplicateSecretToRegions"), 0, "it is made with its copies");
+    assert_eq!(pushed(&provider, &[push(&["eu-north-1", "us-east-1"])]).await, [Pushed::Unchanged]);
+    assert_eq!(pushed(&provider, &[one("/push/copied", None, CANARY)]).await, [Pushed::Unchanged]);
+    assert_eq!(pushed(&provider, &[push(&["eu-north-1", "us-west-2"])]).await, [Pushed::Written]);
+    assert_eq!(copies("/push/copied"), ["eu-north-1", "us-west-2"]);
+    assert_eq!((line.count("ReplicateSecretToRegions"), line.count("RemoveRegionsFromReplication")), (1, 1));
+    assert_eq!(pushed(&provider, &[push(&[])]).await, [Pushed::Written]);
+    assert_eq!(copies("/push/copied"), Vec::<String>::new());
+    assert_eq!(pushed(&provider, &[push(&["us-west-2"])]).await, [Pushed::Written]);
+    assert_eq!(deleted(&provider, &[place("/push/copied", None)]).await, [Deleted::Removed]);
+    assert!(stored(&provider, "/push/copied").await.is_none());
 }

@@ -5,6 +5,7 @@
 
 mod faults;
 mod identities;
+mod imports;
 mod network;
 mod push;
 mod reads;

@@ -7,7 +7,7 @@ use world::azure::{AzureStandIn, Denial};
 use crate::{CANARY, open, open_metered, read_one, settings, text};
 
 fn place(key: &str, property: Option<&str>) -> Place {
-    Place { key: key.to_owned(), property: property.map(str::to_owned) }
+    Place { key: key.to_owned(), property: property.map(str::to_owned), ..Place::default() }
 }
 
 fn one(key: &str, property: Option<&str>, value: &str) -> Push {
@@ -105,6 +105,12 @@ async fn who_may_not_is_told_and_spoils_no_other() {
     let answers = store.push(&[one("denied", None, CANARY), one("other", None, CANARY)]).await;
     assert_eq!(answers[0].as_ref().unwrap_err().class, Class::Denied);
     assert_eq!(answers[1], Ok(Pushed::Written));
-    let failure = refused(&store, one("key/app", None, CANARY)).await;
-    assert!(failure.class == Class::Invalid && failure.words.contains("only secrets"), "{failure}");
+    azure.deny("closed", Denial::Role);
+    for key in ["key/closed", "cert/closed"] {
+        assert_eq!(deleted_or_refused(&store, key).await, Err(Class::Denied));
+    }
+}
+
+async fn deleted_or_refused(store: &KeyVault, key: &str) -> Result<Deleted, Class> {
+    store.delete(&[place(key, None)]).await.remove(0).map_err(|failure| failure.class)
 }

@@ -8,7 +8,7 @@ use world::switchboard::{Fault, Switchboard};
 use crate::{CANARY, open, open_metered, read_one, settings, text};
 
 fn place(key: &str, property: Option<&str>) -> Place {
-    Place { key: key.to_owned(), property: property.map(str::to_owned) }
+    Place { key: key.to_owned(), property: property.map(str::to_owned), ..Place::default() }
 }
 
 fn one(key: &str, property: Option<&str>, value: &str) -> Push {

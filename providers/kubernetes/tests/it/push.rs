@@ -8,7 +8,7 @@ use strongroom_provider::{
 use crate::cluster::{CANARY, account, connection, namespace, open, read, shared, text, words};
 
 fn place(key: &str, property: Option<&str>) -> Place {
-    Place { key: key.to_owned(), property: property.map(str::to_owned) }
+    Place { key: key.to_owned(), property: property.map(str::to_owned), ..Place::default() }
 }
 
 fn one(key: &str, property: Option<&str>, value: &str) -> Push {
@@ -112,4 +112,39 @@ async fn who_may_only_read_is_told_what_to_allow() {
     let failure = store.push(&[one("app", Some("a"), CANARY)]).await.remove(0).unwrap_err();
     assert_eq!((failure.class, failure.subject.key.as_deref()), (Class::Denied, Some("app")));
     assert!(words(&failure).contains("create, update and delete"), "{failure}");
+}
+
+#[tokio::test]
+async fn another_namespace_is_for_stores_of_the_whole_cluster() {
+    let cluster = shared();
+    ["push-here", "push-there"].iter().for_each(|name| namespace(&cluster, name));
+    let token = account(&cluster, "push-there", "pusher", "get, create, update, delete", "", "secrets");
+    let there = |name: &str| Some(name.to_owned());
+    let push = |namespace: &str| {
+        let push = one("app", Some("a"), CANARY);
+        let push = Push { place: Place { namespace: there(namespace), ..push.place.clone() }, ..push };
+        with(push, json!({"remoteNamespace": namespace}))
+    };
+    let (own, _) = open(connection(&cluster, Some(&token)), "push-here");
+    let failure = own.push(&[push("push-there")]).await.remove(0).unwrap_err();
+    assert!(failure.class == Class::Invalid && words(&failure).contains("a ClusterSecretStore"), "{failure}");
+    let (store, _) = open(connection(&cluster, Some(&token)), "push-here");
+    let store = store.with_other_namespaces();
+    // Its identity decides, and one Secret spoils no other of the same name.
+    let answers = store.push(&[push("push-there"), one("app", Some("a"), CANARY), push("kube-system")]).await;
+    assert_eq!(answers[0], Ok(Pushed::Written));
+    for (answer, key, namespace) in [(&answers[1], "app", "push-here"), (&answers[2], "kube-system/app", "kube-system")]
+    {
+        let failure = answer.as_ref().unwrap_err();
+        assert_eq!((failure.class, failure.subject.key.as_deref()), (Class::Denied, Some(key)));
+        assert!(words(failure).contains(&format!("a Role in namespace {namespace}")), "{failure}");
+    }
+    assert_eq!(pushed(&store, &[push("push-there")]).await, [Pushed::Unchanged]);
+    let (reader, _) = open(connection(&cluster, Some(&token)), "push-there");
+    assert!(text(&read(&reader, "app").await).contains(CANARY));
+    let places = [Place { namespace: there("push-there"), ..place("app", Some("a")) }];
+    assert_eq!(deleted(&store, &places).await, [Deleted::Removed]);
+    assert_eq!(read(&reader, "app").await.unwrap_err().class, Class::NotFound);
+    let failure = store.push(&[push("../kube-system")]).await.remove(0).unwrap_err();
+    assert_eq!(failure.class, Class::Invalid, "{failure}");
 }

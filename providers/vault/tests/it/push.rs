@@ -9,7 +9,7 @@ use world::switchboard::Fault;
 use crate::server::{CANARY, Server, checked, open, read_name, token};
 
 fn place(key: &str, property: Option<&str>) -> Place {
-    Place { key: key.to_owned(), property: property.map(str::to_owned) }
+    Place { key: key.to_owned(), property: property.map(str::to_owned), ..Place::default() }
 }
 
 fn one(key: &str, property: Option<&str>, value: &str) -> Push {

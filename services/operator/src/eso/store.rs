@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kube::Api;
 use serde_json::json;
 use strongroom_api::external_secrets::vocabulary::{condition, reason};
-use strongroom_api::external_secrets::{Capabilities, ClusterSecretStore, SecretStore, SecretStoreStatus};
+use strongroom_api::external_secrets::{ClusterSecretStore, SecretStore, SecretStoreStatus};
 use strongroom_failure::{Class, Failure};
 use strongroom_kube::{EventKind, WriteFailure, merge_patch_status};
 use strongroom_provider::Validation;
@@ -142,7 +142,8 @@ fn interval(operator: &Operator, store: &Store) -> Duration {
 /// Writes the status where it says something new; whether it did.
 async fn tell(operator: &Operator, store: &Store, finding: &Finding) -> Result<bool, Failure> {
     let before = store.status.clone().unwrap_or_default();
-    let mut next = SecretStoreStatus { capabilities: Some(Capabilities::ReadOnly), ..before.clone() };
+    let capabilities = Some(stores::capabilities(&store.spec.provider));
+    let mut next = SecretStoreStatus { capabilities, ..before.clone() };
     let ready = stating(condition::READY, finding.status, finding.reason, finding.message.clone());
     set_condition(&mut next.conditions, ready, Timestamp::now());
     if next == before {

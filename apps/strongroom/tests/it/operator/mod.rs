@@ -9,6 +9,7 @@ mod generators;
 mod leases;
 mod policies;
 mod pushes;
+mod pushes_beside_values;
 mod pushes_to_stores;
 mod scoped;
 mod secret_operator;

@@ -384,6 +384,15 @@ fn a_push_needs_what_a_read_of_the_same_key_needs() {
     let (object, message) = stands(&namespace, "theirs", ("False", "Errored"));
     assert!(message.contains("spec.data[0]") && message.contains("AccessDenied"), "{message}");
     assert!(object["status"].get("syncedPushSecrets").is_none_or(|synced| synced == &json!({})), "{object}");
+    // A name that one may have in the store's namespace is another key elsewhere.
+    let mut elsewhere = spec("mine/b");
+    elsewhere["data"][0]["metadata"] = json!({
+        "apiVersion": "kubernetes.external-secrets.io/v1alpha1", "kind": "PushSecretMetadata",
+        "spec": {"remoteNamespace": "kube-system"},
+    });
+    push(&namespace, "elsewhere", &elsewhere);
+    let (_, message) = stands(&namespace, "elsewhere", ("False", "Errored"));
+    assert!(message.contains("kube-system/mine/b") && message.contains("AccessDenied"), "{message}");
     // Nothing was pushed, so nothing keeps it.
     assert!(API.delete("pushsecrets", &namespace, "theirs"));
     eventually("it is gone", || match API.get("pushsecrets", &namespace, "theirs") {

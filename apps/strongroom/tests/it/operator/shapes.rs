@@ -376,7 +376,7 @@ fn kubectl_shows_the_columns_that_people_know() {
     assert_eq!(row[..6], ["app", "SecretStore", "fake", "1h0m0s", "SecretSynced", "True"], "{row:?}");
     let (head, row) = shown("ss");
     assert_eq!(head, "NAME AGE STATUS CAPABILITIES READY");
-    assert_eq!((&row[0], &row[2..]), (&"fake".to_owned(), &["Valid", "ReadOnly", "True"].map(str::to_owned)[..]));
+    assert_eq!((&row[0], &row[2..]), (&"fake".to_owned(), &["Valid", "ReadWrite", "True"].map(str::to_owned)[..]));
     let all = CLUSTER.kubectl(&["get", "external-secrets", "-n", &namespace, "-o", "name"]).unwrap();
     assert!(all.contains("externalsecret.external-secrets.io/app") && all.contains("/fake"), "{all}");
 }

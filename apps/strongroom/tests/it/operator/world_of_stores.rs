@@ -48,7 +48,13 @@ impl World {
 
     /// What an operator has in its environment to reach them.
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
-        let aws = ["AWS_SECRETSMANAGER_ENDPOINT", "AWS_SSM_ENDPOINT", "AWS_STS_ENDPOINT"];
+        let aws = [
+            "AWS_SECRETSMANAGER_ENDPOINT",
+            "AWS_SSM_ENDPOINT",
+            "AWS_ACM_ENDPOINT",
+            "AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API",
+            "AWS_STS_ENDPOINT",
+        ];
         let aws = aws.map(|name| (name, self.aws.address().to_owned()));
         let roots = self.folder().join("roots.pem").display().to_string();
         let others =

@@ -4,6 +4,7 @@
 //! **Architecture Invariant:** `status.syncedPushSecrets` names a place before anything is written there, and forgets it
 //! after it was deleted: whoever goes on after the end of a process at any point finds all that there is to delete.
 
+mod policies;
 mod removal;
 mod source;
 mod status;
@@ -22,7 +23,7 @@ use strongroom_failure::{Class, Failure};
 use strongroom_reconcile::Outcome;
 use strongroom_sync::current::Validity;
 use strongroom_sync::hash::synced_version;
-use strongroom_sync::push::{self, Share, removals, synced, united, without_duplicates};
+use strongroom_sync::push::{self, Share, namespace_of, removals, synced, united, without_duplicates};
 use strongroom_sync::push_status::Ending;
 use strongroom_sync::refresh::{self, Refresh, decide};
 use strongroom_sync::status::told;
@@ -261,7 +262,7 @@ impl<'a> Round<'a> {
                 let wrong = wrong.into_iter().filter(|wrong| !failed.contains(wrong)).collect::<Vec<_>>();
                 failed.extend(wrong);
                 for entry in entries {
-                    match self.may_write(&meant.name, entry.place()) {
+                    match self.may_write(&meant.name, entry.place(), namespace_of(&entry.data)) {
                         Ok(()) => shares.push(Share { store: meant.store.key(), source: place, entry }),
                         Err(failure) => failed.push(failure.in_field(entry.field)),
                     }

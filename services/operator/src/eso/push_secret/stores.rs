@@ -11,9 +11,9 @@ use strongroom_failure::{Class, Failure};
 use strongroom_policy::TargetKind;
 use strongroom_provider::{Content, Deleted, Place, Push, Pushed, Source};
 use strongroom_resolve::Lane;
-use strongroom_sync::push::{self, Removal, Share, place_key, store_of_key};
+use strongroom_sync::push::{self, Removal, Share, namespace_of, place_key, store_of_key};
 
-use super::{Round, Trouble};
+use super::{Round, Trouble, policies};
 use crate::index::ready_condition;
 use crate::names::StoreName;
 
@@ -130,8 +130,14 @@ impl Round<'_> {
         let mut pushes = Vec::new();
         for share in shares {
             let Some(source) = sources.get(share.source) else { continue };
-            asked.push((share.entry.field.clone(), place_key(share.entry.place())));
-            pushes.push(push_of(share, source, self.only_if_absent()));
+            let field = share.entry.field.clone();
+            match self.with_policy(share.entry.data.metadata.clone()).await {
+                Ok(metadata) => {
+                    asked.push((field, place_key(share.entry.place())));
+                    pushes.push(Push { metadata, ..push_of(share, source, self.only_if_absent()) });
+                }
+                Err(failure) => outcome.failed.push(failure.in_field(format!("{field}.{}", policies::FIELD))),
+            }
         }
         let Ok(answers) = tokio::time::timeout(LIMIT, lane.provider().push(&pushes)).await else {
             outcome.failed.push(late(lane));
@@ -184,9 +190,13 @@ impl Round<'_> {
                 return all(failure.with_hint(cure));
             }
         };
-        let may: Vec<_> = removals.iter().map(|removal| self.may_write(&name, &removal.place)).collect();
+        let may: Vec<_> = removals
+            .iter()
+            .map(|removal| self.may_write(&name, &removal.place, removal.namespace.as_deref()))
+            .collect();
         let allowed = removals.iter().zip(&may).filter(|(_, may)| may.is_ok());
-        let places: Vec<Place> = allowed.map(|(removal, _)| place_of(&removal.place)).collect();
+        let places: Vec<Place> =
+            allowed.map(|(removal, _)| place_of(&removal.place, removal.namespace.as_deref())).collect();
         let Ok(answers) = tokio::time::timeout(LIMIT, lane.provider().delete(&places)).await else {
             return all(late(&lane));
         };
@@ -200,9 +210,17 @@ impl Round<'_> {
     }
 
     /// A push needs what a read of the same key needs, and so does a deletion: the status, which names what is deleted,
-    /// may be written by others.
-    pub(super) fn may_write(&self, store: &StoreName, place: &PushRemoteRef) -> Result<(), Failure> {
-        self.operator.may_read(store, &self.name.namespace, &place.remote_key, &TargetKind::secret())
+    /// may be written by others. In another namespace than the store's a key is `NAMESPACE/KEY`, so that whoever may
+    /// have a name in one may not have it in all.
+    pub(super) fn may_write(
+        &self,
+        store: &StoreName,
+        place: &PushRemoteRef,
+        namespace: Option<&str>,
+    ) -> Result<(), Failure> {
+        let elsewhere = namespace.map(|namespace| format!("{namespace}/{}", place.remote_key));
+        let key = elsewhere.as_deref().unwrap_or(&place.remote_key);
+        self.operator.may_read(store, &self.name.namespace, key, &TargetKind::secret())
     }
 
     async fn open(&self, store: &StoreName) -> Result<Arc<Lane>, Failure> {
@@ -215,13 +233,14 @@ impl Round<'_> {
     }
 }
 
-fn place_of(place: &PushRemoteRef) -> Place {
-    Place { key: place.remote_key.clone(), property: place.property.clone() }
+fn place_of(place: &PushRemoteRef, namespace: Option<&str>) -> Place {
+    let (key, property) = (place.remote_key.clone(), place.property.clone());
+    Place { key, property, namespace: namespace.map(str::to_owned) }
 }
 
 fn push_of(share: Share, source: &push::Source, only_if_absent: bool) -> Push {
     Push {
-        place: place_of(share.entry.place()),
+        place: place_of(share.entry.place(), namespace_of(&share.entry.data)),
         content: match share.entry.content {
             push::Content::One(value) => Content::One(value),
             push::Content::Whole(values) => Content::Whole(values),

@@ -28,18 +28,16 @@ const LONGEST_ID: usize = 32;
 /// The tags by which a role's trust policy tells who asks.
 const TAGS_OF_ASKER: [&str; 3] = ["esoNamespace", "esoStoreName", "esoStoreKind"];
 
-/// Opens AWS Secrets Manager or Parameter Store as `spec` says.
+/// Opens AWS Secrets Manager, Parameter Store or Certificate Manager as `spec` says.
 pub(super) async fn open(spec: &AwsProvider, scope: &Scope) -> Result<Arc<dyn Provider>, Failure> {
-    if spec.service == AwsService::CertificateManager {
-        return Err(invalid("service", "AWS Certificate Manager is not served yet"));
-    }
     check_deletion(spec.secrets_manager.as_ref())?;
     let settings = settings(spec, scope).await?;
     let session = Session::new(settings, scope.meter()).map_err(|failure| in_spec(failure, spec))?;
     let prefix = spec.prefix.clone().unwrap_or_default();
     Ok(match spec.service {
         AwsService::ParameterStore => Arc::new(session.parameter_store(None).with_prefix(prefix)),
-        AwsService::SecretsManager | AwsService::CertificateManager => {
+        AwsService::CertificateManager => Arc::new(session.certificate_manager(None).with_prefix(prefix)),
+        AwsService::SecretsManager => {
             let deletion = deletion(spec.secrets_manager.as_ref());
             Arc::new(session.secrets_manager(None).with_prefix(prefix).with_deletion(deletion))
         }
@@ -168,13 +166,16 @@ pub(super) fn endpoints(scope: &Scope) -> Endpoints {
 pub(crate) fn endpoints_of(lookup: &dyn Fn(&str) -> Option<String>) -> Endpoints {
     let variable = |name: &str| lookup(name).filter(|value| !value.is_empty());
     let are_ignored = variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|value| value == "true");
-    let endpoint = |own: &str, of_service: &str| {
+    let of_tools = |of_service: &str| {
         let of_tools = || variable(of_service).or_else(|| variable("AWS_ENDPOINT_URL"));
-        variable(own).or_else(|| if are_ignored { None } else { of_tools() })
+        if are_ignored { None } else { of_tools() }
     };
+    let endpoint = |own: &str, of_service: &str| variable(own).or_else(|| of_tools(of_service));
     Endpoints {
         secrets_manager: endpoint("AWS_SECRETSMANAGER_ENDPOINT", "AWS_ENDPOINT_URL_SECRETS_MANAGER"),
         parameter_store: endpoint("AWS_SSM_ENDPOINT", "AWS_ENDPOINT_URL_SSM"),
+        certificate_manager: endpoint("AWS_ACM_ENDPOINT", "AWS_ENDPOINT_URL_ACM"),
+        resource_tags: of_tools("AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API"),
         sts: endpoint("AWS_STS_ENDPOINT", "AWS_ENDPOINT_URL_STS"),
     }
 }
@@ -218,6 +219,10 @@ fn in_spec(failure: Failure, spec: &AwsProvider) -> Failure {
         (None, "webIdentity.roleArn") => "auth.jwt.serviceAccountRef".to_owned(),
         (None, "endpoints.secretsManager") => return failure.in_field("AWS_SECRETSMANAGER_ENDPOINT"),
         (None, "endpoints.parameterStore") => return failure.in_field("AWS_SSM_ENDPOINT"),
+        (None, "endpoints.certificateManager") => return failure.in_field("AWS_ACM_ENDPOINT"),
+        (None, "endpoints.resourceTags") => {
+            return failure.in_field("AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API");
+        }
         (None, "endpoints.sts") => return failure.in_field("AWS_STS_ENDPOINT"),
         // Proxies and authorities are the operator's own.
         (None, _) => return failure,
@@ -306,6 +311,9 @@ mod tests {
         parameters["service"] = json!("ParameterStore");
         parameters["region"] = json!("us-gov-west-1");
         check(parameters, "AWS Parameter Store (us-gov-west-1)", "access key AKIATEST from the settings").await;
+        let mut certificates = keys(key("id"), key("secret"));
+        certificates["service"] = json!("CertificateManager");
+        check(certificates, "AWS Certificate Manager (eu-west-1)", "access key AKIATEST from the settings").await;
         let account = |name: &str| json!({"auth": {"jwt": {"serviceAccountRef": {"name": name}}}});
         let by = format!("role {ROLE} by service account team-a");
         check(account("app"), secrets, &format!("{by}/app (audience sts.amazonaws.com)")).await;
@@ -329,7 +337,6 @@ mod tests {
             }
         };
         let path = "spec.provider.aws";
-        check(json!({"service": "CertificateManager"}), "AWS Certificate Manager is not served yet").await;
         check(json!({"auth": {"jwt": {}}}), &format!("Invalid {path}.auth.jwt.serviceAccountRef: no service")).await;
         let account = |name: &str| json!({"auth": {"jwt": {"serviceAccountRef": {"name": name}}}});
         check(account("bare"), "the service account bare has no annotation eks.amazonaws.com/role-arn").await;
@@ -451,6 +458,12 @@ mod tests {
         let general = [("AWS_ENDPOINT_URL", "http://all"), ("AWS_ENDPOINT_URL_STS", "http://sts")];
         check(&general, [Some("http://all"), Some("http://all"), Some("http://sts")]);
         let [all, sts] = general;
+        let mut cluster_of_acm = Cluster::default();
+        cluster_of_acm.variable("AWS_ACM_ENDPOINT", "http://acm");
+        cluster_of_acm.variable("AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API", "http://tags");
+        let made = endpoints(&scope_with(cluster_of_acm, None, false));
+        assert_eq!(made.certificate_manager.as_deref(), Some("http://acm"));
+        assert_eq!(made.resource_tags.as_deref(), Some("http://tags"));
         let own = ("AWS_SECRETSMANAGER_ENDPOINT", "http://sm");
         check(&[all, sts, own], [Some("http://sm"), Some("http://all"), Some("http://sts")]);
         check(&[all, own, ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")], [Some("http://sm"), None, None]);

@@ -24,7 +24,9 @@ pub(super) async fn open(spec: &KubernetesProvider, scope: &Scope) -> Result<Arc
     let connection = login.connection(scope).await?;
     let namespace = spec.remote_namespace.as_deref().filter(|name| !name.is_empty()).unwrap_or(DEFAULT_NAMESPACE);
     let opened = Secrets::open(connection, namespace, scope.meter());
-    opened.map(|secrets| Arc::new(secrets) as Arc<dyn Provider>).map_err(|failure| within(failure, login.slot))
+    let opened = opened.map_err(|failure| within(failure, login.slot))?;
+    // Its owner set it up for the whole cluster, and its identity decides.
+    Ok(if scope.is_cluster_store() { Arc::new(opened.with_other_namespaces()) } else { Arc::new(opened) })
 }
 
 /// How a spec says which API server is asked, and as whom.

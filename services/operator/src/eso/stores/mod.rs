@@ -15,6 +15,7 @@ mod webhook;
 
 use std::sync::Arc;
 
+use strongroom_api::external_secrets::Capabilities;
 use strongroom_api::external_secrets::provider::SecretStoreProvider;
 use strongroom_failure::{Class, Failure};
 use strongroom_provider::Provider;
@@ -75,5 +76,42 @@ pub async fn open(spec: &SecretStoreProvider, scope: &Scope) -> Result<Arc<dyn P
             .with_hint("docs/compatibility/eso.md lists what is; leave such stores to External Secrets Operator")),
         (0, ..) => Err(invalid("no provider is named".to_owned())),
         _ => Err(invalid("exactly one provider must be named".to_owned())),
+    }
+}
+
+/// What can be done with a store of this kind, whether it can be opened or not.
+pub(crate) fn capabilities(spec: &SecretStoreProvider) -> Capabilities {
+    let is_only_read = spec.custom_resource.is_some() || spec.webhook.is_some() || spec.served().is_empty();
+    if is_only_read { Capabilities::ReadOnly } else { Capabilities::ReadWrite }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_can_be_written_to_says_so() {
+        let check = |slot: &str, expected: Capabilities| {
+            // What is inside decides nothing.
+            let inside = match slot {
+                "aws" => json!({"service": "ParameterStore", "region": "eu-west-1"}),
+                "azurekv" => json!({"vaultUrl": "https://a.vault.azure.net"}),
+                "fake" => json!({"data": []}),
+                "vault" | "openBao" => json!({"server": "https://vault", "auth": {}}),
+                "crd" => json!({"resource": {"version": "v1", "kind": "ConfigMap"}}),
+                "webhook" => json!({"url": "https://hook", "result": {}}),
+                _ => json!({}),
+            };
+            let spec: SecretStoreProvider = serde_json::from_value(json!({slot: inside})).unwrap();
+            assert_eq!(capabilities(&spec), expected, "{slot}");
+        };
+        for slot in ["aws", "azurekv", "gcpsm", "vault", "openBao", "kubernetes", "fake"] {
+            check(slot, Capabilities::ReadWrite);
+        }
+        for slot in ["crd", "webhook", "akeyless"] {
+            check(slot, Capabilities::ReadOnly);
+        }
     }
 }
