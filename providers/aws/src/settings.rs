@@ -113,6 +113,14 @@ pub struct Endpoints {
     #[cfg(feature = "certificates")]
     #[serde(skip)]
     pub resource_tags: Option<String>,
+    /// Of the account's registries of images.
+    #[cfg(feature = "tokens")]
+    #[serde(skip)]
+    pub registry: Option<String>,
+    /// Of the public registries of images.
+    #[cfg(feature = "tokens")]
+    #[serde(skip)]
+    pub public_registry: Option<String>,
     /// Of the Security Token Service, for `roles` and `web_identity`.
     pub sts: Option<String>,
 }
@@ -209,6 +217,10 @@ impl Endpoints {
             ("endpoints.certificateManager", &self.certificate_manager),
             #[cfg(feature = "certificates")]
             ("endpoints.resourceTags", &self.resource_tags),
+            #[cfg(feature = "tokens")]
+            ("endpoints.registry", &self.registry),
+            #[cfg(feature = "tokens")]
+            ("endpoints.publicRegistry", &self.public_registry),
             ("endpoints.sts", &self.sts),
         ];
         for (field, address) in all {

@@ -6,6 +6,7 @@ mod events;
 mod faults;
 mod fields;
 mod generators;
+mod generators_outside;
 mod leases;
 mod policies;
 mod pushes;
