@@ -265,7 +265,9 @@ impl Vault {
         }
         let failure = failure_of(&response, &[&login.token.value]);
         Err(match failure.class {
-            Class::Denied if !is_no_more(&failure) => refused("write to", path, "update", &failure.words),
+            // Whatever status it comes with: nobody's waiting brings it back.
+            _ if is_no_more(&failure) => Failure { class: Class::Invalid, ..failure },
+            Class::Denied => refused("write to", path, "update", &failure.words),
             _ => failure,
         })
     }

@@ -79,6 +79,11 @@ impl GeneratorStates {
         known.filter(|state| is_live(state)).cloned().collect()
     }
 
+    /// The states of `user`, to be looked at: it is gone.
+    pub(crate) fn left_by(&self, user: &Key) -> Wakes {
+        self.by_user.of(user).map(|name| (Key::GeneratorState(name.clone()), Priority::Routine)).collect()
+    }
+
     /// Whether `user` has values that end, or ended.
     pub(crate) fn concerns(&self, user: &Key) -> bool {
         self.by_user.has(user) || self.bereft.contains(user)

@@ -18,7 +18,7 @@ use strongroom_policy::StorePolicies;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::index::Store;
+use crate::index::{Key, Store};
 use crate::names::{Name, StoreName};
 use crate::operator::Operator;
 
@@ -249,7 +249,9 @@ impl Taken for ExternalSecret {
     }
 
     fn delete(operator: &Operator, gone: &ObjectName) {
-        operator.learn(|index| index.delete_external_secret(&name(gone)));
+        let gone = name(gone);
+        operator.learn(|index| index.delete_external_secret(&gone));
+        operator.learn(|index| index.generator_states.left_by(&Key::ExternalSecret(gone)));
     }
 
     fn known(operator: &Operator) -> Vec<ObjectName> {
@@ -328,7 +330,9 @@ impl Taken for PushSecret {
     }
 
     fn delete(operator: &Operator, gone: &ObjectName) {
-        operator.learn(|index| index.pushes.delete(&name(gone)));
+        let gone = name(gone);
+        operator.learn(|index| index.pushes.delete(&gone));
+        operator.learn(|index| index.generator_states.left_by(&Key::PushSecret(gone)));
     }
 
     fn known(operator: &Operator) -> Vec<ObjectName> {

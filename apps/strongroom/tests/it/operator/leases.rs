@@ -263,6 +263,36 @@ fn who_deletes_a_state_revokes_its_lease_and_gets_another_value() {
 }
 
 #[test]
+fn what_a_push_secret_pushes_is_leased_for_it_and_ends_with_it() {
+    let namespace = leased("1h", "1h");
+    assert!(LEASING.process() > 0);
+    one_time_passwords(&namespace, CLASS);
+    core(&namespace, "Secret", "root", &json!({"stringData": {"token": VAULT.root_token()}}));
+    let auth = json!({"tokenSecretRef": {"name": "root", "key": "token"}});
+    let vault = json!({"server": VAULT.address(), "path": "secret", "version": "v2", "auth": auth});
+    create(&namespace, "SecretStore", "vault", &json!({"controller": CLASS, "provider": {"vault": vault}}));
+    let place = format!("{namespace}-otp");
+    let push = json!({
+        "apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret", "metadata": {"name": "app"},
+        "spec": {
+            "refreshInterval": "1h", "deletionPolicy": "Delete", "secretStoreRefs": [{"name": "vault"}],
+            "selector": {"generatorRef": {"kind": "VaultDynamicSecret", "name": "otp"}},
+            "data": [{"match": {"secretKey": "key", "remoteRef": {"remoteKey": place, "property": "key"}}}],
+        },
+    });
+    assert_eq!(API.create("pushsecrets", &namespace, &push), (201, String::new()));
+    let pushed = || VAULT.command(&["kv", "get", "-field=key", &format!("secret/{place}")]);
+    eventually("it is pushed", || {
+        pushed().map(drop).map_err(|_| format!("{:?}", API.get("pushsecrets", &namespace, "app")))
+    });
+    assert_eq!(living(&namespace).len(), 1);
+    assert_eq!(noted(&namespace), living(&namespace));
+    API.delete("pushsecrets", &namespace, "app");
+    all_is_revoked(&namespace);
+    assert!(pushed().is_err(), "it is still in the store");
+}
+
+#[test]
 fn an_answer_without_a_lease_leaves_no_state_and_one_without_data_is_told() {
     let namespace = leased("1h", "1h");
     assert!(LEASING.process() > 0);

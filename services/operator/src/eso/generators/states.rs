@@ -62,9 +62,7 @@ impl Operator {
     /// Writes down what is known of a lease by now.
     pub(super) async fn note_state(&self, name: &Name, noted: &Noted) -> Result<(), Failure> {
         let state = written(noted)?;
-        // Null takes away what was there and is no more.
-        let mut patch = json!({"leaseId": null, "accessor": null});
-        merge(&mut patch, &state);
+        let patch = with_nulls(&state);
         self.patch_state(name, json!({"spec": {"state": patch}}), |object| object.spec.state = state).await
     }
 
@@ -152,10 +150,15 @@ fn written(noted: &Noted) -> Result<Value, Failure> {
     serde_json::to_value(noted).map_err(|_| Failure::new(Class::Invalid, "the state of a generator cannot be written"))
 }
 
-fn merge(patch: &mut Value, state: &Value) {
-    if let (Some(patch), Some(state)) = (patch.as_object_mut(), state.as_object()) {
-        patch.extend(state.clone());
+/// A merge patch that makes `state` of whatever there was: null takes away what is no more.
+fn with_nulls(state: &Value) -> Value {
+    let mut patch = state.clone();
+    for (part, name) in [("", "leaseId"), ("", "accessor"), ("/login", "accessor"), ("/login", "until")] {
+        if let Some(fields) = patch.pointer_mut(part).and_then(Value::as_object_mut) {
+            fields.entry(name).or_insert(Value::Null);
+        }
     }
+    patch
 }
 
 fn finalizers(object: &GeneratorState) -> impl Iterator<Item = &String> {
@@ -304,5 +307,32 @@ async fn tell(operator: &Operator, name: &Name, object: &GeneratorState, words: 
     match merge_patch(&operator.states(&name.namespace), &name.name, &patch, FIELD_MANAGER).await {
         Ok(_) | Err(WriteFailure::NotFound) => {}
         Err(failure) => tracing::debug!(state = %name, %failure, "the status of a GeneratorState is not written"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_state_notes_no_more_is_taken_away() {
+        let state = json!({"leaseId": "a", "login": {"accessor": "b", "isOwn": true}});
+        let expected =
+            json!({"leaseId": "a", "accessor": null, "login": {"accessor": "b", "isOwn": true, "until": null}});
+        assert_eq!(with_nulls(&state), expected);
+    }
+
+    #[test]
+    fn states_of_generators_that_we_do_not_serve_are_not_ours() {
+        let check = |resource: Value, expected: bool| {
+            let mut state = GeneratorState::default();
+            state.spec.resource = resource;
+            assert_eq!(generator(&state).is_some(), expected);
+        };
+        let spec = json!({"path": "database/creds/app", "provider": {"server": "https://vault.example:8200"}});
+        check(json!({"kind": "VaultDynamicSecret", "spec": spec}), true);
+        check(json!({"kind": "Grafana", "spec": spec}), false);
+        check(json!({"kind": "VaultDynamicSecret"}), false);
+        check(Value::Null, false);
     }
 }
