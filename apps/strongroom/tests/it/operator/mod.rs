@@ -2,11 +2,13 @@
 
 pub(crate) mod api;
 mod auth_forms;
-mod events;
+pub(crate) mod events;
 mod faults;
 mod fields;
 mod generators;
+mod lost_events;
 mod policies;
+mod pubsub;
 mod pushes;
 mod pushes_to_stores;
 mod scoped;
