@@ -6,6 +6,7 @@ pub(crate) mod events;
 mod faults;
 mod fields;
 mod generators;
+mod kills;
 mod lost_events;
 mod policies;
 mod pubsub;
