@@ -2,6 +2,7 @@
 
 mod events;
 mod examples;
+mod login;
 mod migrate;
 mod objects;
 pub(crate) mod support;
