@@ -32,6 +32,12 @@ enum Step {
     Kept(&'static str),
     /// The PushSecret's status names the place.
     Named,
+    /// The PushSecret's status is written, for whatever reason.
+    Noted,
+    /// The PushSecret's status names the former place no more.
+    Forgotten,
+    /// A step at the place to which a value moves.
+    Moved(&'static Step),
     /// Vault is told whose the place is.
     Marked,
     /// The value is written to Vault.
@@ -142,6 +148,7 @@ impl World {
         match step {
             Step::Marked | Step::Pushed | Step::Deleted => &self.vault,
             Step::Aws(_) => &self.aws,
+            Step::Moved(step) => self.door(*step),
             _ => &self.api,
         }
     }
@@ -151,9 +158,14 @@ impl World {
         format!("{}-{name}", self.namespace)
     }
 
-    /// The request of a step for the object `name`.
-    fn request(&self, step: Step, name: &str) -> Which {
-        let (namespace, place) = (&self.namespace, self.place(name));
+    /// Where they move to.
+    fn next_place(&self, name: &str) -> String {
+        format!("{}-moved", self.place(name))
+    }
+
+    /// The request of a step for the object `name`, whose values are kept at `place`.
+    fn request(&self, step: Step, name: &str, place: &str) -> Which {
+        let namespace = &self.namespace;
         let group = "/apis/external-secrets.io";
         let push = format!("PATCH {group}/v1alpha1/namespaces/{namespace}/pushsecrets/{name}");
         let status = format!("PATCH {group}/v1/namespaces/{namespace}/externalsecrets/{name}/status");
@@ -163,6 +175,9 @@ impl World {
         let told = r#""type":"Ready""#;
         match step {
             Step::Finalizer => Which::Operation(push),
+            Step::Moved(step) => self.request(*step, name, &self.next_place(name)),
+            Step::Noted => Which::Operation(format!("{push}/status")),
+            Step::Forgotten => with(format!("{push}/status"), &format!(r#""{place}/value":null"#)),
             Step::Named => with(format!("{push}/status"), r#""syncedResourceVersion":null"#),
             Step::PushTold => with(format!("{push}/status"), told),
             Step::DeliveryTold => with(status, told),
@@ -174,7 +189,7 @@ impl World {
             Step::Marked => Which::Operation(format!("POST /v1/secret/metadata/{place}")),
             Step::Pushed => Which::Operation(format!("POST /v1/secret/data/{place}")),
             Step::Deleted => Which::Operation(format!("DELETE /v1/secret/metadata/{place}")),
-            Step::Aws(operation) => with(operation.to_owned(), &place),
+            Step::Aws(operation) => with(operation.to_owned(), place),
         }
     }
 
@@ -185,7 +200,7 @@ impl World {
             Moment::Before => Fault::silence(),
             Moment::After => Fault::withheld_answer(),
         };
-        door.add(fault.on(self.request(step, name)));
+        door.add(fault.on(self.request(step, name, &self.place(name))));
         begin();
         eventually(&format!("{name} comes to {moment:?} {step:?}"), || match door.held() {
             0 => Err(API.get("pushsecrets", &self.namespace, name).map(|found| found.to_string()).unwrap_or_default()),
@@ -217,16 +232,29 @@ impl World {
         String::from_utf8(bytes).unwrap()
     }
 
-    /// What a store may hold is what the status of the PushSecret names.
-    fn is_known(&self, name: &str) {
-        let path = format!("/v1/secret/metadata/{}", self.place(name));
-        let (status, _) = send(VAULT.host_port(), "GET", &path, &[("X-Vault-Token", VAULT.root_token())], "").unwrap();
-        if status == 404 {
-            return;
+    /// Whether Vault has anything at a place.
+    fn is_there(&self, place: &str) -> bool {
+        let (path, token) = (format!("/v1/secret/metadata/{place}"), [("X-Vault-Token", VAULT.root_token())]);
+        match send(VAULT.host_port(), "GET", &path, &token, "").unwrap() {
+            (200, _) => true,
+            (404, _) => false,
+            other => panic!("{place}: {other:?}"),
         }
-        let status = API.get("pushsecrets", &self.namespace, name).unwrap()["status"].take();
-        let held = &status["syncedPushSecrets"]["SecretStore/vault"];
-        assert!(held.as_object().is_some_and(|held| !held.is_empty()), "{name}: nobody would delete it: {status}");
+    }
+
+    /// What the status of a PushSecret says that Vault may hold.
+    fn named(&self, name: &str) -> Value {
+        let object = API.get("pushsecrets", &self.namespace, name).unwrap();
+        object["status"]["syncedPushSecrets"]["SecretStore/vault"].clone()
+    }
+
+    /// What Vault holds is what the status of the PushSecret names.
+    fn is_known(&self, name: &str) {
+        let named = self.named(name);
+        for place in [self.place(name), self.next_place(name)] {
+            let is_named = named.get(format!("{place}/value")).is_some();
+            assert!(is_named || !self.is_there(&place), "{place}: nobody would delete it: {named}");
+        }
     }
 
     /// Waits until the PushSecret and what it pushed to Vault are gone.
@@ -311,11 +339,42 @@ fn a_changed_value_that_is_killed_on_its_way_is_written_once_and_the_end_of_a_pu
         world.kill_at(operator, *case, name, || assert!(API.delete("pushsecrets", &world.namespace, name)));
         operator = world.operator();
         world.is_gone(name);
-        let path = format!("/v1/secret/metadata/{}", world.place(name));
-        let token = [("X-Vault-Token", VAULT.root_token())];
-        assert_eq!(send(VAULT.host_port(), "GET", &path, &token, "").unwrap().0, 404, "{case:?} left something behind");
+        assert!(!world.is_there(&world.place(name)), "{case:?} left something behind");
     }
     operator.stop();
+}
+
+#[test]
+fn a_push_that_moves_and_is_killed_at_any_step_is_written_once_and_leaves_nothing_behind() {
+    let world = World::start("killed-moves");
+    let mut operator = world.ready_operator();
+    let cases =
+        cases(&[Step::Noted, Step::Moved(&Step::Marked), Step::Moved(&Step::Pushed), Step::Deleted, Step::Forgotten]);
+    for (_, name) in &cases {
+        source(&world.namespace, name, &json!({}), &json!({"a": format!("of {name}")}));
+        push(&world.namespace, name, &into("vault", name, &world.place(name)));
+    }
+    for (_, name) in &cases {
+        stands(&world.namespace, name, ("True", "Synced"));
+    }
+    for (case, name) in &cases {
+        let next = world.next_place(name);
+        world.kill_at(operator, *case, name, || {
+            let spec = json!({"spec": into("vault", name, &next)});
+            API.patch("pushsecrets", &world.namespace, name, &spec);
+        });
+        world.is_known(name);
+        operator = world.operator();
+        eventually(&format!("{name} has moved"), || match world.named(name) {
+            Value::Object(named) if named.keys().eq([&format!("{next}/value")]) => Ok(()),
+            other => Err(other.to_string()),
+        });
+    }
+    look_again(operator);
+    for (case, name) in &cases {
+        assert_eq!(versions_in_vault(&world.next_place(name)), [format!("of {name}")], "{case:?}");
+        assert!(!world.is_there(&world.place(name)), "{case:?} left something behind");
+    }
 }
 
 #[test]
