@@ -147,6 +147,16 @@ impl Forwarder {
         head: request::Parts,
         body: Bytes,
     ) -> Result<Response<Bytes>, Cause> {
+        collected(self.begin(target, head, body).await?).await
+    }
+
+    /// The same, with the answer's body still to come.
+    pub(crate) async fn begin(
+        &self,
+        target: &str,
+        head: request::Parts,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Cause> {
         let mut request = Request::new(Full::new(body));
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         *request.uri_mut() = format!("http://{target}{path}").parse::<Uri>()?;
@@ -154,8 +164,14 @@ impl Forwarder {
         *request.headers_mut() = without_connection_headers(head.headers);
         let (mut head, body) = self.0.request(request).await?.into_parts();
         head.headers = without_connection_headers(head.headers);
-        Ok(Response::from_parts(head, collect(body).await?))
+        Ok(Response::from_parts(head, body))
     }
+}
+
+/// An answer with its whole body.
+pub(crate) async fn collected(answer: Response<Incoming>) -> Result<Response<Bytes>, Cause> {
+    let (head, body) = answer.into_parts();
+    Ok(Response::from_parts(head, collect(body).await?))
 }
 
 /// What is left when headers that speak of one connection, not of the message, are taken away.

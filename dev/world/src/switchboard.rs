@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
 use crate::certificates::Authority;
-use crate::service::{Background, Body, Cause, Forwarder, collect, lock, serve_connection, whole};
+use crate::service::{Background, Body, Cause, Forwarder, collect, collected, lock, serve_connection, whole};
 
 /// How many of the last requests [`Switchboard::requests`] can show.
 const REMEMBERED_REQUESTS: usize = 256;
@@ -56,6 +56,8 @@ pub enum Which {
     Operation(String),
     /// Those whose body contains this text.
     Body(String),
+    /// Those that each of these is for.
+    All(Vec<Which>),
 }
 
 /// An answer that the switchboard gives itself.
@@ -81,6 +83,8 @@ pub enum Effect {
     CutBody,
     /// It is read and never answered; the connection stays open.
     Silence,
+    /// It is passed on, and what the target answers is kept back; the connection stays open.
+    Withhold,
     /// The connection is closed instead of an answer.
     Hangup,
 }
@@ -132,6 +136,11 @@ impl Fault {
     /// Requests are never answered.
     pub fn silence() -> Self {
         Self::new(Effect::Silence)
+    }
+
+    /// Requests take effect, and nobody hears of it.
+    pub fn withheld_answer() -> Self {
+        Self::new(Effect::Withhold)
     }
 
     /// Connections are closed instead of an answer.
@@ -259,6 +268,7 @@ impl Switchboard {
             faults: Mutex::default(),
             record: Mutex::default(),
             in_flight: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
         });
         let guarded = Arc::clone(&exchange);
         let door = background.wait(async move { Door::open(guarded, listener) })?;
@@ -315,6 +325,12 @@ impl Switchboard {
         lock(&self.exchange.record).counts.clone()
     }
 
+    /// How many requests a fault keeps without an answer at this moment, while whoever sent them waits. One whose answer
+    /// is withheld is counted from when the target has given it.
+    pub fn held(&self) -> usize {
+        self.exchange.held.load(Ordering::Acquire)
+    }
+
     /// The last 256 requests, oldest first.
     pub fn requests(&self) -> Vec<Seen> {
         lock(&self.exchange.record).last.iter().cloned().collect()
@@ -368,6 +384,7 @@ struct Exchange {
     faults: Mutex<Vec<Fault>>,
     record: Mutex<Record>,
     in_flight: AtomicUsize,
+    held: AtomicUsize,
 }
 
 /// What was seen so far.
@@ -423,24 +440,51 @@ impl Exchange {
             tokio::time::sleep(delay).await;
         }
         let answer = match effect {
-            None => self.pass_on(head, body).await.map(whole),
-            Some(Effect::CutBody) => halved(self.pass_on(head, body).await),
+            None => self.pass_on(head, body).await,
+            Some(Effect::CutBody) => halved(self.pass_on_whole(head, body).await),
             Some(Effect::Answer(answer)) => made(answer)?,
             Some(Effect::Hangup) => return Err("a fault closes the connection".into()),
-            Some(Effect::Silence | Effect::Delay(_)) => std::future::pending().await,
+            Some(Effect::Withhold) => {
+                self.pass_on_whole(head, body).await;
+                self.hold().await
+            }
+            Some(Effect::Silence | Effect::Delay(_)) => self.hold().await,
         };
         self.leave_half_open().await;
         Ok(answer)
     }
 
     /// The target's answer, or 502 with the reason.
-    async fn pass_on(&self, head: request::Parts, body: Bytes) -> Response<Bytes> {
-        self.forwarder.pass_on(&self.target, head, body).await.unwrap_or_else(|cause| {
-            let words = format!("the switchboard cannot reach {}: {cause}", self.target);
-            let mut answer = Response::new(Bytes::from(words));
-            *answer.status_mut() = StatusCode::BAD_GATEWAY;
-            answer
-        })
+    async fn pass_on(&self, head: request::Parts, body: Bytes) -> Response<Body> {
+        self.relay(head, body).await.unwrap_or_else(|cause| self.unreachable(&cause).map(whole))
+    }
+
+    /// The target's answer. One whose length is not known before its end is passed on as it comes: a watch has no end.
+    async fn relay(&self, head: request::Parts, body: Bytes) -> Result<Response<Body>, Cause> {
+        let answer = self.forwarder.begin(&self.target, head, body).await?;
+        if answer.headers().contains_key(CONTENT_LENGTH) {
+            return Ok(collected(answer).await?.map(whole));
+        }
+        Ok(answer.map(|body| body.map_err(std::io::Error::other).boxed()))
+    }
+
+    /// The target's whole answer, or 502 with the reason.
+    async fn pass_on_whole(&self, head: request::Parts, body: Bytes) -> Response<Bytes> {
+        let answer = self.forwarder.pass_on(&self.target, head, body).await;
+        answer.unwrap_or_else(|cause| self.unreachable(&cause))
+    }
+
+    fn unreachable(&self, cause: &Cause) -> Response<Bytes> {
+        let words = format!("the switchboard cannot reach {}: {cause}", self.target);
+        let mut answer = Response::new(Bytes::from(words));
+        *answer.status_mut() = StatusCode::BAD_GATEWAY;
+        answer
+    }
+
+    /// Never answers; ends with the connection.
+    async fn hold<T>(&self) -> T {
+        let _held = Held::begin(self);
+        std::future::pending().await
     }
 
     fn note(&self, seen: Seen) {
@@ -469,6 +513,22 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A request that waits in vain.
+struct Held<'a>(&'a Exchange);
+
+impl<'a> Held<'a> {
+    fn begin(exchange: &'a Exchange) -> Self {
+        exchange.held.fetch_add(1, Ordering::Release);
+        Self(exchange)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.held.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -521,6 +581,7 @@ impl Which {
             Self::Every => true,
             Self::Path(text) => seen.path.contains(text),
             Self::Operation(operation) => seen.operation == *operation,
+            Self::All(all) => all.iter().all(|which| which.holds(seen)),
             Self::Body(text) => {
                 !text.is_empty() && seen.body.windows(text.len()).any(|window| window == text.as_bytes())
             }

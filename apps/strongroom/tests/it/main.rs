@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test's own files have one reader")]
 
 mod aws_ssm;
+mod canary;
 mod commands_es;
 mod install;
 mod kes;

@@ -1,7 +1,7 @@
 //! Every fault as a client sees it, before real parts.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -147,6 +147,64 @@ fn silence_keeps_the_connection_open_and_hangup_closes_it() {
     send(&mut closed, HEALTH);
     assert_eq!(closed.read(&mut [0]).unwrap(), 0);
     assert_eq!(board.counts().in_flight_peak, 2);
+}
+
+#[test]
+fn a_withheld_answer_is_that_of_a_request_that_took_effect_and_is_counted_while_its_sender_waits() {
+    let board = board();
+    let words = |method: &str, path: &str, body: &str| {
+        let (token, length) = (BAO.root_token(), body.len());
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nX-Vault-Token: {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+    };
+    let [path, other] = ["/v1/secret/data/withheld", "/v1/secret/data/kept-silent"];
+    for (fault, path) in [(Fault::withheld_answer(), path), (Fault::silence(), other)] {
+        let both = Which::All(vec![Which::Path(path.to_owned()), Which::Body("\"a\"".to_owned())]);
+        board.add(fault.on(both));
+    }
+    let mut senders = Vec::new();
+    for (count, path) in [path, other].into_iter().enumerate() {
+        let mut sender = connect(&board);
+        sender.write_all(words("POST", path, r#"{"data":{"a":"b"}}"#).as_bytes()).unwrap();
+        let start = Instant::now();
+        while board.held() != count + 1 {
+            assert!(start.elapsed() < Duration::from_secs(10), "{} are held", board.held());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        senders.push(sender);
+    }
+    for (path, expected) in [(path, "200"), (other, "404")] {
+        let mut asking = connect(&board);
+        asking.write_all(words("GET", path, "").as_bytes()).unwrap();
+        let (head, _) = receive(&mut asking);
+        assert_eq!(head.split(' ').nth(1), Some(expected), "{path}");
+    }
+    drop(senders);
+    let start = Instant::now();
+    while board.held() != 0 {
+        assert!(start.elapsed() < Duration::from_secs(10), "nobody waits, and {} are held", board.held());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn an_answer_without_a_length_is_passed_on_as_it_comes() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let board = Switchboard::to(&listener.local_addr().unwrap().to_string()).unwrap();
+    let mut watching = connect(&board);
+    send(&mut watching, "/watch");
+    let (mut server, _) = listener.accept().unwrap();
+    // Half of an answer that has no end yet.
+    server.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nfirst \r\n").unwrap();
+    let mut seen = String::new();
+    watching.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    while !seen.contains("first ") {
+        let mut buffer = [0; 1024];
+        let length = watching.read(&mut buffer).unwrap();
+        assert!(length > 0, "the answer ended: {seen}");
+        seen.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(super) const CANARY: &str = "canary-5c1e-kes";
 pub(super) static CLUSTER: LazyLock<ControlPlane> = LazyLock::new(|| cluster(true));
 
 /// A new cluster with all kinds.
-pub(super) fn cluster(controllers: bool) -> ControlPlane {
+pub(crate) fn cluster(controllers: bool) -> ControlPlane {
     let cluster = ControlPlane::start(&Options { controllers, ..Options::default() }).unwrap();
     support::add_kinds(&cluster);
     cluster.apply(&crd_yaml().unwrap()).unwrap();

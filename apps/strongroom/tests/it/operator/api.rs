@@ -40,6 +40,11 @@ impl Api {
         Self { _proxy: proxy, _folder: folder, address }
     }
 
+    /// `127.0.0.1:PORT`, for whoever is to meet the API server by plain HTTP.
+    pub(crate) fn host_port(&self) -> &str {
+        &self.address
+    }
+
     /// One request: status and JSON, or 0 where nobody answers.
     pub(crate) fn ask(&self, method: &str, path: &str, kind: &str, body: &str) -> (u16, Value) {
         // HTTP/1.0 has no chunks and ends with the connection.

@@ -57,9 +57,14 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     World { operator, queue, aws, webhook, _folder: folder }
 });
 
-/// A namespace with a store of Secrets Manager.
+/// A namespace with a store that the operator of these tests serves.
 fn with_store(provider: &Value) -> String {
     LazyLock::force(&WORLD);
+    store_of(CLASS, provider)
+}
+
+/// A namespace with a store of this class, and the keys with which AWS is logged in to.
+pub(super) fn store_of(class: &str, provider: &Value) -> String {
     let namespace = namespace(&CLUSTER, &[]);
     core(
         &namespace,
@@ -67,17 +72,17 @@ fn with_store(provider: &Value) -> String {
         "login",
         &json!({"stringData": {"id": "AKIAIOSFODNN7EXAMPLE", "key": "not-a-real-key"}}),
     );
-    create(&namespace, "SecretStore", "store", &json!({"controller": CLASS, "provider": provider}));
+    create(&namespace, "SecretStore", "store", &json!({"controller": class, "provider": provider}));
     namespace
 }
 
-fn secrets_manager() -> Value {
+pub(super) fn secrets_manager() -> Value {
     let key = |key: &str| json!({"name": "login", "key": key});
     let auth = json!({"accessKeyIDSecretRef": key("id"), "secretAccessKeySecretRef": key("key")});
     json!({"aws": {"service": "SecretsManager", "region": REGION, "auth": {"secretRef": auth}}})
 }
 
-fn wish(namespace: &str, name: &str, key: &str, more: &Value) {
+pub(super) fn wish(namespace: &str, name: &str, key: &str, more: &Value) {
     let mut spec = json!({
         "refreshInterval": "1h", "secretStoreRef": {"name": "store"},
         "data": [{"secretKey": "a", "remoteRef": {"key": key}}],
@@ -86,14 +91,14 @@ fn wish(namespace: &str, name: &str, key: &str, more: &Value) {
     create(namespace, "ExternalSecret", name, &spec);
 }
 
-fn put(name: &str, value: &str) {
+pub(crate) fn put(name: &str, value: &str) {
     if AWS.put_secret(REGION, name, moto::Value::Text(value)).is_err() {
         AWS.put_secret_version(REGION, name, moto::Value::Text(value), &[]).unwrap();
     }
 }
 
 /// What EventBridge sends of a value that was put.
-fn event(id: &str, secret: &str) -> String {
+pub(crate) fn event(id: &str, secret: &str) -> String {
     json!({
         "version": "0", "id": id, "detail-type": "AWS API Call via CloudTrail", "source": "aws.secretsmanager",
         "account": "123456789012", "region": REGION,
@@ -107,7 +112,7 @@ fn tell(body: &str) {
 }
 
 /// Waits for the Secret's data and says how long that took.
-fn wait(namespace: &str, name: &str, expected: &str) -> Duration {
+pub(super) fn wait(namespace: &str, name: &str, expected: &str) -> Duration {
     let start = Instant::now();
     loop {
         let found = API.get("secrets", namespace, name).as_ref().map(line);
@@ -134,7 +139,12 @@ fn reads(key: &str) -> usize {
 }
 
 fn post(headers: &str, body: &str) -> u16 {
-    let mut stream = TcpStream::connect(&WORLD.webhook).unwrap();
+    post_to(&WORLD.webhook, headers, body)
+}
+
+/// The status with which `POST /events` at this address answers.
+pub(crate) fn post_to(address: &str, headers: &str, body: &str) -> u16 {
+    let mut stream = TcpStream::connect(address).unwrap();
     let length = body.len();
     write!(
         stream,
@@ -146,16 +156,21 @@ fn post(headers: &str, body: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default()
 }
 
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
 }
 
-fn signed(key: &str, body: &str, time: i64) -> String {
+pub(crate) fn signed(key: &str, body: &str, time: i64) -> String {
     format!("Strongroom-Signature: {}\r\n", sign(&SecretBytes::from(key.to_owned()), body.as_bytes(), time))
 }
 
 fn counted(metric: &str) -> u64 {
-    let scraped = WORLD.operator.scraped();
+    counted_by(&WORLD.operator, metric)
+}
+
+/// What an operator's metrics say: name, labels and a space.
+pub(crate) fn counted_by(operator: &Operator, metric: &str) -> u64 {
+    let scraped = operator.scraped();
     let found = scraped.lines().find_map(|line| line.strip_prefix(metric)?.trim().parse().ok());
     found.unwrap_or_default()
 }
@@ -269,6 +284,25 @@ fn signed_requests_are_followed_and_forged_ones_are_refused() {
     assert_eq!(post(&signed(KEY, &elsewhere, now()), &elsewhere), 202);
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(reads("events/signed"), after);
+}
+
+#[test]
+fn requests_that_come_in_another_order_lead_to_what_the_store_has_now() {
+    let namespace = with_store(&secrets_manager());
+    put("events/disorder", "first");
+    wish(&namespace, "disorder", "events/disorder", &json!({}));
+    wait_until_read(&namespace, &[("disorder", "a=first")]);
+    put("events/disorder", "second");
+    put("events/disorder", "third");
+    let body = format!(r#"{{"provider": "aws-sm", "key": "events/disorder", "store": "{namespace}/store"}}"#);
+    assert_eq!(post(&signed(KEY, &body, now()), &body), 202);
+    wait(&namespace, "disorder", "a=third");
+    let before = reads("events/disorder");
+    // What tells of the second value was signed before, and comes after.
+    assert_eq!(post(&signed(KEY, &body, now() - 200), &body), 202);
+    eventually("it is read once more", || if reads("events/disorder") > before { Ok(()) } else { Err("not yet") });
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(line(&API.get("secrets", &namespace, "disorder").unwrap()), "a=third");
 }
 
 #[test]

@@ -2,13 +2,16 @@
 
 pub(crate) mod api;
 mod auth_forms;
-mod events;
+pub(crate) mod events;
 mod faults;
 mod fields;
 mod generators;
 mod generators_outside;
+mod kills;
 mod leases;
+mod lost_events;
 mod policies;
+mod pubsub;
 mod pushes;
 mod pushes_beside_values;
 mod pushes_to_stores;

@@ -62,7 +62,7 @@ pub(super) fn stands(namespace: &str, name: &str, expected: (&str, &str)) -> (Va
 }
 
 /// An ExternalSecret that reads these keys of the store again and again.
-fn reader(namespace: &str, store: &str, keys: &[&str]) {
+pub(super) fn reader(namespace: &str, store: &str, keys: &[&str]) {
     let entries: Vec<_> = keys.iter().map(|key| json!({"secretKey": key, "remoteRef": {"key": key}})).collect();
     let object = json!({
         "apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret",
@@ -73,7 +73,7 @@ fn reader(namespace: &str, store: &str, keys: &[&str]) {
 }
 
 /// Waits until the reader of `store` finds exactly these values.
-fn holds(namespace: &str, store: &str, expected: &[(&str, &str)]) {
+pub(super) fn holds(namespace: &str, store: &str, expected: &[(&str, &str)]) {
     let expected: BTreeMap<_, _> =
         expected.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     eventually(&format!("{store} holds {:?}", expected.keys()), || {

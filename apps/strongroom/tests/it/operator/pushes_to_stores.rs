@@ -11,7 +11,7 @@ use super::api::{API, line};
 use super::pushes::{entry, push, source, stands};
 use super::stores::{logins, stores};
 use super::support::{CLUSTER, Operator, eventually, namespace};
-use super::world_of_stores::{World, core, create, wait_until_read};
+use super::world_of_stores::{World, core, create, send, wait_until_read};
 use crate::{AWS, REGION, VAULT};
 
 /// The stores that are written to.
@@ -180,23 +180,25 @@ fn spawned(world: &World, class: &str) -> Operator {
 }
 
 /// All values that a place in Vault had, the oldest first.
-fn versions_in_vault(name: &str) -> Vec<String> {
-    let ask = |words: &[&str]| serde_json::from_str::<Value>(&VAULT.command(words).unwrap()).unwrap();
-    let place = format!("secret/{name}");
-    let about = ask(&["kv", "metadata", "get", "-format=json", &place]);
+pub(super) fn versions_in_vault(name: &str) -> Vec<String> {
+    let ask = |path: &str| {
+        let token = [("X-Vault-Token", VAULT.root_token())];
+        let (status, body) = send(VAULT.host_port(), "GET", path, &token, "").unwrap();
+        assert_eq!(status, 200, "{path}");
+        serde_json::from_str::<Value>(&body).unwrap()
+    };
+    let about = ask(&format!("/v1/secret/metadata/{name}"));
     assert_eq!(about["data"]["custom_metadata"]["managed-by"], "external-secrets", "{name}");
     let newest = about["data"]["current_version"].as_u64().unwrap();
     let version = |number: u64| {
-        ask(&["kv", "get", "-format=json", &format!("-version={number}"), &place])["data"]["data"]["value"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        let read = ask(&format!("/v1/secret/data/{name}?version={number}"));
+        read["data"]["data"]["value"].as_str().unwrap().to_owned()
     };
     (1..=newest).map(version).collect()
 }
 
 /// All values that a place in Secrets Manager had.
-fn versions_in_aws(name: &str) -> Vec<String> {
+pub(super) fn versions_in_aws(name: &str) -> Vec<String> {
     let ask = |what: &str, body: &Value| AWS.call(REGION, &format!("secretsmanager.{what}"), body).unwrap();
     let listed = ask("ListSecretVersionIds", &json!({"SecretId": name, "IncludeDeprecated": true}));
     let versions = listed["Versions"].as_array().unwrap().clone();

@@ -10,7 +10,9 @@ use world::helm::Helm;
 use world::part::Part;
 
 use super::api::API;
+use super::pushes::{entry, holds, push, reader, source, stands};
 use super::support::{CLUSTER, PATIENCE, condition, eventually, namespace};
+use super::sync::apply;
 use super::world_of_stores::{core, create, wait_until_read};
 
 static HELM: LazyLock<Helm> = LazyLock::new(|| Helm::new().unwrap());
@@ -200,6 +202,78 @@ fn named_namespaces_are_served_by_rights_in_these_alone() {
     release.was_denied_nothing();
     assert!(release.may_list_secrets(&one) && release.may_list_secrets(&two));
     assert!(!release.may_list_secrets(&elsewhere) && !release.may_list_secrets(&release.name));
+    API.delete("clustersecretstores", "", &cluster_store);
+}
+
+/// A generator, and PushSecrets of each kind of source into a store of the namespace; one into a store of the cluster.
+fn fill_with_pushes(namespace: &str, class: &str, cluster_store: &str) {
+    let own = json!({"fake": {"data": [{"key": "own", "value": "of the store"}]}});
+    create(namespace, "SecretStore", "fake", &json!({"controller": class, "provider": own}));
+    let generator = "{apiVersion: generators.external-secrets.io/v1alpha1, kind: Password, metadata: {name: long}, \
+                     spec: {length: 40}}";
+    apply(namespace, generator);
+    source(namespace, "app", &json!({"push": "this"}), &json!({"a": "one"}));
+    let one = json!({"name": "app"});
+    let labelled = json!({"selector": {"matchLabels": {"push": "this"}}});
+    let long = json!({"generatorRef": {"kind": "Password", "name": "long"}});
+    for (name, store, selector, data) in [
+        ("named", json!({"name": "fake"}), json!({"secret": one}), entry("a", "named", None)),
+        ("labelled", json!({"name": "fake"}), json!({"secret": labelled}), entry("a", "labelled", None)),
+        ("generated", json!({"name": "fake"}), long, entry("password", "generated", None)),
+        (
+            "by-cluster",
+            json!({"name": cluster_store, "kind": "ClusterSecretStore"}),
+            json!({"secret": one}),
+            entry("a", "by-cluster", None),
+        ),
+    ] {
+        let spec =
+            json!({"secretStoreRefs": [store], "selector": selector, "data": [data], "deletionPolicy": "Delete"});
+        push(namespace, name, &spec);
+    }
+}
+
+#[test]
+fn pushes_stay_within_the_namespaces_that_are_served() {
+    let class = "scoped-pushes";
+    let [within, elsewhere] = [(); 2].map(|()| namespace(&CLUSTER, &[]));
+    let cluster_store = format!("scoped-pushes-{within}");
+    create("", "ClusterSecretStore", &cluster_store, &fake(class, "of the store"));
+    [&within, &elsewhere].iter().for_each(|namespace| fill_with_pushes(namespace, class, &cluster_store));
+    let values = json!({"scope": {"namespaces": [within]}, "rbac": {"detectOtherControllers": false}});
+    let class = format!("--controller-class={class}");
+    let mut release = Release::start(&values, &[&class, &format!("--namespace={within}")]);
+    release.wait_until_at_work();
+    for name in ["named", "labelled", "generated"] {
+        let (object, _) = stands(&within, name, ("True", "Synced"));
+        assert_eq!(object["metadata"]["finalizers"], json!(["pushsecret.externalsecrets.io/finalizer"]), "{name}");
+    }
+    let own = ("own", "of the store");
+    reader(&within, "fake", &["named", "labelled", "own"]);
+    holds(&within, "fake", &[("named", "one"), ("labelled", "one"), own]);
+    API.patch("secrets", &within, "app", &json!({"stringData": {"a": "two"}}));
+    holds(&within, "fake", &[("named", "two"), ("labelled", "two"), own]);
+    release.was_denied_nothing();
+    let names = ["named", "labelled", "generated"];
+    names.iter().for_each(|name| assert!(API.delete("pushsecrets", &within, name), "{name}"));
+    eventually("they are gone", || {
+        let left: Vec<_> = API.list("pushsecrets", &within).into_keys().collect();
+        if left == ["by-cluster"] { Ok(()) } else { Err(format!("{left:?}")) }
+    });
+    holds(&within, "fake", &[own]);
+    assert!(!release.logged().to_lowercase().contains("forbidden"), "a right is missing");
+
+    let mut left = API.list("pushsecrets", &elsewhere);
+    assert_eq!(left.len(), 4);
+    left.insert(format!("by-cluster of {within}"), API.get("pushsecrets", &within, "by-cluster").unwrap());
+    for (name, object) in left {
+        let is_untouched = object["status"].is_null() && object["metadata"]["finalizers"].is_null();
+        assert!(is_untouched, "{name}: {object}");
+    }
+    assert_eq!(API.list("secrets", &elsewhere).into_keys().collect::<Vec<_>>(), ["app"], "nothing is kept there");
+    assert!(API.list("events", &elsewhere).is_empty(), "nobody speaks of what is there");
+    assert!(API.get("clustersecretstores", "", &cluster_store).unwrap()["status"].is_null());
+    assert!(API.get("secretstores", &elsewhere, "fake").unwrap()["status"].is_null());
     API.delete("clustersecretstores", "", &cluster_store);
 }
 

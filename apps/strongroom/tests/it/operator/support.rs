@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::ops::Deref;
+use std::path::Path;
 use std::process::Command;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -117,13 +118,22 @@ impl Operator {
 
     /// Starts one, in an environment of `variables` alone, and waits until it says where it listens.
     pub(crate) fn spawn(cluster: &Cluster, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::spawn_by(Command::new("env"), cluster.kubeconfig(), flags, variables)
+    }
+
+    /// The same, with this kubeconfig, by a command that ends in `env`.
+    pub(crate) fn spawn_by(
+        mut command: Command,
+        kubeconfig: &Path,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new("env");
         command.args(["-i", "PATH=/usr/bin:/bin"]);
         command.args(variables.iter().map(|(name, value)| format!("{name}={value}")));
         command.arg(env!("CARGO_BIN_EXE_strongroom"));
         command.args(["operator", "--metrics-addr=127.0.0.1:0", "--live-addr=127.0.0.1:0", "--loglevel=debug"]);
-        command.arg("--kubeconfig").arg(cluster.kubeconfig()).args(flags);
+        command.arg("--kubeconfig").arg(kubeconfig).args(flags);
         let part = Part::start("operator", &command, folder.path()).unwrap();
         let mut operator = Self { part, _folder: folder, metrics: String::new(), health: String::new() };
         operator.metrics = operator.listening("--metrics-addr");
@@ -156,6 +166,20 @@ impl Operator {
         scrape(address, path)
     }
 
+    /// What it shows by itself, each by what it is.
+    pub(crate) fn shown(&self) -> Vec<(&'static str, String)> {
+        let of_process = |file: &str| {
+            let read = std::fs::read(format!("/proc/{}/{file}", self.process())).unwrap();
+            String::from_utf8_lossy(&read).into_owned()
+        };
+        vec![
+            ("its log", self.logged()),
+            ("its metrics", self.scraped()),
+            ("its arguments", of_process("cmdline")),
+            ("its environment", of_process("environ")),
+        ]
+    }
+
     pub(crate) fn process(&self) -> u32 {
         self.part.id()
     }
@@ -185,6 +209,17 @@ impl Drop for Operator {
             let logged = self.logged();
             let lines: Vec<&str> = logged.lines().collect();
             eprintln!("the operator's log ends:\n{}", lines[lines.len().saturating_sub(200)..].join("\n"));
+        }
+    }
+}
+
+/// Fails where one of `values` is in a text that is shown; the value itself is left out of what is said.
+pub(crate) fn shows_none(shown: &[(&'static str, String)], values: &[&str]) {
+    for (place, text) in shown {
+        assert!(!text.is_empty(), "{place} cannot be seen");
+        for value in values {
+            let line = text.lines().find(|line| line.contains(value)).map(|line| line.replace(value, "[the value]"));
+            assert_eq!(line, None, "a value is in {place}");
         }
     }
 }
