@@ -12,10 +12,7 @@ use crate::StorePolicy;
 use crate::external_secrets::{
     ClusterExternalSecret, ClusterPushSecret, ClusterSecretStore, ExternalSecret, PushSecret, SecretStore,
 };
-use crate::generators::{
-    ClusterGenerator, EcrAuthorizationToken, Fake, GeneratorState, Mfa, Password, SshKey, StsSessionToken, Uuid,
-    VaultDynamicSecret, WebhookGenerator,
-};
+use crate::generators::{ClusterGenerator, Fake, GeneratorState, Mfa, Password, SshKey, Uuid, VaultDynamicSecret};
 
 /// The definitions of all kinds, sorted by name.
 pub fn crds() -> Vec<CustomResourceDefinition> {
@@ -24,7 +21,6 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         ClusterGenerator::crd(),
         ClusterPushSecret::crd(),
         ClusterSecretStore::crd(),
-        EcrAuthorizationToken::crd(),
         ExternalSecret::crd(),
         Fake::crd(),
         GeneratorState::crd(),
@@ -34,10 +30,8 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         SecretStore::crd(),
         SshKey::crd(),
         StorePolicy::crd(),
-        StsSessionToken::crd(),
         Uuid::crd(),
         VaultDynamicSecret::crd(),
-        WebhookGenerator::crd(),
     ];
     crds.iter_mut().for_each(finish);
     crds.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));

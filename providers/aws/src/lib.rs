@@ -13,7 +13,6 @@
 //! - `CertificateManager` gives certificates with their keys, and takes them (feature `certificates`). An export costs
 //!   money, so what was exported is kept as long as AWS shows the same certificate: the one value that is cached here.
 //! - A [`Queue`] of SQS is read under the same identity (feature `queue`).
-//! - A [`Session`] gives tokens for registries of images, and keys of sessions, to hand on (feature `tokens`).
 //! - Searching and reading tags are left out of small programs, which never do either (feature `catalog`).
 //! - Nothing is read from the environment except where the settings leave something to it (`AWS_*`, proxies,
 //!   `SSL_CERT_FILE`), and no network is touched before the first read.
@@ -40,8 +39,6 @@ mod secrets_manager;
 mod session;
 mod settings;
 mod sts;
-#[cfg(feature = "tokens")]
-mod tokens;
 mod transport;
 
 pub use crate::caller_identity::SignedRequest;
@@ -55,5 +52,3 @@ pub use crate::secrets_manager::Deletion;
 pub use crate::secrets_manager::SecretsManager;
 pub use crate::session::Session;
 pub use crate::settings::{AccessKey, Endpoints, ProxySettings, Role, Settings, Timeouts, WebIdentity, WebToken};
-#[cfg(feature = "tokens")]
-pub use crate::tokens::{RegistryToken, SessionToken, SessionTokenRequest};

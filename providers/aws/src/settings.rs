@@ -113,14 +113,6 @@ pub struct Endpoints {
     #[cfg(feature = "certificates")]
     #[serde(skip)]
     pub resource_tags: Option<String>,
-    /// Of the account's registries of images.
-    #[cfg(feature = "tokens")]
-    #[serde(skip)]
-    pub registry: Option<String>,
-    /// Of the public registries of images.
-    #[cfg(feature = "tokens")]
-    #[serde(skip)]
-    pub public_registry: Option<String>,
     /// Of the Security Token Service, for `roles` and `web_identity`.
     pub sts: Option<String>,
 }
@@ -217,10 +209,6 @@ impl Endpoints {
             ("endpoints.certificateManager", &self.certificate_manager),
             #[cfg(feature = "certificates")]
             ("endpoints.resourceTags", &self.resource_tags),
-            #[cfg(feature = "tokens")]
-            ("endpoints.registry", &self.registry),
-            #[cfg(feature = "tokens")]
-            ("endpoints.publicRegistry", &self.public_registry),
             ("endpoints.sts", &self.sts),
         ];
         for (field, address) in all {

@@ -35,21 +35,13 @@ pub(crate) struct Data {
 impl Data {
     pub(crate) fn of(key: &RemoteKey, namespace: &str, secrets: &Secrets) -> Self {
         let with = |escape: fn(&str) -> String| {
-            let mut data = named(secrets);
+            let mut data: BTreeMap<String, Value> =
+                secrets.iter().map(|(name, entries)| (name.clone(), Value::Texts(entries.clone()))).collect();
             data.insert(KEY.to_owned(), Value::Texts(of_key(key, namespace, escape)));
             Value::Map(data)
         };
         Self { plain: with(str::to_owned), escaped: with(escaped) }
     }
-
-    /// The Secrets alone.
-    pub(crate) fn keyless(secrets: &Secrets) -> Self {
-        Self { plain: Value::Map(named(secrets)), escaped: Value::Map(named(secrets)) }
-    }
-}
-
-fn named(secrets: &Secrets) -> BTreeMap<String, Value> {
-    secrets.iter().map(|(name, entries)| (name.clone(), Value::Texts(entries.clone()))).collect()
 }
 
 fn of_key(key: &RemoteKey, namespace: &str, escape: fn(&str) -> String) -> BTreeMap<String, SecretBytes> {

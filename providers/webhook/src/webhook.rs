@@ -83,36 +83,22 @@ impl Webhook {
 
     async fn access(&self, key: &RemoteKey) -> Answer {
         let data = Data::of(key, &self.settings.namespace, &self.settings.secrets);
-        self.value(&data).await.map(|value| RemoteValue::new(value, None))
-    }
-
-    /// Asks once without a key, of which templates then know nothing, and gives what is at the JSONPath: for generators.
-    ///
-    /// # Errors
-    /// What the endpoint answers, or that it does not; never with a value in it.
-    pub async fn ask(&self) -> Result<SecretBytes, Failure> {
-        let asked = self.value(&Data::keyless(&self.settings.secrets)).await;
-        asked.map_err(|failure| self.discreet(failure))
-    }
-
-    async fn value(&self, data: &Data) -> Result<SecretBytes, Failure> {
-        let request = request::request(&self.settings, data)?;
-        let json_path = request::json_path(&self.settings, data)?;
+        let request = request::request(&self.settings, &data)?;
+        let json_path = request::json_path(&self.settings, &data)?;
         let result = self.client.send(request).await;
         let answered = matches!(&result, Ok(response) if answer::is_answer(response.status));
         self.meter.record(OPERATION, if answered { Outcome::Answered } else { Outcome::Failed });
-        answer::value(result?, &json_path)
+        let value = answer::value(result?, &json_path)?;
+        Ok(RemoteValue::new(value, None))
     }
 
     async fn answer(&self, key: &RemoteKey) -> Answer {
-        let answer = self.access(key).await;
-        answer.map_err(|failure| self.discreet(failure).on_key(&key.name).from_store(self.describe()))
-    }
-
-    /// A host or a path may have been made of a credential.
-    fn discreet(&self, failure: Failure) -> Failure {
-        let known: Vec<_> = self.settings.secrets.values().flat_map(BTreeMap::values).collect();
-        Failure { words: outside_words(&failure.words, &known), ..failure }
+        self.access(key).await.map_err(|failure| {
+            // A host or a path may have been made of a credential.
+            let known: Vec<_> = self.settings.secrets.values().flat_map(BTreeMap::values).collect();
+            let words = outside_words(&failure.words, &known);
+            Failure { words, ..failure }.on_key(&key.name).from_store(self.describe())
+        })
     }
 }
 

@@ -3,28 +3,22 @@
 //!
 //! Typed are those that are served. What others are named is known ([`KINDS`]), so that who names one is told so.
 
-mod aws;
 mod cluster;
 mod kinds;
 mod problems;
 mod state;
 mod vault;
-mod webhook;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use strongroom_failure::{Class, Failure};
 
-pub use aws::{
-    EcrAuthorizationToken, EcrAuthorizationTokenSpec, StsRequestParameters, StsSessionToken, StsSessionTokenSpec,
-};
 pub use cluster::{ClusterGenerator, ClusterGeneratorSpec, GeneratorSlots};
 pub use kinds::{
     Encoding, Fake, FakeSpec, Mfa, MfaSpec, Password, PasswordSpec, SshKey, SshKeySpec, SshKeyType, Uuid, UuidSpec,
 };
 pub use state::{FINALIZER, GeneratorState, GeneratorStateSpec, GeneratorStateStatus, OWNER_KEY};
 pub use vault::{VaultDynamicSecret, VaultDynamicSecretSpec, VaultResultType};
-pub use webhook::{WebhookGenerator, WebhookGeneratorSpec};
 
 /// The group of the kinds.
 pub const GROUP: &str = "generators.external-secrets.io";
@@ -44,17 +38,17 @@ pub const KINDS: &[(&str, &str)] = &[
     ("Fake", "fakes"),
     ("MFA", "mfas"),
     ("VaultDynamicSecret", "vaultdynamicsecrets"),
-    ("Webhook", "webhooks"),
-    ("ECRAuthorizationToken", "ecrauthorizationtokens"),
-    ("STSSessionToken", "stssessiontokens"),
     ("ACRAccessToken", "acraccesstokens"),
     ("BeyondtrustWorkloadCredentialsDynamicSecret", "beyondtrustworkloadcredentialsdynamicsecrets"),
     ("CloudsmithAccessToken", "cloudsmithaccesstokens"),
+    ("ECRAuthorizationToken", "ecrauthorizationtokens"),
     ("GCRAccessToken", "gcraccesstokens"),
     ("GithubAccessToken", "githubaccesstokens"),
     ("GitlabDeployToken", "gitlabdeploytokens"),
     ("Grafana", "grafanas"),
     ("QuayAccessToken", "quayaccesstokens"),
+    ("STSSessionToken", "stssessiontokens"),
+    ("Webhook", "webhooks"),
 ];
 
 /// A generator of any kind that is served.
@@ -72,12 +66,6 @@ pub enum Generator {
     Mfa(MfaSpec),
     /// What Vault makes.
     VaultDynamicSecret(Box<VaultDynamicSecretSpec>),
-    /// What an HTTP endpoint makes.
-    Webhook(Box<WebhookGeneratorSpec>),
-    /// A token for a registry of images on AWS.
-    EcrAuthorizationToken(Box<EcrAuthorizationTokenSpec>),
-    /// Keys of a session on AWS.
-    StsSessionToken(Box<StsSessionTokenSpec>),
 }
 
 impl Generator {
@@ -93,9 +81,6 @@ impl Generator {
             "Fake" => typed(kind, spec).map(Self::Fake),
             "MFA" => typed(kind, spec).map(Self::Mfa),
             "VaultDynamicSecret" => typed(kind, spec).map(Self::VaultDynamicSecret),
-            "Webhook" => typed(kind, spec).map(Self::Webhook),
-            "ECRAuthorizationToken" => typed(kind, spec).map(Self::EcrAuthorizationToken),
-            "STSSessionToken" => typed(kind, spec).map(Self::StsSessionToken),
             _ => Err(not_served(kind)),
         }
     }
@@ -105,13 +90,7 @@ impl Generator {
         match self {
             Self::Fake(spec) => spec.controller.as_deref(),
             Self::VaultDynamicSecret(spec) => spec.controller.as_deref(),
-            Self::Password(_)
-            | Self::Uuid
-            | Self::SshKey(_)
-            | Self::Mfa(_)
-            | Self::Webhook(_)
-            | Self::EcrAuthorizationToken(_)
-            | Self::StsSessionToken(_) => None,
+            Self::Password(_) | Self::Uuid | Self::SshKey(_) | Self::Mfa(_) => None,
         }
     }
 }
@@ -138,4 +117,4 @@ pub fn not_served(kind: &str) -> Failure {
 }
 
 /// The kinds of [`KINDS`] that are served.
-pub const SERVED: &[(&str, &str)] = KINDS.split_at(9).0;
+pub const SERVED: &[(&str, &str)] = KINDS.split_at(6).0;

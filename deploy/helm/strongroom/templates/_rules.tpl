@@ -26,16 +26,10 @@
 {{- end }}
 # Read when a value is due; nobody watches them.
 - apiGroups: [generators.external-secrets.io]
-  resources:
-  - ecrauthorizationtokens
-  - fakes
-  - mfas
-  - passwords
-  - sshkeys
-  - stssessiontokens
-  - uuids
-  - vaultdynamicsecrets
-  - webhooks
+  resources: [fakes, mfas, passwords, sshkeys, uuids]
+  verbs: [get]
+- apiGroups: [generators.external-secrets.io]
+  resources: [vaultdynamicsecrets]
   verbs: [get]
 # What generators made at a server, to be renewed and revoked; patched for its finalizer and its deadline.
 - apiGroups: [generators.external-secrets.io]

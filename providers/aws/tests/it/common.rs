@@ -97,8 +97,6 @@ pub(crate) fn settings(endpoint: &str) -> Settings {
             parameter_store: endpoint.clone(),
             certificate_manager: endpoint.clone(),
             resource_tags: endpoint.clone(),
-            registry: endpoint.clone(),
-            public_registry: endpoint.clone(),
             sts: endpoint,
         },
         proxy: Some(ProxySettings::default()),

@@ -16,6 +16,4 @@ mod push;
 #[cfg(feature = "queue")]
 mod queue;
 mod secrets_manager;
-#[cfg(feature = "tokens")]
-mod tokens;
 mod ways;

@@ -83,22 +83,6 @@ async fn templates_make_the_request_and_the_path_takes_the_value() {
 }
 
 #[tokio::test]
-async fn without_a_key_templates_see_the_secrets_alone() {
-    let server = server();
-    server.add(Fault::answer(200, &[], &format!(r#"{{"data":{{"user":"{CANARY}","n":1}}}}"#)).times(1));
-    let asked = Settings { url: format!("{}/make", server.address()), json_path: "$.data".into(), ..settings(&server) };
-    let given = open(asked.clone()).ask().await.unwrap();
-    assert!(given.expose_text() == Some(&format!(r#"{{"user":"{CANARY}","n":1}}"#)));
-    let seen = server.requests().pop().unwrap();
-    assert_eq!((seen.path.as_str(), seen.header("authorization")), ("/make", Some("Bearer canary-77e0")));
-    server.add(Fault::answer(403, &[], CANARY));
-    let failure = open(asked).ask().await.unwrap_err();
-    assert!(failure.class == Class::Denied && !format!("{failure:?}").contains(CANARY), "a value is shown");
-    let failure = open(settings(&server)).ask().await.unwrap_err();
-    assert_eq!((failure.class, failure.subject.field.as_deref()), (Class::Invalid, Some("url")));
-}
-
-#[tokio::test]
 async fn one_bad_key_spoils_only_its_own_answer() {
     let server = server();
     server.add(Fault::answer(200, &[], "value"));

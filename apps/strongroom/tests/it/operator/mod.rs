@@ -6,7 +6,6 @@ pub(crate) mod events;
 mod faults;
 mod fields;
 mod generators;
-mod generators_outside;
 mod kills;
 mod leases;
 mod lost_events;

@@ -52,8 +52,6 @@ impl World {
             "AWS_SECRETSMANAGER_ENDPOINT",
             "AWS_SSM_ENDPOINT",
             "AWS_ACM_ENDPOINT",
-            "AWS_ECR_ENDPOINT",
-            "AWS_ECR_PUBLIC_ENDPOINT",
             "AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API",
             "AWS_STS_ENDPOINT",
         ];

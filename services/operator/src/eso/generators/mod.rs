@@ -7,7 +7,6 @@
 mod kept;
 mod leases;
 mod noted;
-mod outside;
 pub(crate) mod states;
 mod vault;
 
@@ -30,7 +29,6 @@ use strongroom_sync::Values;
 pub(crate) use self::kept::{GENERATED_FOR, Kept, Term, Wanted};
 pub(crate) use self::leases::Tended;
 use self::leases::{Made, Maker};
-use crate::eso::stores::Scope;
 use crate::names::StoreName;
 use crate::operator::Operator;
 use crate::reader::Reader;
@@ -116,7 +114,10 @@ impl Operator {
                 made.unwrap_or_else(|_| Err(Failure::new(Class::Unavailable, "the key could not be made")))
             }
             Generator::Mfa(spec) => {
-                let scope = self.generator_scope(namespace);
+                let reader = Reader::new(self.connection.clone(), Arc::clone(&self.variables));
+                // Also a ClusterGenerator's seed lies in the namespace of who uses it, and nowhere else.
+                let name = StoreName { namespace: Some(namespace.into()), name: "generator".into() };
+                let scope = self.scope(&name, namespace, reader);
                 let seed =
                     scope.secret("spec.secret", &spec.secret, "").await.map_err(|failure| match failure.class {
                         Class::NotFound => Failure { class: Class::Unavailable, ..failure },
@@ -124,22 +125,9 @@ impl Operator {
                     })?;
                 one_time_password(&spec, &seed, now.as_second())
             }
-            Generator::Webhook(spec) => outside::webhook(&spec.endpoint, &self.generator_scope(namespace)).await,
-            Generator::EcrAuthorizationToken(spec) => {
-                outside::registry_token(&spec, &self.generator_scope(namespace)).await
-            }
-            Generator::StsSessionToken(spec) => outside::session_token(&spec, &self.generator_scope(namespace)).await,
             Generator::VaultDynamicSecret(spec) => return maker.make(&spec).await,
         };
         values.map(Made::from)
-    }
-
-    /// What a generator may look at for somebody in `namespace`. Also what a ClusterGenerator refers to lies there and
-    /// nowhere else.
-    fn generator_scope(&self, namespace: &str) -> Scope {
-        let reader = Reader::new(self.connection.clone(), Arc::clone(&self.variables));
-        let name = StoreName { namespace: Some(namespace.into()), name: "generator".into() };
-        self.scope(&name, namespace, reader)
     }
 
     /// Whether one of `references` means a generator of another controller's class, to somebody in `namespace`.

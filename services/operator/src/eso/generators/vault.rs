@@ -1,5 +1,7 @@
 //! VaultDynamicSecret: the server that its spec names, and the values in what that answers.
 
+use std::sync::Arc;
+
 use strongroom_api::generators::{VaultDynamicSecretSpec, VaultResultType};
 use strongroom_failure::{Class, Failure};
 use strongroom_http::json_body;
@@ -9,7 +11,9 @@ use strongroom_sync::json::members;
 use strongroom_vault::{Action, Answered, Vault};
 
 use crate::eso::stores::open_vault;
+use crate::names::StoreName;
 use crate::operator::Operator;
+use crate::reader::Reader;
 
 /// What External Secrets Operator gives of a token and what belongs to it.
 const OF_AUTH: [&str; 11] = [
@@ -33,7 +37,9 @@ pub(super) async fn open(
     spec: &VaultDynamicSecretSpec,
     namespace: &str,
 ) -> Result<Vault, Failure> {
-    open_vault(&spec.provider, &operator.generator_scope(namespace)).await
+    let reader = Reader::new(operator.connection.clone(), Arc::clone(&operator.variables));
+    let name = StoreName { namespace: Some(namespace.into()), name: "generator".into() };
+    open_vault(&spec.provider, &operator.scope(&name, namespace, reader)).await
 }
 
 /// What is asked of the spec's path.

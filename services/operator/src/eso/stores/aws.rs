@@ -10,7 +10,7 @@ use strongroom_failure::{Class, Failure};
 use strongroom_provider::Provider;
 use strongroom_secret::SecretBytes;
 
-use super::{Scope, of_generator};
+use super::Scope;
 
 const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
 const AUDIENCE_ANNOTATION: &str = "eks.amazonaws.com/audience";
@@ -31,7 +31,8 @@ const TAGS_OF_ASKER: [&str; 3] = ["esoNamespace", "esoStoreName", "esoStoreKind"
 /// Opens AWS Secrets Manager, Parameter Store or Certificate Manager as `spec` says.
 pub(super) async fn open(spec: &AwsProvider, scope: &Scope) -> Result<Arc<dyn Provider>, Failure> {
     check_deletion(spec.secrets_manager.as_ref())?;
-    let session = session(spec, scope).await?;
+    let settings = settings(spec, scope).await?;
+    let session = Session::new(settings, scope.meter()).map_err(|failure| in_spec(failure, spec))?;
     let prefix = spec.prefix.clone().unwrap_or_default();
     Ok(match spec.service {
         AwsService::ParameterStore => Arc::new(session.parameter_store(None).with_prefix(prefix)),
@@ -41,16 +42,6 @@ pub(super) async fn open(spec: &AwsProvider, scope: &Scope) -> Result<Arc<dyn Pr
             Arc::new(session.secrets_manager(None).with_prefix(prefix).with_deletion(deletion))
         }
     })
-}
-
-/// The identity of a generator, whose fields are those of the slot and stand in `spec` itself.
-pub(crate) async fn open_generator(spec: &AwsProvider, scope: &Scope) -> Result<Session, Failure> {
-    session(spec, scope).await.map_err(|failure| of_generator(failure, &field("")))
-}
-
-async fn session(spec: &AwsProvider, scope: &Scope) -> Result<Session, Failure> {
-    let settings = settings(spec, scope).await?;
-    Session::new(settings, scope.meter()).map_err(|failure| in_spec(failure, spec))
 }
 
 /// The settings of one identity. Static keys are read now, a service account's tokens when a login needs them.
@@ -185,8 +176,6 @@ pub(crate) fn endpoints_of(lookup: &dyn Fn(&str) -> Option<String>) -> Endpoints
         parameter_store: endpoint("AWS_SSM_ENDPOINT", "AWS_ENDPOINT_URL_SSM"),
         certificate_manager: endpoint("AWS_ACM_ENDPOINT", "AWS_ENDPOINT_URL_ACM"),
         resource_tags: of_tools("AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API"),
-        registry: endpoint("AWS_ECR_ENDPOINT", "AWS_ENDPOINT_URL_ECR"),
-        public_registry: endpoint("AWS_ECR_PUBLIC_ENDPOINT", "AWS_ENDPOINT_URL_ECR_PUBLIC"),
         sts: endpoint("AWS_STS_ENDPOINT", "AWS_ENDPOINT_URL_STS"),
     }
 }
@@ -234,8 +223,6 @@ fn in_spec(failure: Failure, spec: &AwsProvider) -> Failure {
         (None, "endpoints.resourceTags") => {
             return failure.in_field("AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API");
         }
-        (None, "endpoints.registry") => return failure.in_field("AWS_ECR_ENDPOINT"),
-        (None, "endpoints.publicRegistry") => return failure.in_field("AWS_ECR_PUBLIC_ENDPOINT"),
         (None, "endpoints.sts") => return failure.in_field("AWS_STS_ENDPOINT"),
         // Proxies and authorities are the operator's own.
         (None, _) => return failure,

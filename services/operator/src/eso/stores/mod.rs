@@ -20,10 +20,9 @@ use strongroom_api::external_secrets::provider::SecretStoreProvider;
 use strongroom_failure::{Class, Failure};
 use strongroom_provider::Provider;
 
-pub(crate) use self::aws::{endpoints_of as aws_endpoints, open_generator as open_aws};
+pub(crate) use self::aws::endpoints_of as aws_endpoints;
 pub use self::scope::{ClusterReader, LabelledSecret, Scope, ServiceAccount, StoreIdentity};
 pub(crate) use self::vault::open_generator as open_vault;
-pub(crate) use self::webhook::open_generator as open_webhook;
 
 /// Opens the provider of `spec` for one asker, without asking the store: credentials that are written in the cluster
 /// are read now, tokens when a login needs them.
@@ -77,14 +76,6 @@ pub async fn open(spec: &SecretStoreProvider, scope: &Scope) -> Result<Arc<dyn P
             .with_hint("docs/compatibility/eso.md lists what is; leave such stores to External Secrets Operator")),
         (0, ..) => Err(invalid("no provider is named".to_owned())),
         _ => Err(invalid("exactly one provider must be named".to_owned())),
-    }
-}
-
-/// A failure about a field of `slot`, where a generator has that field in its spec itself.
-fn of_generator(failure: Failure, slot: &str) -> Failure {
-    match failure.subject.field.as_deref().and_then(|field| field.strip_prefix(slot)).map(str::to_owned) {
-        Some(field) => failure.in_field(format!("spec.{field}")),
-        None => failure,
     }
 }
 

@@ -7,33 +7,16 @@ use strongroom_provider::Provider;
 use strongroom_secret::SecretBytes;
 use strongroom_webhook::{Settings, Webhook};
 
+use super::Scope;
 use super::kubernetes::{authorities, proxy, trusting, within};
-use super::{Scope, of_generator};
 
 const SLOT: &str = "webhook";
 
-/// The labels by which a Secret's owner allows templates to send it somewhere: for stores the first one, for generators
-/// either.
-const LABELS: [&str; 2] = ["external-secrets.io/type", "generators.external-secrets.io/type"];
-
-/// What the label says.
-const LABELLED: &str = "webhook";
+/// The label by which a Secret's owner allows templates to send it somewhere.
+const LABEL: (&str, &str) = ("external-secrets.io/type", "webhook");
 
 /// Opens any HTTP endpoint as `spec` says.
 pub(super) async fn open(spec: &WebhookProvider, scope: &Scope) -> Result<Arc<dyn Provider>, Failure> {
-    let webhook = opened(spec, scope, &LABELS[..1]).await?;
-    // Templates see on whose behalf they are rendered: what one namespace gets is no other's.
-    scope.mark_dependent_on_asker();
-    Ok(Arc::new(webhook))
-}
-
-/// Opens the endpoint of a generator, whose fields are those of the slot and stand in `spec` itself.
-pub(crate) async fn open_generator(spec: &WebhookProvider, scope: &Scope) -> Result<Webhook, Failure> {
-    let slot = format!("spec.provider.{SLOT}.");
-    opened(spec, scope, &LABELS).await.map_err(|failure| of_generator(failure, &slot))
-}
-
-async fn opened(spec: &WebhookProvider, scope: &Scope, labels: &[&str]) -> Result<Webhook, Failure> {
     if spec.auth.is_some() {
         let words = "NTLM is not served: Windows' servers of today take Kerberos or a token";
         return Err(invalid("auth.ntlm", words).with_hint(
@@ -52,21 +35,23 @@ async fn opened(spec: &WebhookProvider, scope: &Scope, labels: &[&str]) -> Resul
         headers: spec.headers.clone(),
         body: spec.body.clone().unwrap_or_default(),
         json_path: spec.result.json_path.clone().unwrap_or_default(),
-        secrets: secrets(spec, scope, labels).await?,
+        secrets: secrets(spec, scope).await?,
         namespace: scope.store().asker.clone(),
         timeout: timeout.transpose()?,
         tls: trusting(trusted),
         addresses: scope.addresses(),
         proxy: proxy(scope)?,
     };
-    Webhook::open(settings, scope.meter()).map_err(|failure| within(failure, SLOT))
+    // Templates see on whose behalf they are rendered: what one namespace gets is no other's.
+    scope.mark_dependent_on_asker();
+    let opened = Webhook::open(settings, scope.meter());
+    opened.map(|webhook| Arc::new(webhook) as Arc<dyn Provider>).map_err(|failure| within(failure, SLOT))
 }
 
 /// The Secrets for the templates, by the names that templates have for them.
 async fn secrets(
     spec: &WebhookProvider,
     scope: &Scope,
-    labels: &[&str],
 ) -> Result<BTreeMap<String, BTreeMap<String, SecretBytes>>, Failure> {
     let mut secrets: BTreeMap<String, BTreeMap<String, SecretBytes>> = BTreeMap::new();
     for (place, secret) in spec.secrets.iter().enumerate() {
@@ -77,7 +62,7 @@ async fn secrets(
             return Err(invalid(&format!("{name}.namespace"), "a ClusterSecretStore must name the Secret's namespace"));
         }
         let field = format!("spec.provider.{SLOT}.{name}");
-        let data = scope.labelled_secret(&field, &secret.secret_ref, labels, LABELLED).await?;
+        let data = scope.labelled_secret(&field, &secret.secret_ref, LABEL).await?;
         // Of two with one name the later entries count, as in External Secrets Operator.
         secrets.entry(secret.name.clone()).or_default().extend(data);
     }
@@ -95,7 +80,7 @@ mod tests {
     use super::super::kubernetes::tests::scope;
     use super::*;
 
-    async fn shown(more: Value, scope: &Scope) -> Result<(String, String), String> {
+    async fn opened(more: Value, scope: &Scope) -> Result<(String, String), String> {
         let mut spec = json!({"url": "https://api.example/{{ .remoteRef.key }}", "result": {}});
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let spec: WebhookProvider = serde_json::from_value(spec).unwrap();
@@ -117,7 +102,7 @@ mod tests {
             "headers": {"X": "{{ .auth.token }}"}, "caBundle": "T1dO",
             "secrets": [{"name": "auth", "secretRef": {"name": "a"}}],
         });
-        let found = shown(more, &scope).await.unwrap();
+        let found = opened(more, &scope).await.unwrap();
         assert_eq!(found, ("the webhook at api.example".into(), "whoever the Secrets auth stand for".into()));
         assert_eq!(scope.secrets_seen(), [("team-a".to_owned(), "a".to_owned())].into());
     }
@@ -125,14 +110,14 @@ mod tests {
     #[tokio::test]
     async fn a_cluster_store_serves_each_namespace_by_itself() {
         let scope = scope(true);
-        shown(secret(json!({"name": "a", "namespace": "shared"})), &scope).await.unwrap();
+        opened(secret(json!({"name": "a", "namespace": "shared"})), &scope).await.unwrap();
         assert!(scope.depends_on_asker());
     }
 
     #[tokio::test]
     async fn what_a_store_may_not_use_is_refused() {
         let check = async |more: Value, is_cluster_store: bool, expected: &str| {
-            let refused = shown(more, &scope(is_cluster_store)).await.unwrap_err();
+            let refused = opened(more, &scope(is_cluster_store)).await.unwrap_err();
             assert!(refused.starts_with(expected), "{refused}");
         };
         let unlabelled =
