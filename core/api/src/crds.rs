@@ -12,7 +12,9 @@ use crate::StorePolicy;
 use crate::external_secrets::{
     ClusterExternalSecret, ClusterPushSecret, ClusterSecretStore, ExternalSecret, PushSecret, SecretStore,
 };
-use crate::generators::{ClusterGenerator, Fake, Mfa, Password, SshKey, Uuid};
+use crate::generators::{
+    ClusterGenerator, EcrAuthorizationToken, Fake, Mfa, Password, SshKey, StsSessionToken, Uuid, Webhook,
+};
 
 /// The definitions of all kinds, sorted by name.
 pub fn crds() -> Vec<CustomResourceDefinition> {
@@ -21,6 +23,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         ClusterGenerator::crd(),
         ClusterPushSecret::crd(),
         ClusterSecretStore::crd(),
+        EcrAuthorizationToken::crd(),
         ExternalSecret::crd(),
         Fake::crd(),
         Mfa::crd(),
@@ -29,7 +32,9 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         SecretStore::crd(),
         SshKey::crd(),
         StorePolicy::crd(),
+        StsSessionToken::crd(),
         Uuid::crd(),
+        Webhook::crd(),
     ];
     crds.iter_mut().for_each(finish);
     crds.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));

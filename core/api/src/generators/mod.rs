@@ -4,17 +4,23 @@
 //! Typed are those that are served. What others are named is known ([`KINDS`]), so that who names one is told so.
 
 mod cluster;
+mod ecr;
 mod kinds;
 mod problems;
+mod sts;
+mod webhook;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use strongroom_failure::{Class, Failure};
 
 pub use cluster::{ClusterGenerator, ClusterGeneratorSpec, GeneratorSlots};
+pub use ecr::{EcrAuthorizationToken, EcrAuthorizationTokenSpec};
 pub use kinds::{
     Encoding, Fake, FakeSpec, Mfa, MfaSpec, Password, PasswordSpec, SshKey, SshKeySpec, SshKeyType, Uuid, UuidSpec,
 };
+pub use sts::{StsRequestParameters, StsSessionToken, StsSessionTokenSpec};
+pub use webhook::{Webhook, WebhookSpec};
 
 /// The group of the kinds.
 pub const GROUP: &str = "generators.external-secrets.io";
@@ -33,18 +39,18 @@ pub const KINDS: &[(&str, &str)] = &[
     ("SSHKey", "sshkeys"),
     ("Fake", "fakes"),
     ("MFA", "mfas"),
+    ("ECRAuthorizationToken", "ecrauthorizationtokens"),
+    ("STSSessionToken", "stssessiontokens"),
+    ("Webhook", "webhooks"),
     ("ACRAccessToken", "acraccesstokens"),
     ("BeyondtrustWorkloadCredentialsDynamicSecret", "beyondtrustworkloadcredentialsdynamicsecrets"),
     ("CloudsmithAccessToken", "cloudsmithaccesstokens"),
-    ("ECRAuthorizationToken", "ecrauthorizationtokens"),
     ("GCRAccessToken", "gcraccesstokens"),
     ("GithubAccessToken", "githubaccesstokens"),
     ("GitlabDeployToken", "gitlabdeploytokens"),
     ("Grafana", "grafanas"),
     ("QuayAccessToken", "quayaccesstokens"),
-    ("STSSessionToken", "stssessiontokens"),
     ("VaultDynamicSecret", "vaultdynamicsecrets"),
-    ("Webhook", "webhooks"),
 ];
 
 /// A generator of any kind that is served.
@@ -60,6 +66,12 @@ pub enum Generator {
     Fake(FakeSpec),
     /// A one-time password that follows from the time.
     Mfa(MfaSpec),
+    /// A login for the registries of AWS.
+    EcrAuthorizationToken(Box<EcrAuthorizationTokenSpec>),
+    /// Credentials of AWS that end.
+    StsSessionToken(Box<StsSessionTokenSpec>),
+    /// What an HTTP endpoint makes.
+    Webhook(Box<WebhookSpec>),
 }
 
 impl Generator {
@@ -74,6 +86,9 @@ impl Generator {
             "SSHKey" => typed(kind, spec).map(Self::SshKey),
             "Fake" => typed(kind, spec).map(Self::Fake),
             "MFA" => typed(kind, spec).map(Self::Mfa),
+            "ECRAuthorizationToken" => typed(kind, spec).map(Self::EcrAuthorizationToken),
+            "STSSessionToken" => typed(kind, spec).map(Self::StsSessionToken),
+            "Webhook" => typed(kind, spec).map(Self::Webhook),
             _ => Err(not_served(kind)),
         }
     }
@@ -83,6 +98,7 @@ impl Generator {
         match self {
             Self::Fake(spec) => spec.controller.as_deref(),
             Self::Password(_) | Self::Uuid | Self::SshKey(_) | Self::Mfa(_) => None,
+            Self::EcrAuthorizationToken(_) | Self::StsSessionToken(_) | Self::Webhook(_) => None,
         }
     }
 }
@@ -109,4 +125,4 @@ pub fn not_served(kind: &str) -> Failure {
 }
 
 /// The kinds of [`KINDS`] that are served.
-pub const SERVED: &[(&str, &str)] = KINDS.split_at(5).0;
+pub const SERVED: &[(&str, &str)] = KINDS.split_at(8).0;

@@ -20,12 +20,15 @@ impl Generator {
             Self::Password(spec) => password(spec),
             Self::SshKey(spec) => ssh_key(spec),
             Self::Mfa(spec) => mfa(spec),
+            Self::EcrAuthorizationToken(spec) => spec.problems(),
+            Self::StsSessionToken(spec) => spec.problems(),
+            Self::Webhook(spec) => spec.problems(),
             Self::Uuid | Self::Fake(_) => Vec::new(),
         }
     }
 }
 
-fn problem(field: &str, words: impl Into<String>, cure: &str) -> Failure {
+pub(super) fn problem(field: &str, words: impl Into<String>, cure: &str) -> Failure {
     Failure::new(Class::Invalid, words).in_field(format!("spec.{field}")).with_hint(cure)
 }
 
