@@ -10,7 +10,8 @@
 //!   batch calls are not allowed, the keys are asked one by one, together, and what was learnt is remembered for ten
 //!   minutes per identity.
 //! - A store can have a prefix: it stands before every key that is read, and a search goes no further than it reaches.
-//! - A [`Queue`] of SQS is read under the same identity (feature `queue`).
+//! - A [`Queue`] of SQS is read under the same identity (feature `queue`), and what ends is made: logins for registries,
+//!   temporary credentials (feature `tokens`).
 //! - Searching and reading tags are left out of small programs, which never do either (feature `catalog`).
 //! - Nothing is read from the environment except where the settings leave something to it (`AWS_*`, proxies,
 //!   `SSL_CERT_FILE`), and no network is touched before the first read.
@@ -23,6 +24,8 @@ mod caller_identity;
 mod catalog;
 mod credentials;
 mod failure;
+#[cfg(feature = "tokens")]
+mod json_service;
 mod kept;
 mod memory;
 mod parameter_store;
@@ -31,18 +34,26 @@ mod prefix;
 mod push;
 #[cfg(feature = "queue")]
 mod queue;
+#[cfg(feature = "tokens")]
+mod registry;
 mod secrets_manager;
 mod session;
 mod settings;
 mod sts;
+#[cfg(feature = "tokens")]
+mod temporary;
 mod transport;
 
 pub use crate::caller_identity::SignedRequest;
 pub use crate::parameter_store::ParameterStore;
 #[cfg(feature = "queue")]
 pub use crate::queue::{Queue, QueueMessage};
+#[cfg(feature = "tokens")]
+pub use crate::registry::{Registries, RegistryLogin};
 #[cfg(feature = "push")]
 pub use crate::secrets_manager::Deletion;
 pub use crate::secrets_manager::SecretsManager;
 pub use crate::session::Session;
 pub use crate::settings::{AccessKey, Endpoints, ProxySettings, Role, Settings, Timeouts, WebIdentity, WebToken};
+#[cfg(feature = "tokens")]
+pub use crate::temporary::{TemporaryCredentials, TemporaryRequest};

@@ -107,6 +107,10 @@ pub struct Endpoints {
     pub parameter_store: Option<String>,
     /// Of the Security Token Service, for `roles` and `web_identity`.
     pub sts: Option<String>,
+    /// Of the private registries' service, for logins.
+    pub ecr: Option<String>,
+    /// Of the public registry's service, for logins.
+    pub ecr_public: Option<String>,
 }
 
 /// Proxies by the scheme of what is asked for; none at all when empty.
@@ -198,6 +202,8 @@ impl Endpoints {
             ("endpoints.secretsManager", &self.secrets_manager),
             ("endpoints.parameterStore", &self.parameter_store),
             ("endpoints.sts", &self.sts),
+            ("endpoints.ecr", &self.ecr),
+            ("endpoints.ecrPublic", &self.ecr_public),
         ];
         for (field, address) in all {
             let Some(address) = address else { continue };

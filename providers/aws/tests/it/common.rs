@@ -92,7 +92,13 @@ pub(crate) fn settings(endpoint: &str) -> Settings {
     Settings {
         region: Some(REGION.to_owned()),
         access_key: Some(access_key()),
-        endpoints: Endpoints { secrets_manager: endpoint.clone(), parameter_store: endpoint.clone(), sts: endpoint },
+        endpoints: Endpoints {
+            secrets_manager: endpoint.clone(),
+            parameter_store: endpoint.clone(),
+            sts: endpoint.clone(),
+            ecr: endpoint.clone(),
+            ecr_public: endpoint,
+        },
         proxy: Some(ProxySettings::default()),
         ..Settings::default()
     }
