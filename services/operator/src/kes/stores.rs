@@ -83,7 +83,8 @@ impl Opening<'_> {
             let named = self.variable(&format!("LOCALSTACK_{service}_URL"));
             Some(named.unwrap_or_else(|| LOCALSTACK.to_owned()))
         };
-        let endpoints = Endpoints { secrets_manager: at("SM"), parameter_store: at("SSM"), sts: at("STS") };
+        let (secrets_manager, parameter_store, sts) = (at("SM"), at("SSM"), at("STS"));
+        let endpoints = Endpoints { secrets_manager, parameter_store, sts, ..Endpoints::default() };
         (Some(self.variable("AWS_REGION").unwrap_or_else(|| LOCALSTACK_REGION.to_owned())), endpoints)
     }
 

@@ -17,6 +17,11 @@ const LABEL: (&str, &str) = ("external-secrets.io/type", "webhook");
 
 /// Opens any HTTP endpoint as `spec` says.
 pub(super) async fn open(spec: &WebhookProvider, scope: &Scope) -> Result<Arc<dyn Provider>, Failure> {
+    Ok(Arc::new(opened(spec, scope).await?))
+}
+
+/// The endpoint that `spec` describes, without asking it.
+pub(crate) async fn opened(spec: &WebhookProvider, scope: &Scope) -> Result<Webhook, Failure> {
     if spec.auth.is_some() {
         let words = "NTLM is not served: Windows' servers of today take Kerberos or a token";
         return Err(invalid("auth.ntlm", words).with_hint(
@@ -44,8 +49,7 @@ pub(super) async fn open(spec: &WebhookProvider, scope: &Scope) -> Result<Arc<dy
     };
     // Templates see on whose behalf they are rendered: what one namespace gets is no other's.
     scope.mark_dependent_on_asker();
-    let opened = Webhook::open(settings, scope.meter());
-    opened.map(|webhook| Arc::new(webhook) as Arc<dyn Provider>).map_err(|failure| within(failure, SLOT))
+    Webhook::open(settings, scope.meter()).map_err(|failure| within(failure, SLOT))
 }
 
 /// The Secrets for the templates, by the names that templates have for them.
