@@ -16,4 +16,5 @@ mod stores;
 pub(crate) mod support;
 mod sync;
 mod tenancy;
+mod tokens;
 pub(crate) mod world_of_stores;

@@ -81,7 +81,8 @@ pub(crate) fn add_kinds(cluster: &Cluster) {
         let crd = format!("crd/{kind}.external-secrets.io");
         cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", &crd]).unwrap();
     }
-    for kind in ["clustergenerators", "passwords", "uuids", "sshkeys", "fakes", "mfas"] {
+    let generators = ["clustergenerators", "passwords", "uuids", "sshkeys", "fakes", "mfas"];
+    for kind in generators.into_iter().chain(["ecrauthorizationtokens", "stssessiontokens", "webhooks"]) {
         let crd = format!("crd/{kind}.generators.external-secrets.io");
         cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", &crd]).unwrap();
     }
