@@ -9,6 +9,7 @@ mod generators;
 mod policies;
 mod pushes;
 mod pushes_to_stores;
+mod reloader;
 mod scoped;
 mod secret_operator;
 mod shapes;
