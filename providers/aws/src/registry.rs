@@ -42,8 +42,8 @@ impl Session {
     /// What AWS answers, or that it does not; `Unavailable` where the answer is no login.
     pub async fn registry_login(&self, registries: Registries) -> Result<RegistryLogin, Failure> {
         let operation = match registries {
-            Registries::Private => self.private().await?,
-            Registries::Public => self.public().await?,
+            Registries::Private => self.private_registries().await?,
+            Registries::Public => self.public_registry().await?,
         };
         let store = format!("Amazon ECR ({})", operation.region);
         let answer = operation.call(self).await.map_err(|refusal| {
@@ -59,7 +59,7 @@ impl Session {
         login.ok_or_else(|| Failure::new(Class::Unavailable, "the answer is no login").from_store(store))
     }
 
-    async fn private(&self) -> Result<Operation, Failure> {
+    async fn private_registries(&self) -> Result<Operation, Failure> {
         let region = self.region().await?.to_string();
         let endpoint = match &self.settings().endpoints.ecr {
             Some(endpoint) => endpoint.clone(),
@@ -69,7 +69,7 @@ impl Session {
         Ok(Operation { name: "ecr:GetAuthorizationToken", service: "ecr", target, region, endpoint })
     }
 
-    async fn public(&self) -> Result<Operation, Failure> {
+    async fn public_registry(&self) -> Result<Operation, Failure> {
         let endpoint = match &self.settings().endpoints.ecr_public {
             Some(endpoint) => endpoint.clone(),
             None => regional_endpoint("api.ecr-public", PUBLIC_REGION).await?,
@@ -126,7 +126,7 @@ impl Authorization {
     fn login(self) -> Option<RegistryLogin> {
         let decoded = SecretBytes::new(STANDARD.decode(self.authorization_token.expose()).ok()?);
         let (user, password) = decoded.expose_text()?.split_once(':')?;
-        #[expect(clippy::cast_possible_truncation, reason = "seconds since 1970, and the fraction is not wanted")]
+        // Seconds since 1970; the fraction is not wanted.
         let expires_at = self.expires_at as i64;
         let password = SecretBytes::from(password.to_owned());
         Some(RegistryLogin { user: user.to_owned(), password, address: self.proxy_endpoint, expires_at })

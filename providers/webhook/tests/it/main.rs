@@ -88,7 +88,8 @@ async fn an_endpoint_that_makes_values_is_asked_without_a_key() {
     server.add(Fault::answer(200, &[], &format!(r#"{{"data":{{"user":"ann","token":"{CANARY}"}}}}"#)));
     let url = format!("{}/make?as={{{{ .auth.token }}}}", server.address());
     let store = open(Settings { url: url.clone(), json_path: "$.data".to_owned(), ..settings(&server) });
-    assert!(store.made().await.unwrap().expose_text() == Some(&format!(r#"{{"user":"ann","token":"{CANARY}"}}"#)));
+    let expected = format!(r#"{{"user":"ann","token":"{CANARY}"}}"#);
+    assert!(store.made().await.unwrap().expose_text() == Some(expected.as_str()));
     assert_eq!(server.requests().pop().unwrap().path, format!("/make?as={CANARY}"));
     let check = async |change: Settings, expected: &str| {
         let failure = open(change).made().await.unwrap_err();
