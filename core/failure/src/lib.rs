@@ -54,8 +54,8 @@ impl Class {
 
 /// Why something could not be done: on what, why, whether a retry can help, and what to try.
 ///
-/// Shown as `FIELD: cannot read "KEY" from STORE: WORDS`, with the parts that are known, or `cannot write "KEY" to STORE`
-/// and `cannot delete "KEY" from STORE`.
+/// Shown as `FIELD: cannot read "KEY" from STORE: WORDS`, with the parts that are known, or `cannot write "KEY" to
+/// STORE` and `cannot delete "KEY" from STORE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// What decides about retries, exit codes and conditions.

@@ -41,9 +41,9 @@ pub async fn lease_held(client: &Client, names: &[&str], now: Timestamp) -> Resu
     Ok(Presence::Absent)
 }
 
-/// Looks in all namespaces for Deployments with these labels (`app.kubernetes.io/name=external-secrets`; all, where it is
-/// empty) that have a replica at work; with `image` only those of which a container has an image of this name (`aws-ssm`), from whichever
-/// registry. Without the right to list Deployments it is unknown.
+/// Looks in all namespaces for Deployments with these labels (`app.kubernetes.io/name=external-secrets`; all, where it
+/// is empty) that have a replica at work; with `image` only those of which a container has an image of this name
+/// (`aws-ssm`), from whichever registry. Without the right to list Deployments it is unknown.
 ///
 /// # Errors
 /// Where the API server does not answer.

@@ -77,6 +77,7 @@ mod tests {
         retry.succeeded();
         assert_eq!(retry.failed(&down), (FIRST, true));
     }
+
     #[tokio::test(start_paused = true)]
     async fn what_fails_is_done_again_after_a_pause_and_told_once() {
         let (rounds, told) = (Cell::new(0), RefCell::new(Vec::new()));
