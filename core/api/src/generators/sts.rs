@@ -59,8 +59,8 @@ pub struct StsSessionTokenSpec {
 #[derive(Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StsRequestParameters {
-    /// How many seconds the credentials last: 900 to 129600, a role's at most 43200. AWS takes 12 hours where nothing is
-    /// said, of a role one.
+    /// How many seconds the credentials last: 900 to 129600, a role's at most 43200. AWS takes 12 hours where nothing
+    /// is said, of a role one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_duration: Option<i64>,
     /// The serial number or the ARN of the user's MFA device.
