@@ -12,7 +12,10 @@ use crate::StorePolicy;
 use crate::external_secrets::{
     ClusterExternalSecret, ClusterPushSecret, ClusterSecretStore, ExternalSecret, PushSecret, SecretStore,
 };
-use crate::generators::{ClusterGenerator, Fake, GeneratorState, Mfa, Password, SshKey, Uuid, VaultDynamicSecret};
+use crate::generators::{
+    ClusterGenerator, EcrAuthorizationToken, Fake, GeneratorState, Mfa, Password, SshKey, StsSessionToken, Uuid,
+    VaultDynamicSecret, Webhook,
+};
 
 /// The definitions of all kinds, sorted by name.
 pub fn crds() -> Vec<CustomResourceDefinition> {
@@ -21,6 +24,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         ClusterGenerator::crd(),
         ClusterPushSecret::crd(),
         ClusterSecretStore::crd(),
+        EcrAuthorizationToken::crd(),
         ExternalSecret::crd(),
         Fake::crd(),
         GeneratorState::crd(),
@@ -30,8 +34,10 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         SecretStore::crd(),
         SshKey::crd(),
         StorePolicy::crd(),
+        StsSessionToken::crd(),
         Uuid::crd(),
         VaultDynamicSecret::crd(),
+        Webhook::crd(),
     ];
     crds.iter_mut().for_each(finish);
     crds.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));

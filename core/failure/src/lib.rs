@@ -54,7 +54,8 @@ impl Class {
 
 /// Why something could not be done: on what, why, whether a retry can help, and what to try.
 ///
-/// Shown as `FIELD: cannot read "KEY" from STORE: WORDS`, with the parts that are known.
+/// Shown as `FIELD: cannot read "KEY" from STORE: WORDS`, with the parts that are known, or `cannot write "KEY" to
+/// STORE` and `cannot delete "KEY" from STORE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// What decides about retries, exit codes and conditions.
@@ -76,6 +77,31 @@ pub struct Subject {
     pub key: Option<String>,
     /// The store in people's words: `AWS Secrets Manager (eu-west-1)`.
     pub store: Option<String>,
+    /// What was to be done with the key.
+    pub deed: Deed,
+}
+
+/// What can be done with a key of a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Deed {
+    /// Reading what is there.
+    #[default]
+    Read,
+    /// Putting something there.
+    Write,
+    /// Taking it away.
+    Delete,
+}
+
+impl Deed {
+    /// Verb and preposition.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Read => ("read", "from"),
+            Self::Write => ("write", "to"),
+            Self::Delete => ("delete", "from"),
+        }
+    }
 }
 
 impl Failure {
@@ -105,6 +131,13 @@ impl Failure {
         self
     }
 
+    /// Says what was to be done with the key, where that was not to read it.
+    #[must_use]
+    pub fn while_doing(mut self, deed: Deed) -> Self {
+        self.subject.deed = deed;
+        self
+    }
+
     /// Says what to try.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -118,9 +151,11 @@ impl fmt::Display for Failure {
         if let Some(field) = &self.subject.field {
             write!(formatter, "{field}: ")?;
         }
+        let (verb, preposition) = self.subject.deed.words();
         match (&self.subject.key, &self.subject.store) {
-            (Some(key), Some(store)) => write!(formatter, "cannot read \"{key}\" from {store}: ")?,
-            (Some(key), None) => write!(formatter, "key \"{key}\": ")?,
+            (Some(key), Some(store)) => write!(formatter, "cannot {verb} \"{key}\" {preposition} {store}: ")?,
+            (Some(key), None) if self.subject.deed == Deed::Read => write!(formatter, "key \"{key}\": ")?,
+            (Some(key), None) => write!(formatter, "cannot {verb} \"{key}\": ")?,
             (None, Some(store)) => write!(formatter, "{store}: ")?,
             (None, None) => {}
         }
@@ -165,6 +200,11 @@ mod tests {
             denied().on_key("prod/db").from_store("AWS Secrets Manager (eu-west-1)").in_field("DB_PASSWORD"),
             "DB_PASSWORD: cannot read \"prod/db\" from AWS Secrets Manager (eu-west-1): access denied",
         );
+        let pushed = |deed| denied().on_key("db").while_doing(deed);
+        check(pushed(Deed::Write), "cannot write \"db\": access denied");
+        check(pushed(Deed::Write).from_store("the store"), "cannot write \"db\" to the store: access denied");
+        check(pushed(Deed::Delete).from_store("the store"), "cannot delete \"db\" from the store: access denied");
+        check(denied().from_store("the store").while_doing(Deed::Write), "the store: access denied");
     }
 
     #[test]

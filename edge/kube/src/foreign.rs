@@ -7,6 +7,9 @@ use strongroom_failure::{Class, Failure};
 
 use crate::failure::failure;
 
+/// Deployments in one page of a list: a cluster may have thousands, of which one page at a time is kept.
+const PAGE: u32 = 250;
+
 /// Whether somebody is there who would write to the same objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Presence {
@@ -38,9 +41,9 @@ pub async fn lease_held(client: &Client, names: &[&str], now: Timestamp) -> Resu
     Ok(Presence::Absent)
 }
 
-/// Looks in all namespaces for Deployments with these labels (`app.kubernetes.io/name=external-secrets`) that have a
-/// replica at work; with `image` only those of which a container has an image of this name (`aws-ssm`), from whichever
-/// registry. Without the right to list Deployments it is unknown.
+/// Looks in all namespaces for Deployments with these labels (`app.kubernetes.io/name=external-secrets`; all, where it
+/// is empty) that have a replica at work; with `image` only those of which a container has an image of this name
+/// (`aws-ssm`), from whichever registry. Without the right to list Deployments it is unknown.
 ///
 /// # Errors
 /// Where the API server does not answer.
@@ -48,18 +51,31 @@ pub async fn deployments_available(client: &Client, labels: &str, image: Option<
     // Untyped: a Deployment's numbers-or-texts do not survive serde_json's exact numbers.
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", "Deployment"));
     let deployments: Api<DynamicObject> = Api::all_with(client.clone(), &kind);
-    let found: ObjectList<DynamicObject> = match deployments.list(&ListParams::default().labels(labels)).await {
-        Ok(found) => found,
-        Err(error) => return unknown(failure(&error, "list Deployments", &[])),
-    };
     let is_meant = |deployment: &DynamicObject| image.is_none_or(|image| has_image(deployment, image));
-    let working = found.items.iter().find(|deployment| available(deployment) > 0 && is_meant(deployment));
-    Ok(working.map_or(Presence::Absent, |deployment| {
-        let (namespace, name) = (&deployment.metadata.namespace, &deployment.metadata.name);
-        let text = |part: &Option<String>| part.clone().unwrap_or_default();
-        let replicas = available(deployment);
-        Presence::Live(format!("Deployment {}/{} with {replicas} available replicas", text(namespace), text(name)))
-    }))
+    let mut page = ListParams { limit: Some(PAGE), ..ListParams::default() };
+    if !labels.is_empty() {
+        page = page.labels(labels);
+    }
+    loop {
+        let found: ObjectList<DynamicObject> = match deployments.list(&page).await {
+            Ok(found) => found,
+            Err(error) => return unknown(failure(&error, "list Deployments", &[])),
+        };
+        let working = found.items.iter().find(|deployment| available(deployment) > 0 && is_meant(deployment));
+        if let Some(deployment) = working {
+            return Ok(Presence::Live(words(deployment)));
+        }
+        page.continue_token = found.metadata.continue_.filter(|token| !token.is_empty());
+        if page.continue_token.is_none() {
+            return Ok(Presence::Absent);
+        }
+    }
+}
+
+fn words(deployment: &DynamicObject) -> String {
+    let text = |part: &Option<String>| part.clone().unwrap_or_default();
+    let (namespace, name) = (text(&deployment.metadata.namespace), text(&deployment.metadata.name));
+    format!("Deployment {namespace}/{name} with {} available replicas", available(deployment))
 }
 
 fn unknown(failure: Failure) -> Result<Presence, Failure> {

@@ -53,8 +53,18 @@ impl Session {
 
 /// The address of a region's STS, without a slash at the end.
 async fn endpoint(region: &str) -> Result<String, Failure> {
+    resolved(region, region == GLOBAL).await
+}
+
+/// The address of another service in `region`: the SDK's STS knows what hosts end with in which part of AWS.
+#[cfg(feature = "tokens")]
+pub(crate) async fn regional_endpoint(service: &str, region: &str) -> Result<String, Failure> {
+    Ok(resolved(region, false).await?.replacen("://sts.", &format!("://{service}."), 1))
+}
+
+async fn resolved(region: &str, is_global: bool) -> Result<String, Failure> {
     let unknown = |_| Failure::new(Class::Invalid, "this is not the name of a region, such as eu-west-1");
-    let params = Params::builder().region(region).use_global_endpoint(region == GLOBAL).build();
+    let params = Params::builder().region(region).use_global_endpoint(is_global).build();
     let params = params.map_err(|_| unknown(()))?;
     let resolver = DefaultResolver::new();
     let endpoint = resolver.resolve_endpoint(&params).await.map_err(|_| unknown(()))?;
@@ -90,6 +100,18 @@ mod tests {
         check("eu-west-1", Some("https://sts.eu-west-1.amazonaws.com")).await;
         check("cn-north-1", Some("https://sts.cn-north-1.amazonaws.com.cn")).await;
         check("not a region", None).await;
+    }
+
+    #[cfg(feature = "tokens")]
+    #[tokio::test]
+    async fn other_services_are_beside_the_regions_sts() {
+        let check = async |service: &str, region: &str, expected: Option<&str>| {
+            assert_eq!(regional_endpoint(service, region).await.ok().as_deref(), expected, "{region}");
+        };
+        check("api.ecr", "us-east-1", Some("https://api.ecr.us-east-1.amazonaws.com")).await;
+        check("api.ecr", "cn-north-1", Some("https://api.ecr.cn-north-1.amazonaws.com.cn")).await;
+        check("api.ecr-public", "us-east-1", Some("https://api.ecr-public.us-east-1.amazonaws.com")).await;
+        check("api.ecr", "not a region", None).await;
     }
 
     #[tokio::test]

@@ -12,7 +12,8 @@
 //! - A store can have a prefix: it stands before every key that is read, and a search goes no further than it reaches.
 //! - `CertificateManager` gives certificates with their keys, and takes them (feature `certificates`). An export costs
 //!   money, so what was exported is kept as long as AWS shows the same certificate: the one value that is cached here.
-//! - A [`Queue`] of SQS is read under the same identity (feature `queue`).
+//! - A [`Queue`] of SQS is read under the same identity (feature `queue`), and what ends is made: logins for registries,
+//!   temporary credentials (feature `tokens`).
 //! - Searching and reading tags are left out of small programs, which never do either (feature `catalog`).
 //! - Nothing is read from the environment except where the settings leave something to it (`AWS_*`, proxies,
 //!   `SSL_CERT_FILE`), and no network is touched before the first read.
@@ -27,6 +28,8 @@ mod catalog;
 mod certificate_manager;
 mod credentials;
 mod failure;
+#[cfg(feature = "tokens")]
+mod json_service;
 mod kept;
 mod memory;
 mod parameter_store;
@@ -35,10 +38,14 @@ mod prefix;
 mod push;
 #[cfg(feature = "queue")]
 mod queue;
+#[cfg(feature = "tokens")]
+mod registry;
 mod secrets_manager;
 mod session;
 mod settings;
 mod sts;
+#[cfg(feature = "tokens")]
+mod temporary;
 mod transport;
 
 pub use crate::caller_identity::SignedRequest;
@@ -47,8 +54,12 @@ pub use crate::certificate_manager::CertificateManager;
 pub use crate::parameter_store::ParameterStore;
 #[cfg(feature = "queue")]
 pub use crate::queue::{Queue, QueueMessage};
+#[cfg(feature = "tokens")]
+pub use crate::registry::{Registries, RegistryLogin};
 #[cfg(feature = "push")]
 pub use crate::secrets_manager::Deletion;
 pub use crate::secrets_manager::SecretsManager;
 pub use crate::session::Session;
 pub use crate::settings::{AccessKey, Endpoints, ProxySettings, Role, Settings, Timeouts, WebIdentity, WebToken};
+#[cfg(feature = "tokens")]
+pub use crate::temporary::{TemporaryCredentials, TemporaryRequest};

@@ -155,6 +155,25 @@ impl Session {
         config.credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(provided)).build()
     }
 
+    /// Sends a request that is signed already, as the SDK's clients do theirs.
+    #[cfg(feature = "tokens")]
+    pub(crate) async fn send(
+        &self,
+        request: strongroom_http::Request<strongroom_secret::SecretBytes>,
+    ) -> Result<HttpResponse, aws_smithy_runtime_api::client::result::ConnectorError> {
+        self.0.around.transport.send(request, self.settings().timeouts).await
+    }
+
+    /// A client of STS in the session's region, as the session's identity.
+    #[cfg(feature = "tokens")]
+    pub(crate) async fn sts(&self) -> Result<aws_sdk_sts::Client, Failure> {
+        let region = self.region().await?;
+        let provided = Provided(Arc::clone(&self.0.identity));
+        let provided = aws_credential_types::provider::SharedCredentialsProvider::new(provided);
+        let config = self.0.around.sts("").await.region(region).credentials_provider(provided);
+        Ok(aws_sdk_sts::Client::from_conf(config.build()))
+    }
+
     /// Makes one call, and once again where AWS refuses credentials that can be renewed.
     pub(crate) async fn call<T, E, F>(&self, operation: &'static str, ask: impl Fn() -> F + Send) -> Result<T, Refusal>
     where

@@ -115,6 +115,10 @@ pub struct Endpoints {
     pub resource_tags: Option<String>,
     /// Of the Security Token Service, for `roles` and `web_identity`.
     pub sts: Option<String>,
+    /// Of the private registries' service, for logins.
+    pub ecr: Option<String>,
+    /// Of the public registry's service, for logins.
+    pub ecr_public: Option<String>,
 }
 
 /// Proxies by the scheme of what is asked for; none at all when empty.
@@ -210,6 +214,8 @@ impl Endpoints {
             #[cfg(feature = "certificates")]
             ("endpoints.resourceTags", &self.resource_tags),
             ("endpoints.sts", &self.sts),
+            ("endpoints.ecr", &self.ecr),
+            ("endpoints.ecrPublic", &self.ecr_public),
         ];
         for (field, address) in all {
             let Some(address) = address else { continue };

@@ -88,7 +88,7 @@ pub(crate) fn secrets_of(credentials: &Credentials) -> Secrets {
     Secrets(parts.into_iter().flatten().map(|part| SecretBytes::from(part.to_owned())).collect())
 }
 
-fn session_name(chosen: Option<&str>) -> String {
+pub(crate) fn session_name(chosen: Option<&str>) -> String {
     chosen.map(str::to_owned).or_else(|| variable("AWS_ROLE_SESSION_NAME")).unwrap_or_else(|| SESSION_NAME.to_owned())
 }
 
@@ -119,7 +119,7 @@ async fn issued_token(source: &dyn TokenSource) -> Result<SecretBytes, Failure> 
 }
 
 /// Says which role it was that could not be taken.
-fn about_role(mut refusal: Refusal, role: &str) -> Refusal {
+pub(crate) fn about_role(mut refusal: Refusal, role: &str) -> Refusal {
     refusal.failure.words = format!("cannot assume {role}: {}", refusal.failure.words);
     if refusal.failure.class == Class::Denied {
         refusal.failure.hint =

@@ -46,6 +46,20 @@ impl Transport {
     }
 }
 
+#[cfg(feature = "tokens")]
+impl Transport {
+    /// Sends one request, as long as `timeouts` let a call of the SDK's take to be answered.
+    pub(crate) async fn send(
+        &self,
+        request: Request<SecretBytes>,
+        timeouts: crate::settings::Timeouts,
+    ) -> Result<HttpResponse, ConnectorError> {
+        let (connect_timeout, read_timeout) = (Some(timeouts.connect), Some(timeouts.call));
+        let client = self.0.client(Way { connect_timeout, read_timeout, is_direct: false }).map_err(failed)?;
+        answered(client.send(request).await.map_err(failed)?)
+    }
+}
+
 impl Shared {
     fn client(&self, way: Way) -> Result<Client, Error> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);

@@ -26,18 +26,20 @@ pub(crate) fn check(secrets: &Secrets) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The data for one key, as it is and as an address can carry it.
+/// The data for one key, or for none, as it is and as an address can carry it.
 pub(crate) struct Data {
     pub(crate) plain: Value,
     pub(crate) escaped: Value,
 }
 
 impl Data {
-    pub(crate) fn of(key: &RemoteKey, namespace: &str, secrets: &Secrets) -> Self {
+    pub(crate) fn of(key: Option<&RemoteKey>, namespace: &str, secrets: &Secrets) -> Self {
         let with = |escape: fn(&str) -> String| {
             let mut data: BTreeMap<String, Value> =
                 secrets.iter().map(|(name, entries)| (name.clone(), Value::Texts(entries.clone()))).collect();
-            data.insert(KEY.to_owned(), Value::Texts(of_key(key, namespace, escape)));
+            if let Some(key) = key {
+                data.insert(KEY.to_owned(), Value::Texts(of_key(key, namespace, escape)));
+            }
             Value::Map(data)
         };
         Self { plain: with(str::to_owned), escaped: with(escaped) }

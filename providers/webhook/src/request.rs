@@ -39,7 +39,7 @@ pub(crate) fn check(settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The request for one key.
+/// The request for one key, or for none.
 pub(crate) fn request(settings: &Settings, data: &Data) -> Result<Request<SecretBytes>, Failure> {
     let mut request = Request::new(rendered("body", &settings.body, &data.plain)?);
     *request.method_mut() = method(&settings.method)?;
@@ -117,7 +117,7 @@ mod tests {
             ..RemoteKey::at("team/app", Version::Stage("v1".to_owned()))
         };
         let secret = [("token".to_owned(), SecretBytes::from("canary\n".to_owned()))].into();
-        Data::of(&key, "team-a", &[("auth".to_owned(), secret)].into())
+        Data::of(Some(&key), "team-a", &[("auth".to_owned(), secret)].into())
     }
 
     #[test]

@@ -81,24 +81,35 @@ impl Webhook {
         Ok(Self { settings, client, meter })
     }
 
-    async fn access(&self, key: &RemoteKey) -> Answer {
+    /// Asks the endpoint for no key in particular, as one that makes values is asked: templates see the Secrets alone.
+    /// Gives what the JSONPath means, a text without its quotes.
+    ///
+    /// # Errors
+    /// What the endpoint answers, or that it does not. `NotFound` is the endpoint's own: what it makes is not there.
+    pub async fn made(&self) -> Result<SecretBytes, Failure> {
+        self.access(None).await.map_err(|failure| self.masked(failure))
+    }
+
+    async fn access(&self, key: Option<&RemoteKey>) -> Result<SecretBytes, Failure> {
         let data = Data::of(key, &self.settings.namespace, &self.settings.secrets);
         let request = request::request(&self.settings, &data)?;
         let json_path = request::json_path(&self.settings, &data)?;
         let result = self.client.send(request).await;
         let answered = matches!(&result, Ok(response) if answer::is_answer(response.status));
         self.meter.record(OPERATION, if answered { Outcome::Answered } else { Outcome::Failed });
-        let value = answer::value(result?, &json_path)?;
-        Ok(RemoteValue::new(value, None))
+        answer::value(result?, &json_path)
     }
 
     async fn answer(&self, key: &RemoteKey) -> Answer {
-        self.access(key).await.map_err(|failure| {
-            // A host or a path may have been made of a credential.
-            let known: Vec<_> = self.settings.secrets.values().flat_map(BTreeMap::values).collect();
-            let words = outside_words(&failure.words, &known);
-            Failure { words, ..failure }.on_key(&key.name).from_store(self.describe())
-        })
+        let value = self.access(Some(key)).await.map_err(|failure| self.masked(failure).on_key(&key.name))?;
+        Ok(RemoteValue::new(value, None))
+    }
+
+    /// A failure that names the store. A host or a path may have been made of a credential.
+    fn masked(&self, failure: Failure) -> Failure {
+        let known: Vec<_> = self.settings.secrets.values().flat_map(BTreeMap::values).collect();
+        let words = outside_words(&failure.words, &known);
+        Failure { words, ..failure }.from_store(self.describe())
     }
 }
 

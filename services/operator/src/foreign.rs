@@ -27,6 +27,10 @@ const KES_DEPLOYMENT: &str = "app.kubernetes.io/name=kubernetes-external-secrets
 const AWS_SSM_DEPLOYMENT: &str = "app=aws-ssm";
 const AWS_SSM_IMAGE: &str = "aws-ssm";
 
+/// The label of the Deployment of stakater's Reloader where its chart puts one, and the name of its image.
+const RELOADER_DEPLOYMENT: &str = "app.kubernetes.io/name=reloader";
+const RELOADER_IMAGE: &str = "reloader";
+
 /// How another controller is recognised.
 #[derive(Clone, Copy)]
 struct Signs {
@@ -61,7 +65,8 @@ async fn note(operator: &Operator, known: &RwLock<Option<String>>, signs: Signs)
     match &seen {
         Some(who) => {
             tracing::error!(who, "another controller serves the same objects; nothing is written until it is gone");
-            tell(operator, who);
+            let words = format!("{who} serves the same objects; scale it to zero, or start with --take-over");
+            tell(operator, &words);
         }
         None => tracing::info!("the other controller is gone"),
     }
@@ -72,9 +77,29 @@ async fn note(operator: &Operator, known: &RwLock<Option<String>>, signs: Signs)
 
 /// Looks again and again.
 pub(crate) async fn keep_looking(operator: Arc<Operator>) {
+    look_for_reloader(&operator).await;
     loop {
         tokio::time::sleep(EVERY).await;
         look(&operator).await;
+    }
+}
+
+/// Looks once whether Reloader restarts the same workloads: with it each change restarts twice, which harms nobody enough
+/// to wait for.
+async fn look_for_reloader(operator: &Operator) {
+    if operator.settings.restarts.restarts.scope().is_none() {
+        return;
+    }
+    let labelled = Signs { lease: None, deployment: RELOADER_DEPLOYMENT, image: None };
+    // Its charts of other years have other labels.
+    let by_image = Signs { deployment: "", image: Some(RELOADER_IMAGE), ..labelled };
+    for signs in [labelled, by_image] {
+        if let Some(Some(who)) = seen(operator, signs).await {
+            tracing::warn!(who, "Reloader restarts workloads too: each change restarts them twice; scale it to zero");
+            let words = format!("{who} restarts workloads too; scale it to zero, or start with --restarts=off");
+            tell(operator, &words);
+            return;
+        }
     }
 }
 
@@ -97,7 +122,7 @@ async fn seen(operator: &Operator, signs: Signs) -> Option<Option<String>> {
 }
 
 /// One event on our own pod, where we know it.
-fn tell(operator: &Operator, who: &str) {
+fn tell(operator: &Operator, words: &str) {
     let (Some(name), Some(namespace)) = (operator.variables.get("POD_NAME"), operator.variables.get("POD_NAMESPACE"))
     else {
         return;
@@ -109,6 +134,5 @@ fn tell(operator: &Operator, who: &str) {
         namespace: Some(namespace.clone()),
         ..ObjectReference::default()
     };
-    let words = format!("{who} serves the same objects; scale it to zero, or start with --take-over");
-    operator.recorder.record(&pod, EventKind::Warning, "ForeignController", &words);
+    operator.recorder.record(&pod, EventKind::Warning, "ForeignController", words);
 }

@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 
 use crate::events::open_queue;
 use crate::operator::Operator;
-use crate::retry::Retry;
+use crate::retry::again_and_again;
 
 /// Who writes the label.
 const FIELD_MANAGER: &str = "strongroom-secret-operator";
@@ -55,18 +55,12 @@ pub(crate) fn follow(operator: &Arc<Operator>) -> Result<JoinSet<()>, Failure> {
 
 async fn listen(operator: Arc<Operator>, queue: Queue, url: String) {
     tracing::info!(queue = url, "rolling workloads that SecretsRotationMappings map");
-    let mut retry = Retry::new();
-    loop {
-        let Err(failure) = once(&operator, &queue).await else {
-            retry.succeeded();
-            continue;
-        };
-        let (pause, is_news) = retry.failed(&failure);
+    let tell = |failure: &Failure, is_news: bool| {
         if is_news {
             tracing::warn!(queue = url, %failure, hint = failure.hint, "rotations cannot be followed; trying again");
         }
-        tokio::time::sleep(pause).await;
-    }
+    };
+    again_and_again(|| once(&operator, &queue), tell).await;
 }
 
 /// Takes what is in the queue and does what it says.

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strongroom_failure::{Class, Failure};
 
-use super::{FakeSpec, Generator, MfaSpec, PasswordSpec, SshKeySpec, UuidSpec, VaultDynamicSecretSpec, not_served};
+use super::{
+    EcrAuthorizationTokenSpec, FakeSpec, Generator, MfaSpec, PasswordSpec, SshKeySpec, StsSessionTokenSpec, UuidSpec,
+    VaultDynamicSecretSpec, WebhookSpec, not_served,
+};
 
 /// A generator for all namespaces. What it refers to is looked up in the namespace of who uses it.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -60,6 +63,15 @@ pub struct GeneratorSlots {
     /// What Vault makes.
     #[serde(default, rename = "vaultDynamicSecretSpec", skip_serializing_if = "Option::is_none")]
     pub vault_dynamic_secret: Option<Box<VaultDynamicSecretSpec>>,
+    /// Logins for the registries of AWS.
+    #[serde(default, rename = "ecrAuthorizationTokenSpec", skip_serializing_if = "Option::is_none")]
+    pub ecr_authorization_token: Option<Box<EcrAuthorizationTokenSpec>>,
+    /// Credentials of AWS that end.
+    #[serde(default, rename = "stsSessionTokenSpec", skip_serializing_if = "Option::is_none")]
+    pub sts_session_token: Option<Box<StsSessionTokenSpec>>,
+    /// What an HTTP endpoint makes.
+    #[serde(default, rename = "webhookSpec", skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Box<WebhookSpec>>,
     /// The slots of kinds that we do not serve, by their names.
     #[serde(flatten)]
     #[schemars(skip)]
@@ -80,6 +92,9 @@ impl ClusterGeneratorSpec {
             "Fake" => slots.fake.clone().map(Generator::Fake),
             "MFA" => slots.mfa.clone().map(Generator::Mfa),
             "VaultDynamicSecret" => slots.vault_dynamic_secret.clone().map(Generator::VaultDynamicSecret),
+            "ECRAuthorizationToken" => slots.ecr_authorization_token.clone().map(Generator::EcrAuthorizationToken),
+            "STSSessionToken" => slots.sts_session_token.clone().map(Generator::StsSessionToken),
+            "Webhook" => slots.webhook.clone().map(Generator::Webhook),
             other => return Err(not_served(other).in_field("spec.kind")),
         };
         held.ok_or_else(|| {

@@ -4,21 +4,27 @@
 //! Typed are those that are served. What others are named is known ([`KINDS`]), so that who names one is told so.
 
 mod cluster;
+mod ecr;
 mod kinds;
 mod problems;
 mod state;
+mod sts;
 mod vault;
+mod webhook;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use strongroom_failure::{Class, Failure};
 
 pub use cluster::{ClusterGenerator, ClusterGeneratorSpec, GeneratorSlots};
+pub use ecr::{EcrAuthorizationToken, EcrAuthorizationTokenSpec};
 pub use kinds::{
     Encoding, Fake, FakeSpec, Mfa, MfaSpec, Password, PasswordSpec, SshKey, SshKeySpec, SshKeyType, Uuid, UuidSpec,
 };
 pub use state::{FINALIZER, GeneratorState, GeneratorStateSpec, GeneratorStateStatus, OWNER_KEY};
+pub use sts::{StsRequestParameters, StsSessionToken, StsSessionTokenSpec};
 pub use vault::{VaultDynamicSecret, VaultDynamicSecretSpec, VaultResultType};
+pub use webhook::{Webhook, WebhookSpec};
 
 /// The group of the kinds.
 pub const GROUP: &str = "generators.external-secrets.io";
@@ -38,17 +44,17 @@ pub const KINDS: &[(&str, &str)] = &[
     ("Fake", "fakes"),
     ("MFA", "mfas"),
     ("VaultDynamicSecret", "vaultdynamicsecrets"),
+    ("ECRAuthorizationToken", "ecrauthorizationtokens"),
+    ("STSSessionToken", "stssessiontokens"),
+    ("Webhook", "webhooks"),
     ("ACRAccessToken", "acraccesstokens"),
     ("BeyondtrustWorkloadCredentialsDynamicSecret", "beyondtrustworkloadcredentialsdynamicsecrets"),
     ("CloudsmithAccessToken", "cloudsmithaccesstokens"),
-    ("ECRAuthorizationToken", "ecrauthorizationtokens"),
     ("GCRAccessToken", "gcraccesstokens"),
     ("GithubAccessToken", "githubaccesstokens"),
     ("GitlabDeployToken", "gitlabdeploytokens"),
     ("Grafana", "grafanas"),
     ("QuayAccessToken", "quayaccesstokens"),
-    ("STSSessionToken", "stssessiontokens"),
-    ("Webhook", "webhooks"),
 ];
 
 /// A generator of any kind that is served.
@@ -66,6 +72,12 @@ pub enum Generator {
     Mfa(MfaSpec),
     /// What Vault makes.
     VaultDynamicSecret(Box<VaultDynamicSecretSpec>),
+    /// A login for the registries of AWS.
+    EcrAuthorizationToken(Box<EcrAuthorizationTokenSpec>),
+    /// Credentials of AWS that end.
+    StsSessionToken(Box<StsSessionTokenSpec>),
+    /// What an HTTP endpoint makes.
+    Webhook(Box<WebhookSpec>),
 }
 
 impl Generator {
@@ -81,6 +93,9 @@ impl Generator {
             "Fake" => typed(kind, spec).map(Self::Fake),
             "MFA" => typed(kind, spec).map(Self::Mfa),
             "VaultDynamicSecret" => typed(kind, spec).map(Self::VaultDynamicSecret),
+            "ECRAuthorizationToken" => typed(kind, spec).map(Self::EcrAuthorizationToken),
+            "STSSessionToken" => typed(kind, spec).map(Self::StsSessionToken),
+            "Webhook" => typed(kind, spec).map(Self::Webhook),
             _ => Err(not_served(kind)),
         }
     }
@@ -91,6 +106,7 @@ impl Generator {
             Self::Fake(spec) => spec.controller.as_deref(),
             Self::VaultDynamicSecret(spec) => spec.controller.as_deref(),
             Self::Password(_) | Self::Uuid | Self::SshKey(_) | Self::Mfa(_) => None,
+            Self::EcrAuthorizationToken(_) | Self::StsSessionToken(_) | Self::Webhook(_) => None,
         }
     }
 }
@@ -117,4 +133,4 @@ pub fn not_served(kind: &str) -> Failure {
 }
 
 /// The kinds of [`KINDS`] that are served.
-pub const SERVED: &[(&str, &str)] = KINDS.split_at(6).0;
+pub const SERVED: &[(&str, &str)] = KINDS.split_at(9).0;

@@ -21,6 +21,9 @@ impl Generator {
             Self::SshKey(spec) => ssh_key(spec),
             Self::Mfa(spec) => mfa(spec),
             Self::VaultDynamicSecret(spec) => spec.problems(),
+            Self::EcrAuthorizationToken(spec) => spec.problems(),
+            Self::StsSessionToken(spec) => spec.problems(),
+            Self::Webhook(spec) => spec.problems(),
             Self::Uuid | Self::Fake(_) => Vec::new(),
         }
     }

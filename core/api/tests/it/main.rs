@@ -4,6 +4,7 @@
 
 mod cluster;
 mod crds;
+mod generators;
 mod kes;
 mod problems;
 mod reading;

@@ -26,7 +26,7 @@
 {{- end }}
 # Read when a value is due; nobody watches them.
 - apiGroups: [generators.external-secrets.io]
-  resources: [fakes, mfas, passwords, sshkeys, uuids]
+  resources: [ecrauthorizationtokens, fakes, mfas, passwords, sshkeys, stssessiontokens, uuids, webhooks]
   verbs: [get]
 - apiGroups: [generators.external-secrets.io]
   resources: [vaultdynamicsecrets]

@@ -61,7 +61,7 @@ async fn a_deployment_counts_when_a_replica_is_at_work() {
             "{{apiVersion: apps/v1, kind: Deployment,
               metadata: {{name: eso, namespace: {namespace}, labels: {{app.kubernetes.io/name: external-secrets}}}},
               spec: {{selector: {{matchLabels: {{a: b}}}}, strategy: {{rollingUpdate: {{maxSurge: 1}}}},
-                template: {{metadata: {{labels: {{a: b}}}}, spec: {{containers: [{{name: a, image: a}}]}}}}}}}}"
+                template: {{metadata: {{labels: {{a: b}}}}, spec: {{containers: [{{name: a, image: ghcr.io/x/eso:v1}}]}}}}}}}}"
         ))
         .unwrap();
     assert_eq!(deployments_available(&client, labels, None).await.unwrap(), Presence::Absent);
@@ -69,7 +69,14 @@ async fn a_deployment_counts_when_a_replica_is_at_work() {
     let patch = ["patch", "deployment", "eso", "-n", &namespace, "--subresource=status", "--type=merge", "-p", status];
     cluster().kubectl(&patch).unwrap();
     let found = format!("Deployment {namespace}/eso with 1 available replicas");
-    assert_eq!(deployments_available(&client, labels, None).await.unwrap(), Presence::Live(found));
+    assert_eq!(deployments_available(&client, labels, None).await.unwrap(), Presence::Live(found.clone()));
+    let check = async |image: &str, expected: Presence| {
+        for labels in [labels, ""] {
+            assert_eq!(deployments_available(&client, labels, Some(image)).await.unwrap(), expected, "{image}");
+        }
+    };
+    check("eso", Presence::Live(found)).await;
+    check("x", Presence::Absent).await;
 }
 
 #[tokio::test]

@@ -97,7 +97,9 @@ pub(crate) fn settings(endpoint: &str) -> Settings {
             parameter_store: endpoint.clone(),
             certificate_manager: endpoint.clone(),
             resource_tags: endpoint.clone(),
-            sts: endpoint,
+            sts: endpoint.clone(),
+            ecr: endpoint.clone(),
+            ecr_public: endpoint,
         },
         proxy: Some(ProxySettings::default()),
         ..Settings::default()

@@ -16,4 +16,6 @@ mod push;
 #[cfg(feature = "queue")]
 mod queue;
 mod secrets_manager;
+#[cfg(feature = "tokens")]
+mod tokens;
 mod ways;

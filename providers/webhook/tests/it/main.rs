@@ -83,6 +83,25 @@ async fn templates_make_the_request_and_the_path_takes_the_value() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_makes_values_is_asked_without_a_key() {
+    let server = server();
+    server.add(Fault::answer(200, &[], &format!(r#"{{"data":{{"user":"ann","token":"{CANARY}"}}}}"#)));
+    let url = format!("{}/make?as={{{{ .auth.token }}}}", server.address());
+    let store = open(Settings { url: url.clone(), json_path: "$.data".to_owned(), ..settings(&server) });
+    let expected = format!(r#"{{"user":"ann","token":"{CANARY}"}}"#);
+    assert!(store.made().await.unwrap().expose_text() == Some(expected.as_str()));
+    assert_eq!(server.requests().pop().unwrap().path, format!("/make?as={CANARY}"));
+    let check = async |change: Settings, expected: &str| {
+        let failure = open(change).made().await.unwrap_err();
+        assert!(!format!("{failure:?}").contains(CANARY), "{failure:?}");
+        assert!(failure.to_string().contains(expected), "{failure}");
+    };
+    let elsewhere = Settings { url: url.clone(), json_path: "$.other".to_owned(), ..settings(&server) };
+    check(elsewhere, "result.jsonPath: the webhook at 127.0.0.1").await;
+    check(settings(&server), "url: ").await;
+}
+
+#[tokio::test]
 async fn one_bad_key_spoils_only_its_own_answer() {
     let server = server();
     server.add(Fault::answer(200, &[], "value"));

@@ -21,7 +21,7 @@ pub(crate) use self::metrics::Metrics;
 pub(crate) use self::sources::open_queue;
 use self::sources::{PubSub, Source, Sqs};
 use crate::operator::Operator;
-use crate::retry::Retry;
+use crate::retry::again_and_again;
 
 /// How long a message's id is remembered, in seconds: a second delivery comes within the queue's visibility timeout,
 /// which is 30 s where nobody changed it.
@@ -117,24 +117,16 @@ struct Told<'a> {
 async fn listen<S: Source>(listener: Arc<Listener>, source: S) {
     let told = Told { kind: S::KIND, name: source.name() };
     tracing::info!(source = told.name, "following changes");
-    let mut retry = Retry::new();
-    loop {
-        let ended = match source.receive().await {
-            Ok(messages) => {
-                messages.iter().for_each(|message| listener.take(&told, S::read(message)));
-                source.settle(&messages).await
-            }
-            Err(failure) => Err(failure),
-        };
-        let Err(failure) = ended else {
-            retry.succeeded();
-            continue;
-        };
+    let round = || async {
+        let messages = source.receive().await?;
+        messages.iter().for_each(|message| listener.take(&told, S::read(message)));
+        source.settle(&messages).await
+    };
+    let tell = |failure: &Failure, is_news: bool| {
         listener.operator.metrics.events.failed(told.kind);
-        let (pause, is_news) = retry.failed(&failure);
         if is_news {
             tracing::warn!(source = told.name, %failure, hint = failure.hint, "a source of changes cannot be followed");
         }
-        tokio::time::sleep(pause).await;
-    }
+    };
+    again_and_again(round, tell).await;
 }

@@ -156,7 +156,7 @@ fn every_way_to_install_passes_lint_and_the_api_server_and_gives_flags_that_the_
         let kept = |crd: &&Value| crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep";
         let crds = of_kind(&objects, "CustomResourceDefinition");
         assert!(crds.iter().all(kept), "{name}: a CRD would go with the release");
-        assert_eq!(crds.len(), if values.contains("installCRDs: false") { 0 } else { 15 }, "{name}");
+        assert_eq!(crds.len(), if values.contains("installCRDs: false") { 0 } else { 18 }, "{name}");
     }
 }
 

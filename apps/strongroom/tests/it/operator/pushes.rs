@@ -245,7 +245,7 @@ fn what_cannot_be_pushed_is_told_with_its_cause_and_keeps_nothing_else_back() {
         "set secret failed",
         "SecretStore \"absent\" does not exist",
         "spec.data[0].match.secretKey: secret key no does not exist",
-        "spec.data[1]: the fake store: cannot write \"own\": key already exists",
+        "spec.data[1]: cannot write \"own\" to the fake store: key already exists",
     ] {
         assert!(message.contains(words), "{words} is not in {message}");
     }

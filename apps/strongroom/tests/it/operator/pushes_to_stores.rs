@@ -124,8 +124,9 @@ fn values_go_into_every_kind_of_store_and_go_with_their_push_secret_and_nothing_
             continue;
         }
         let (_, message) = stands(&namespace, &format!("foreign-{store}"), ("False", "Errored"));
-        let cause = format!("cannot write \"{}\": it is not managed by us: it lacks the mark", at("foreign"));
-        assert!(message.contains("spec.data[0]") && message.contains(&cause), "{store}: {message}");
+        let deed = format!("spec.data[0]: cannot write \"{}\" to ", at("foreign"));
+        let cause = ": it is not managed by us: it lacks the mark";
+        assert!(message.contains(&deed) && message.contains(cause), "{store}: {message}");
     }
     let readers: Vec<_> = WRITTEN
         .into_iter()

@@ -83,7 +83,8 @@ pub(crate) fn add_kinds(cluster: &Cluster) {
         cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", &crd]).unwrap();
     }
     let generators = ["clustergenerators", "passwords", "uuids", "sshkeys", "fakes", "mfas"];
-    for kind in generators.into_iter().chain(["vaultdynamicsecrets", "generatorstates"]) {
+    let asking = ["ecrauthorizationtokens", "stssessiontokens", "webhooks", "vaultdynamicsecrets", "generatorstates"];
+    for kind in generators.into_iter().chain(asking) {
         let crd = format!("crd/{kind}.generators.external-secrets.io");
         cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", &crd]).unwrap();
     }

@@ -4,11 +4,13 @@
 //!
 //! Generators are not watched: as with External Secrets Operator, a change is seen when somebody's refresh is due.
 
+mod aws;
 mod kept;
 mod leases;
 mod noted;
 pub(crate) mod states;
 mod vault;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -29,9 +31,16 @@ use strongroom_sync::Values;
 pub(crate) use self::kept::{GENERATED_FOR, Kept, Term, Wanted};
 pub(crate) use self::leases::Tended;
 use self::leases::{Made, Maker};
-use crate::names::StoreName;
+use crate::eso::stores::{Scope, StoreIdentity};
 use crate::operator::Operator;
 use crate::reader::Reader;
+
+/// A generator that somebody named.
+pub(crate) struct Chosen {
+    generator: Generator,
+    /// Whether a ClusterGenerator holds it, which an administrator wrote.
+    is_for_cluster: bool,
+}
 
 impl Operator {
     /// The generator that `reference` means to somebody in `namespace`.
@@ -40,7 +49,7 @@ impl Operator {
     /// `Invalid` where it is of a kind that is not served or its spec is wrong, `Denied` for a ClusterGenerator where
     /// the operator serves some namespaces alone. That it does not exist is `Unavailable`: it is no store without the
     /// secret, and what was delivered stays (design invariant 7).
-    pub(crate) async fn generator(&self, reference: &GeneratorRef, namespace: &str) -> Result<Generator, Failure> {
+    pub(crate) async fn generator(&self, reference: &GeneratorRef, namespace: &str) -> Result<Chosen, Failure> {
         let ours = format!("{GROUP}/{VERSION}");
         if let Some(other) = reference.api_version.as_deref().filter(|version| !version.is_empty() && *version != ours)
         {
@@ -48,7 +57,8 @@ impl Operator {
             return Err(Failure::new(Class::Invalid, words).with_hint(format!("leave apiVersion out, or set {ours}")));
         }
         let kind = reference.kind.as_str();
-        let generator = if kind == CLUSTER_KIND {
+        let is_for_cluster = kind == CLUSTER_KIND;
+        let generator = if is_for_cluster {
             let spec = self.generator_spec(CLUSTER_KIND, "clustergenerators", None, &reference.name).await?;
             let unreadable = |_| Failure::new(Class::Invalid, format!("the spec is not that of a {CLUSTER_KIND}"));
             serde_json::from_value::<ClusterGeneratorSpec>(spec).map_err(unreadable)?.generator()?
@@ -59,7 +69,7 @@ impl Operator {
         };
         match generator.problems().into_iter().next() {
             Some(problem) => Err(problem),
-            None => Ok(generator),
+            None => Ok(Chosen { generator, is_for_cluster }),
         }
     }
 
@@ -97,12 +107,13 @@ impl Operator {
     /// Why none could be made; never `NotFound`.
     pub(crate) async fn generate(
         &self,
-        generator: Generator,
+        chosen: Chosen,
         namespace: &str,
         now: Timestamp,
         maker: &Maker<'_>,
     ) -> Result<Made, Failure> {
-        let values: Result<Values, Failure> = match generator {
+        let scope = || self.generators_scope(namespace, chosen.is_for_cluster);
+        let values: Result<Values, Failure> = match chosen.generator {
             Generator::Password(spec) => password(&spec, &mut random_below),
             Generator::Uuid => uuid(&mut random_below),
             Generator::Fake(spec) => {
@@ -114,20 +125,30 @@ impl Operator {
                 made.unwrap_or_else(|_| Err(Failure::new(Class::Unavailable, "the key could not be made")))
             }
             Generator::Mfa(spec) => {
-                let reader = Reader::new(self.connection.clone(), Arc::clone(&self.variables));
-                // Also a ClusterGenerator's seed lies in the namespace of who uses it, and nowhere else.
-                let name = StoreName { namespace: Some(namespace.into()), name: "generator".into() };
-                let scope = self.scope(&name, namespace, reader);
-                let seed =
-                    scope.secret("spec.secret", &spec.secret, "").await.map_err(|failure| match failure.class {
-                        Class::NotFound => Failure { class: Class::Unavailable, ..failure },
-                        _ => failure,
-                    })?;
+                let seed = scope().secret("spec.secret", &spec.secret, "").await.map_err(no_absence)?;
                 one_time_password(&spec, &seed, now.as_second())
             }
+            Generator::EcrAuthorizationToken(spec) => aws::registry_login(&spec, &scope()).await.map_err(no_absence),
+            Generator::StsSessionToken(spec) => aws::session_token(&spec, &scope()).await.map_err(no_absence),
+            Generator::Webhook(spec) => webhook::values(&spec, &scope()).await.map_err(no_absence),
             Generator::VaultDynamicSecret(spec) => return maker.make(&spec).await,
         };
         values.map(Made::from)
+    }
+
+    /// What a generator may use, for somebody in `namespace`. Also what a ClusterGenerator refers to lies there, and
+    /// nowhere else; but an administrator chose that it may be the operator itself who asks.
+    fn generators_scope(&self, namespace: &str, is_for_cluster: bool) -> Scope {
+        let reader = Reader::new(self.connection.clone(), Arc::clone(&self.variables));
+        let identity = StoreIdentity {
+            namespace: Some(namespace.to_owned()),
+            name: "generator".to_owned(),
+            asker: namespace.to_owned(),
+        };
+        let is_ambient_allowed = is_for_cluster || self.settings.ambient_credentials == "all";
+        // Templates of addresses see Secrets of that namespace, whoever wrote them.
+        let are_local_allowed = self.settings.allow_local_addresses;
+        Scope::new(reader, identity, is_ambient_allowed, are_local_allowed, Arc::clone(&self.meter))
     }
 
     /// Whether one of `references` means a generator of another controller's class, to somebody in `namespace`.
@@ -138,11 +159,28 @@ impl Operator {
                 continue;
             }
             // What is wrong is told when it is asked for values.
-            let Ok(generator) = self.generator(reference, namespace).await else { continue };
-            if !self.is_ours(generator.controller()) {
+            let Ok(chosen) = self.generator(reference, namespace).await else { continue };
+            if !self.is_ours(chosen.generator.controller()) {
                 return true;
             }
         }
         false
+    }
+}
+
+/// That something is not there is no answer of a store: what was delivered stays (design invariant 7).
+fn no_absence(failure: Failure) -> Failure {
+    match failure.class {
+        Class::NotFound => Failure { class: Class::Unavailable, ..failure },
+        _ => failure,
+    }
+}
+
+/// A failure about the spec of a store at `slot`, in the words of a generator's.
+fn of_spec(failure: Failure, slot: &str) -> Failure {
+    let field = failure.subject.field.as_deref().and_then(|field| field.strip_prefix(slot));
+    match field.map(|rest| format!("spec{rest}")) {
+        Some(field) => failure.in_field(field),
+        None => failure,
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use strongroom_api::external_secrets::vocabulary::message;
 use strongroom_api::external_secrets::{PushRemoteRef, SecretStoreKind, SyncedPushSecrets};
-use strongroom_failure::{Class, Failure};
+use strongroom_failure::{Class, Deed, Failure};
 use strongroom_policy::TargetKind;
 use strongroom_provider::{Content, Deleted, Place, Push, Pushed, Source};
 use strongroom_resolve::Lane;
@@ -146,7 +146,7 @@ impl Round<'_> {
         for (answer, (field, key)) in answers.into_iter().zip(asked) {
             match answer {
                 Ok(pushed) => outcome.wrote |= pushed == Pushed::Written,
-                Err(failure) => outcome.failed.push(placed(failure, lane, &key, "write").in_field(field)),
+                Err(failure) => outcome.failed.push(placed(failure, lane, &key, Deed::Write).in_field(field)),
             }
         }
         outcome
@@ -204,7 +204,7 @@ impl Round<'_> {
         let answer = |(may, removal): (Result<(), Failure>, &&Removal)| -> Result<Deleted, Failure> {
             may?;
             let answer = answers.next().unwrap_or_else(|| Err(late(&lane)));
-            answer.map_err(|failure| placed(failure, &lane, &removal.key, "delete"))
+            answer.map_err(|failure| placed(failure, &lane, &removal.key, Deed::Delete))
         };
         may.into_iter().zip(removals).map(answer).collect()
     }
@@ -265,10 +265,10 @@ fn forget(held: &mut SyncedPushSecrets, removal: &Removal) {
     }
 }
 
-/// A failure that says what could not be done to which key of which store: its own words tell of reads.
-fn placed(mut failure: Failure, lane: &Lane, key: &str, what: &str) -> Failure {
-    let key = failure.subject.key.take().unwrap_or_else(|| key.to_owned());
-    failure.words = format!("cannot {what} \"{key}\": {}", failure.words);
+/// A failure that says what could not be done to which key of which store.
+fn placed(failure: Failure, lane: &Lane, key: &str, deed: Deed) -> Failure {
+    let failure = failure.while_doing(deed);
+    let failure = if failure.subject.key.is_some() { failure } else { failure.on_key(key) };
     if failure.subject.store.is_some() { failure } else { failure.from_store(lane.provider().describe()) }
 }
 

@@ -31,8 +31,7 @@ const TAGS_OF_ASKER: [&str; 3] = ["esoNamespace", "esoStoreName", "esoStoreKind"
 /// Opens AWS Secrets Manager, Parameter Store or Certificate Manager as `spec` says.
 pub(super) async fn open(spec: &AwsProvider, scope: &Scope) -> Result<Arc<dyn Provider>, Failure> {
     check_deletion(spec.secrets_manager.as_ref())?;
-    let settings = settings(spec, scope).await?;
-    let session = Session::new(settings, scope.meter()).map_err(|failure| in_spec(failure, spec))?;
+    let session = session(spec, scope).await?;
     let prefix = spec.prefix.clone().unwrap_or_default();
     Ok(match spec.service {
         AwsService::ParameterStore => Arc::new(session.parameter_store(None).with_prefix(prefix)),
@@ -42,6 +41,12 @@ pub(super) async fn open(spec: &AwsProvider, scope: &Scope) -> Result<Arc<dyn Pr
             Arc::new(session.secrets_manager(None).with_prefix(prefix).with_deletion(deletion))
         }
     })
+}
+
+/// The identity that `spec` names, without asking anybody.
+pub(crate) async fn session(spec: &AwsProvider, scope: &Scope) -> Result<Session, Failure> {
+    let settings = settings(spec, scope).await?;
+    Session::new(settings, scope.meter()).map_err(|failure| in_spec(failure, spec))
 }
 
 /// The settings of one identity. Static keys are read now, a service account's tokens when a login needs them.
@@ -177,6 +182,8 @@ pub(crate) fn endpoints_of(lookup: &dyn Fn(&str) -> Option<String>) -> Endpoints
         certificate_manager: endpoint("AWS_ACM_ENDPOINT", "AWS_ENDPOINT_URL_ACM"),
         resource_tags: of_tools("AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API"),
         sts: endpoint("AWS_STS_ENDPOINT", "AWS_ENDPOINT_URL_STS"),
+        ecr: endpoint("AWS_ECR_ENDPOINT", "AWS_ENDPOINT_URL_ECR"),
+        ecr_public: endpoint("AWS_ECR_PUBLIC_ENDPOINT", "AWS_ENDPOINT_URL_ECR_PUBLIC"),
     }
 }
 
@@ -224,6 +231,8 @@ fn in_spec(failure: Failure, spec: &AwsProvider) -> Failure {
             return failure.in_field("AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API");
         }
         (None, "endpoints.sts") => return failure.in_field("AWS_STS_ENDPOINT"),
+        (None, "endpoints.ecr") => return failure.in_field("AWS_ECR_ENDPOINT"),
+        (None, "endpoints.ecrPublic") => return failure.in_field("AWS_ECR_PUBLIC_ENDPOINT"),
         // Proxies and authorities are the operator's own.
         (None, _) => return failure,
     };
@@ -446,17 +455,17 @@ mod tests {
 
     #[tokio::test]
     async fn endpoints_come_from_the_operators_variables() {
-        let check = |variables: &[(&str, &str)], expected: [Option<&str>; 3]| {
+        let check = |variables: &[(&str, &str)], expected: [Option<&str>; 4]| {
             let mut cluster = Cluster::default();
             variables.iter().for_each(|(name, value)| cluster.variable(name, value));
             let made = endpoints(&scope_with(cluster, None, false));
-            let found = [made.secrets_manager, made.parameter_store, made.sts];
+            let found = [made.secrets_manager, made.parameter_store, made.sts, made.ecr];
             assert_eq!(found.each_ref().map(Option::as_deref), expected);
         };
-        check(&[], [None; 3]);
-        check(&[("AWS_SSM_ENDPOINT", "http://ssm"), ("AWS_STS_ENDPOINT", "")], [None, Some("http://ssm"), None]);
+        check(&[], [None; 4]);
+        check(&[("AWS_SSM_ENDPOINT", "http://ssm"), ("AWS_STS_ENDPOINT", "")], [None, Some("http://ssm"), None, None]);
         let general = [("AWS_ENDPOINT_URL", "http://all"), ("AWS_ENDPOINT_URL_STS", "http://sts")];
-        check(&general, [Some("http://all"), Some("http://all"), Some("http://sts")]);
+        check(&general, [Some("http://all"), Some("http://all"), Some("http://sts"), Some("http://all")]);
         let [all, sts] = general;
         let mut cluster_of_acm = Cluster::default();
         cluster_of_acm.variable("AWS_ACM_ENDPOINT", "http://acm");
@@ -465,8 +474,8 @@ mod tests {
         assert_eq!(made.certificate_manager.as_deref(), Some("http://acm"));
         assert_eq!(made.resource_tags.as_deref(), Some("http://tags"));
         let own = ("AWS_SECRETSMANAGER_ENDPOINT", "http://sm");
-        check(&[all, sts, own], [Some("http://sm"), Some("http://all"), Some("http://sts")]);
-        check(&[all, own, ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")], [Some("http://sm"), None, None]);
+        check(&[all, sts, own], [Some("http://sm"), Some("http://all"), Some("http://sts"), Some("http://all")]);
+        check(&[all, own, ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")], [Some("http://sm"), None, None, None]);
         let mut cluster = cluster();
         cluster.variable("AWS_STS_ENDPOINT", "sts");
         let refused = opened(json!({}), &scope_with(cluster, None, false)).await.unwrap_err();

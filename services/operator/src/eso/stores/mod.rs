@@ -9,7 +9,7 @@ mod google;
 mod kubernetes;
 mod scope;
 #[cfg(test)]
-mod table;
+pub(crate) mod table;
 mod vault;
 mod webhook;
 
@@ -20,9 +20,10 @@ use strongroom_api::external_secrets::provider::SecretStoreProvider;
 use strongroom_failure::{Class, Failure};
 use strongroom_provider::Provider;
 
-pub(crate) use self::aws::endpoints_of as aws_endpoints;
+pub(crate) use self::aws::{endpoints_of as aws_endpoints, session as aws_session};
 pub use self::scope::{ClusterReader, LabelledSecret, Scope, ServiceAccount, StoreIdentity};
 pub(crate) use self::vault::open_generator as open_vault;
+pub(crate) use self::webhook::open_generator as open_webhook;
 
 /// Opens the provider of `spec` for one asker, without asking the store: credentials that are written in the cluster
 /// are read now, tokens when a login needs them.

@@ -207,7 +207,8 @@ impl Scope {
         Ok((self.secret_data(field, &namespace, name).await?, namespace))
     }
 
-    /// The whole data of a Secret that carries `label` (name, value): its owner allows this use of it.
+    /// The whole data of a Secret of which one of `labels` says `value`: its owner allows this use of it. The last one is
+    /// what its owner is told to put on.
     ///
     /// # Errors
     /// As [`Scope::secret`], and `Denied` where the label is missing.
@@ -215,7 +216,8 @@ impl Scope {
         &self,
         field: &str,
         selector: &SecretKeySelector,
-        label: (&str, &str),
+        labels: &[&str],
+        value: &str,
     ) -> Result<BTreeMap<String, SecretBytes>, Failure> {
         let namespace = self.namespace(field, selector.namespace.as_deref())?;
         let name = selector.name.as_deref().filter(|name| !name.is_empty());
@@ -223,14 +225,14 @@ impl Scope {
         self.seen().secrets.insert((namespace.clone(), name.to_owned()));
         let read = self.cluster.labelled_secret(&namespace, name).await;
         let secret = read.map_err(|failure| failure.in_field(field))?;
-        if secret.labels.get(label.0).is_some_and(|value| value == label.1) {
+        if labels.iter().any(|label| secret.labels.get(*label).is_some_and(|found| found == value)) {
             return Ok(secret.data);
         }
-        let words =
-            format!("the Secret {namespace}/{name} may not be used here without the label {}: {}", label.0, label.1);
+        let label = labels.last().copied().unwrap_or_default();
+        let words = format!("the Secret {namespace}/{name} may not be used here without the label {label}: {value}");
         Err(Failure::new(Class::Denied, words)
             .in_field(field)
-            .with_hint(format!("kubectl label secret -n {namespace} {name} {}={}", label.0, label.1)))
+            .with_hint(format!("kubectl label secret -n {namespace} {name} {label}={value}")))
     }
 
     async fn secret_data(

@@ -8,34 +8,39 @@ use strongroom_failure::{Class, Failure};
 use strongroom_provider::Meter;
 use strongroom_secret::SecretBytes;
 
-use super::{ClusterReader, Scope, ServiceAccount, StoreIdentity};
+use super::{ClusterReader, LabelledSecret, Scope, ServiceAccount, StoreIdentity};
 
 type Objects = BTreeMap<(String, String), BTreeMap<String, String>>;
 
-/// Secrets, ConfigMaps, service accounts with their annotations, variables, and the one token of all accounts.
+/// Secrets and their labels, ConfigMaps, service accounts with their annotations, variables, and the one token of all accounts.
 #[derive(Default)]
-pub(super) struct Cluster {
-    pub(super) secrets: Objects,
-    pub(super) config_maps: Objects,
-    pub(super) accounts: Objects,
-    pub(super) variables: BTreeMap<String, String>,
-    pub(super) token: String,
+pub(crate) struct Cluster {
+    pub(crate) secrets: Objects,
+    pub(crate) labels: Objects,
+    pub(crate) config_maps: Objects,
+    pub(crate) accounts: Objects,
+    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) token: String,
 }
 
 impl Cluster {
-    pub(super) fn secret(&mut self, namespace: &str, name: &str, data: &[(&str, &str)]) {
+    pub(crate) fn secret(&mut self, namespace: &str, name: &str, data: &[(&str, &str)]) {
         put(&mut self.secrets, namespace, name, data);
     }
 
-    pub(super) fn config_map(&mut self, namespace: &str, name: &str, data: &[(&str, &str)]) {
+    pub(crate) fn labels(&mut self, namespace: &str, name: &str, labels: &[(&str, &str)]) {
+        put(&mut self.labels, namespace, name, labels);
+    }
+
+    pub(crate) fn config_map(&mut self, namespace: &str, name: &str, data: &[(&str, &str)]) {
         put(&mut self.config_maps, namespace, name, data);
     }
 
-    pub(super) fn account(&mut self, namespace: &str, name: &str, annotations: &[(&str, &str)]) {
+    pub(crate) fn account(&mut self, namespace: &str, name: &str, annotations: &[(&str, &str)]) {
         put(&mut self.accounts, namespace, name, annotations);
     }
 
-    pub(super) fn variable(&mut self, name: &str, value: &str) {
+    pub(crate) fn variable(&mut self, name: &str, value: &str) {
         self.variables.insert(name.to_owned(), value.to_owned());
     }
 }
@@ -55,6 +60,11 @@ impl ClusterReader for Cluster {
     async fn secret(&self, namespace: &str, name: &str) -> Result<BTreeMap<String, SecretBytes>, Failure> {
         let data = find(&self.secrets, namespace, name)?;
         Ok(data.into_iter().map(|(key, value)| (key, SecretBytes::from(value))).collect())
+    }
+
+    async fn labelled_secret(&self, namespace: &str, name: &str) -> Result<LabelledSecret, Failure> {
+        let data = self.secret(namespace, name).await?;
+        Ok(LabelledSecret { data, labels: find(&self.labels, namespace, name).unwrap_or_default() })
     }
 
     async fn config_map(&self, namespace: &str, name: &str) -> Result<BTreeMap<String, String>, Failure> {
@@ -79,18 +89,18 @@ impl ClusterReader for Cluster {
 }
 
 /// A SecretStore of `namespace`, or a ClusterSecretStore that team-a asks.
-pub(super) fn scope_with(cluster: Cluster, namespace: Option<&str>, is_ambient_allowed: bool) -> Scope {
+pub(crate) fn scope_with(cluster: Cluster, namespace: Option<&str>, is_ambient_allowed: bool) -> Scope {
     let store =
         StoreIdentity { namespace: namespace.map(str::to_owned), name: "store".to_owned(), asker: "team-a".to_owned() };
     Scope::new(Arc::new(cluster), store, is_ambient_allowed, false, Arc::new(Meter::default()))
 }
 
 /// A SecretStore of team-a.
-pub(super) fn team_scope(cluster: Cluster) -> Scope {
+pub(crate) fn team_scope(cluster: Cluster) -> Scope {
     scope_with(cluster, Some("team-a"), false)
 }
 
 /// A ClusterSecretStore that team-a asks.
-pub(super) fn cluster_scope(cluster: Cluster) -> Scope {
+pub(crate) fn cluster_scope(cluster: Cluster) -> Scope {
     scope_with(cluster, None, false)
 }

@@ -12,11 +12,24 @@ use super::kubernetes::{authorities, proxy, trusting, within};
 
 const SLOT: &str = "webhook";
 
-/// The label by which a Secret's owner allows templates to send it somewhere.
-const LABEL: (&str, &str) = ("external-secrets.io/type", "webhook");
+/// The labels by which a Secret's owner allows templates to send it somewhere: for stores the first one, for generators
+/// either.
+const LABELS: [&str; 2] = ["external-secrets.io/type", "generators.external-secrets.io/type"];
+
+/// What the label says.
+const LABELLED: &str = "webhook";
 
 /// Opens any HTTP endpoint as `spec` says.
 pub(super) async fn open(spec: &WebhookProvider, scope: &Scope) -> Result<Arc<dyn Provider>, Failure> {
+    Ok(Arc::new(opened(spec, scope, &LABELS[..1]).await?))
+}
+
+/// The endpoint that a generator's `spec` describes, without asking it.
+pub(crate) async fn open_generator(spec: &WebhookProvider, scope: &Scope) -> Result<Webhook, Failure> {
+    opened(spec, scope, &LABELS).await
+}
+
+async fn opened(spec: &WebhookProvider, scope: &Scope, labels: &[&str]) -> Result<Webhook, Failure> {
     if spec.auth.is_some() {
         let words = "NTLM is not served: Windows' servers of today take Kerberos or a token";
         return Err(invalid("auth.ntlm", words).with_hint(
@@ -35,7 +48,7 @@ pub(super) async fn open(spec: &WebhookProvider, scope: &Scope) -> Result<Arc<dy
         headers: spec.headers.clone(),
         body: spec.body.clone().unwrap_or_default(),
         json_path: spec.result.json_path.clone().unwrap_or_default(),
-        secrets: secrets(spec, scope).await?,
+        secrets: secrets(spec, scope, labels).await?,
         namespace: scope.store().asker.clone(),
         timeout: timeout.transpose()?,
         tls: trusting(trusted),
@@ -44,14 +57,14 @@ pub(super) async fn open(spec: &WebhookProvider, scope: &Scope) -> Result<Arc<dy
     };
     // Templates see on whose behalf they are rendered: what one namespace gets is no other's.
     scope.mark_dependent_on_asker();
-    let opened = Webhook::open(settings, scope.meter());
-    opened.map(|webhook| Arc::new(webhook) as Arc<dyn Provider>).map_err(|failure| within(failure, SLOT))
+    Webhook::open(settings, scope.meter()).map_err(|failure| within(failure, SLOT))
 }
 
 /// The Secrets for the templates, by the names that templates have for them.
 async fn secrets(
     spec: &WebhookProvider,
     scope: &Scope,
+    labels: &[&str],
 ) -> Result<BTreeMap<String, BTreeMap<String, SecretBytes>>, Failure> {
     let mut secrets: BTreeMap<String, BTreeMap<String, SecretBytes>> = BTreeMap::new();
     for (place, secret) in spec.secrets.iter().enumerate() {
@@ -62,7 +75,7 @@ async fn secrets(
             return Err(invalid(&format!("{name}.namespace"), "a ClusterSecretStore must name the Secret's namespace"));
         }
         let field = format!("spec.provider.{SLOT}.{name}");
-        let data = scope.labelled_secret(&field, &secret.secret_ref, LABEL).await?;
+        let data = scope.labelled_secret(&field, &secret.secret_ref, labels, LABELLED).await?;
         // Of two with one name the later entries count, as in External Secrets Operator.
         secrets.entry(secret.name.clone()).or_default().extend(data);
     }
@@ -80,7 +93,7 @@ mod tests {
     use super::super::kubernetes::tests::scope;
     use super::*;
 
-    async fn opened(more: Value, scope: &Scope) -> Result<(String, String), String> {
+    async fn shown(more: Value, scope: &Scope) -> Result<(String, String), String> {
         let mut spec = json!({"url": "https://api.example/{{ .remoteRef.key }}", "result": {}});
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let spec: WebhookProvider = serde_json::from_value(spec).unwrap();
@@ -102,7 +115,7 @@ mod tests {
             "headers": {"X": "{{ .auth.token }}"}, "caBundle": "T1dO",
             "secrets": [{"name": "auth", "secretRef": {"name": "a"}}],
         });
-        let found = opened(more, &scope).await.unwrap();
+        let found = shown(more, &scope).await.unwrap();
         assert_eq!(found, ("the webhook at api.example".into(), "whoever the Secrets auth stand for".into()));
         assert_eq!(scope.secrets_seen(), [("team-a".to_owned(), "a".to_owned())].into());
     }
@@ -110,14 +123,14 @@ mod tests {
     #[tokio::test]
     async fn a_cluster_store_serves_each_namespace_by_itself() {
         let scope = scope(true);
-        opened(secret(json!({"name": "a", "namespace": "shared"})), &scope).await.unwrap();
+        shown(secret(json!({"name": "a", "namespace": "shared"})), &scope).await.unwrap();
         assert!(scope.depends_on_asker());
     }
 
     #[tokio::test]
     async fn what_a_store_may_not_use_is_refused() {
         let check = async |more: Value, is_cluster_store: bool, expected: &str| {
-            let refused = opened(more, &scope(is_cluster_store)).await.unwrap_err();
+            let refused = shown(more, &scope(is_cluster_store)).await.unwrap_err();
             assert!(refused.starts_with(expected), "{refused}");
         };
         let unlabelled =
