@@ -3,7 +3,7 @@
 use strongroom_api::external_secrets::provider::{AwsAuth, AwsProvider};
 use strongroom_api::generators::{EcrAuthorizationTokenSpec, StsSessionTokenSpec};
 use strongroom_aws::{Registries, Session, TemporaryRequest};
-use strongroom_failure::{Class, Failure};
+use strongroom_failure::Failure;
 use strongroom_secret::SecretBytes;
 use strongroom_sync::Values;
 
