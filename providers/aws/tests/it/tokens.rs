@@ -73,7 +73,7 @@ async fn a_login_that_cannot_be_had_says_why_and_shows_nothing() {
     assert_eq!(denied.hint.as_deref(), Some(hint));
     check(Fault::aws("ExpiredTokenException"), Class::Unauthenticated, "access key AKIATEST").await;
     let patience = Class::Throttled { retry_after: Some(Duration::from_secs(3)) };
-    check(Fault::throttle(Some(3)), patience, "patience").await;
+    check(Fault::throttle(Some(3)), patience, "429").await;
     check(Fault::answer(503, &[], "<html>canary</html>"), Class::Unavailable, "503").await;
     check(Fault::answer(200, &[], "canary, not JSON"), Class::Unavailable, "no login").await;
     check(Fault::silence(), Class::Unavailable, "").await;

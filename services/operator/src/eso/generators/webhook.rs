@@ -68,7 +68,7 @@ mod tests {
                 values.iter().map(|(key, value)| (key.as_str(), value.expose_text().unwrap())).collect();
             assert_eq!(values, expected);
         };
-        check(path("$.data"), &[("a", "one"), ("b", "2"), ("c", r#"{"d": [true]}"#), ("e", "")]).await;
+        check(path("$.data"), &[("a", "one"), ("b", "2"), ("c", r#"{"d":[true]}"#), ("e", "")]).await;
         check(path("$.text"), &[("a", "one")]).await;
         check(path("$.data.c"), &[("d", "[true]")]).await;
     }

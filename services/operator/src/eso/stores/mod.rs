@@ -101,7 +101,7 @@ mod tests {
                 "azurekv" => json!({"vaultUrl": "https://a.vault.azure.net"}),
                 "fake" => json!({"data": []}),
                 "vault" | "openBao" => json!({"server": "https://vault", "auth": {}}),
-                "crd" => json!({"resource": {"version": "v1", "kind": "ConfigMap"}}),
+                "crd" => json!({"resource": {"group": "", "version": "v1", "kind": "ConfigMap"}}),
                 "webhook" => json!({"url": "https://hook", "result": {}}),
                 _ => json!({}),
             };
