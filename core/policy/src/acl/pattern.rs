@@ -23,7 +23,7 @@ pub(super) enum Form {
         segments: Vec<Segment>,
         /// What the segment after those begins with, if the pattern ends in `*`; whatever may follow it.
         tail: Option<String>,
-        /// Where the first `+` stands.
+        /// Where the first `+` stands, a wildcard or not.
         first_plus: usize,
     },
 }
@@ -36,18 +36,16 @@ pub(super) enum Segment {
 }
 
 impl Pattern {
-    /// The pattern of a path whose templates are filled; in their values nothing is a wildcard.
+    /// The pattern of a path whose templates are filled; in their values nothing is a wildcard. However a text came
+    /// about, what it stands for is one pattern, so that `deny` wins over what others grant on it.
     pub(super) fn new(filled: &Filled) -> Self {
         let skipped = usize::from(filled.text.starts_with('/'));
         let text = filled.text.get(skipped..).unwrap_or_default();
         let is_wild = |place: usize| !filled.values.iter().any(|value| value.contains(&(place + skipped)));
         let has_star = text.ends_with('*') && is_wild(text.len() - 1);
         let bare = if has_star { text.get(..text.len() - 1).unwrap_or_default() } else { text };
-        let pluses = || bare.match_indices('+').map(|(place, _)| place).filter(|place| is_wild(*place));
-        let begins_segment = |place: usize| place > 0 && bare.as_bytes().get(place - 1) == Some(&b'/');
         // A `+` that only begins a segment is no wildcard, but Vault ranks such a path among those that have one.
-        let has_segments =
-            pluses().any(|place| begins_segment(place) || (place == 0 && (text == "+" || text.starts_with("+/"))));
+        let has_segments = text == "+" || text.starts_with("+/") || bare.contains("/+");
         let form = match (has_segments, has_star) {
             (false, false) => Form::Exact,
             (false, true) => Form::Prefix(bare.to_owned()),
@@ -65,7 +63,7 @@ impl Pattern {
                     // `+*` is refused when a policy is written.
                     Segment::Any => "+".to_owned(),
                 });
-                Form::Segments { segments, tail, first_plus: pluses().next().unwrap_or_default() }
+                Form::Segments { segments, tail, first_plus: bare.find('+').unwrap_or_default() }
             }
         };
         Self { text: text.to_owned(), form }

@@ -40,14 +40,14 @@ fn parameters_are_allowed_and_denied_as_in_openbao() {
     for case in lines(PARAMETERS) {
         let policies = policies(&case);
         let acl = acl(&policies);
-        for request in case["requests"].as_array().unwrap() {
-            let body = request[0].as_object().unwrap();
+        for row in case["requests"].as_array().unwrap() {
+            let body = row[0].as_object().unwrap();
             let texts: Vec<(&str, String)> =
                 body.iter().map(|(name, value)| (name.as_str(), value.to_string())).collect();
             let parameters: Vec<_> = texts.iter().map(|(name, text)| (*name, Argument::Json(text))).collect();
-            let wrapping = Some(Duration::from_secs(request[1].as_u64().unwrap())).filter(|time| !time.is_zero());
-            let request_ = Request { path: "k1/x", operation: Operation::Update, parameters: &parameters, wrapping };
-            let (ours, theirs) = (acl.check(&request_), request[2].as_bool().unwrap());
+            let wrapping = Some(Duration::from_secs(row[1].as_u64().unwrap())).filter(|time| !time.is_zero());
+            let request = Request { path: "k1/x", operation: Operation::Update, parameters: &parameters, wrapping };
+            let (ours, theirs) = (acl.check(&request), row[2].as_bool().unwrap());
             compared += 1;
             // Ours looks into lists, and at the text of numbers and truths, for what is denied.
             let is_composed = body.values().any(|value| value.is_array() || value.is_boolean() || value.is_number());
@@ -55,7 +55,7 @@ fn parameters_are_allowed_and_denied_as_in_openbao() {
                 stricter += 1;
                 continue;
             }
-            assert_eq!(ours.is_allowed(), theirs, "{request} of {policies:#?}: {ours}");
+            assert_eq!(ours.is_allowed(), theirs, "{row} of {policies:#?}: {ours}");
         }
     }
     assert!(compared > 1500 && stricter < 60, "{compared} {stricter}");

@@ -10,8 +10,8 @@ use super::acl;
 
 /// `name=value` pairs as texts of a query.
 fn arguments(pairs: &str) -> Vec<(&str, Argument<'_>)> {
-    let pair = |pair: &'_ str| -> (usize, usize) { (pair.find('=').unwrap(), pair.len()) };
-    pairs.split_whitespace().map(|one| (&one[..pair(one).0], Argument::Text(&one[pair(one).0 + 1..]))).collect()
+    let pairs = pairs.split_whitespace().map(|pair| pair.split_once('=').unwrap());
+    pairs.map(|(name, value)| (name, Argument::Text(value))).collect()
 }
 
 fn decide(limits: &str, operation: Operation, pairs: &str, wrapping: Option<u64>) -> String {

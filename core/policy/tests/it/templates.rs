@@ -73,6 +73,32 @@ fn a_value_is_never_a_wildcard() {
 }
 
 #[test]
+fn a_path_is_the_same_however_it_came_about() {
+    for team in ["a", "+b", "b+", "a/b", "x*y"] {
+        for (granted, denied) in
+            [("s/{{identity.entity.metadata.team}}", team), (team, "s/{{identity.entity.metadata.team}}")]
+        {
+            for rest in ["", "/x", "/*", "/+", "/+/x*"] {
+                let path = |text: &str| {
+                    let text = if text == team { format!("s/{team}") } else { text.to_owned() };
+                    format!("{text}{rest}")
+                };
+                let text = format!(
+                    "path \"{}\" {{ capabilities = [\"read\"] }}\npath \"{}\" {{ capabilities = [\"deny\"] }}",
+                    path(granted),
+                    path(denied)
+                );
+                let acl = acl_of(&[&text], &app(team));
+                let asked = format!("s/{team}{}", rest.replace('+', "y").replace('*', "z"));
+                assert_eq!(acl.rules().len(), 1, "{text} {team}");
+                assert!(acl.matching(&asked, Operation::Read).len() == 1, "{asked} {text}");
+                assert!(!is_allowed(&acl, Operation::Read, &asked), "{asked} {text}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_value_that_is_missing_or_empty_grants_nothing() {
     let nobody = Identity::default();
     let check = |identity: &Identity| {
