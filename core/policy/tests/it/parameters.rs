@@ -178,7 +178,7 @@ fn together(one: &Lists, other: &Lists) -> Lists {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn parameters_are_decided_as_by_the_naive_model(
