@@ -1,4 +1,5 @@
-//! Who may read which key of which store: the namespaces that a store admits, and the rules of store policies.
+//! Who may do what: the namespaces that a store admits, the rules of store policies, and, for the built-in store,
+//! Vault's ACL policies ([`acl`]).
 //!
 //! Decides by what is passed in and asks nobody; whoever reads for somebody asks here first, before it joins the
 //! reads of others and before it looks into a cache (design invariant 6). What no rule allows is denied, and what
@@ -6,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod acl;
 mod key_pattern;
 mod namespace;
 mod selector;
