@@ -25,6 +25,7 @@ const ORDER: &[&str] = &[
     "core/aws-ssm",
     "core/generate",
     "core/event",
+    "core/audit",
     "edge/http",
     "edge/process",
     "edge/telemetry",
