@@ -1,7 +1,7 @@
 //! The barrier of the built-in store: nothing passes it to a disk that can be read, moved or changed there.
 //!
 //! [`ring`] holds the keys of all terms and travels only wrapped by a root key; [`record`] encrypts what is stored;
-//! [`names`] hides what it is stored under; [`Barrier`] is the three behind one lock that [`Barrier::seal`] closes.
+//! [`names`] hides what it is stored under; [`Barrier`] is the three behind a door that [`Barrier::seal`] closes.
 //!
 //! # Records
 //! AES-256-GCM (governance.md §7). The key of a record is derived from its term's key and its place (mount, storage key,

@@ -37,7 +37,7 @@ pub fn open(key: &SecretBytes, context: &[u8], sealed: &[u8]) -> Result<SecretBy
 }
 
 /// As [`seal`], and alike for alike: the same key, context and plain bytes always give the same bytes, which is all
-/// that they tell. The nonce is a keyed hash of context and plain bytes: two that differ share one with a chance of 2^-96.
+/// that they tell. The nonce is a keyed hash of context and plain bytes: any two that differ share one with a chance of 2^-96.
 ///
 /// # Errors
 /// A key that does not have [`AEAD_KEY_LENGTH`] bytes.
