@@ -1,5 +1,6 @@
 //! Verdicts on trails, by tables.
 
+use strongroom_audit::chain::Digest;
 use strongroom_audit::{CheckpointKey, Fault, Head, Kind, Start, Tail, Trail, Verified, Verifier};
 
 use crate::{body, joined, key, lines, new_chain, time, trail};
@@ -146,6 +147,32 @@ fn a_line_of_another_trail_does_not_fit() {
     let chain = strongroom_audit::Chain::new(other.clone(), Head::of_new(&other), key(1), every);
     let fault = verified(&chain.prepare([&body(1)], time()).bytes, Start::Origin, Tail::Unknown).unwrap_err();
     assert_eq!((fault.kind, fault.place, fault.sequence), (Kind::Edited, 1, 1));
+}
+
+/// The line with another hash of the line before it.
+fn linked_to(line: &[u8], previous: Digest) -> Vec<u8> {
+    let text = String::from_utf8(line.to_vec()).unwrap();
+    let (start, rest) = text.split_once(r#""previous":""#).unwrap();
+    format!(r#"{start}"previous":"{previous}{}"#, &rest[64..]).into_bytes()
+}
+
+#[test]
+fn of_two_lines_that_do_not_fit_together_the_one_that_is_known_is_not_blamed() {
+    let verdict = |lines: &[Vec<u8>], tail| {
+        let fault = verified(&joined(lines), Start::Origin, tail).unwrap_err();
+        (fault.kind, fault.place)
+    };
+    // The line before is a checkpoint.
+    let (mut given, _) = lines(4, 4);
+    given[4] = linked_to(&given[4], Digest([1; 32]));
+    assert_eq!(verdict(&given, Tail::Unknown), (Kind::Edited, 5));
+    // The line before is the one that the store remembers, though the one behind vouches for the other.
+    let (mut given, _) = lines(4, 1000);
+    let head = Head { sequence: 2, hash: Digest::of(&given[1]) };
+    given[2] = linked_to(&given[2], Digest([1; 32]));
+    given[3] = linked_to(&given[3], Digest::of(&given[2]));
+    assert_eq!(verdict(&given, Tail::AtLeast(head)), (Kind::Edited, 3));
+    assert_eq!(verdict(&given, Tail::Unknown), (Kind::Edited, 2));
 }
 
 #[test]
