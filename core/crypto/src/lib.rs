@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod aead;
 mod certificates;
 mod containers;
 mod der;
@@ -21,6 +22,7 @@ mod random;
 mod signing;
 mod ssh;
 
+pub use crate::aead::{AEAD_KEY_LENGTH, AEAD_OVERHEAD, open, open_alike, seal, seal_alike};
 pub use crate::certificates::{CertificateFacts, NewCertificate};
 pub use crate::containers::{Container, make_container, make_trust_store, open_container};
 pub use crate::derive::{bcrypt_hash, scrypt_64};

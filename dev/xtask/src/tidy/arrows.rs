@@ -25,6 +25,8 @@ const ORDER: &[&str] = &[
     "core/aws-ssm",
     "core/generate",
     "core/event",
+    "core/audit",
+    "core/barrier",
     "edge/http",
     "edge/process",
     "edge/telemetry",
