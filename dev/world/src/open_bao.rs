@@ -43,6 +43,11 @@ pub struct OpenBao {
     directory: RunFolder,
 }
 
+/// Whether the server's answer is that a KV mount of version 2, which was just made, is not ready yet: that is not for long.
+pub fn is_still_mounting(answer: &str) -> bool {
+    answer.contains("Upgrading from non-versioned to versioned data")
+}
+
 impl OpenBao {
     /// Starts the server on a free port and waits until it answers.
     ///

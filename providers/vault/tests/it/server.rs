@@ -8,11 +8,14 @@ use strongroom_failure::Failure;
 use strongroom_http::{Client, HeaderValue, Method, Request, Settings as HttpSettings, StatusCode};
 use strongroom_provider::{Meter, Provider, RemoteKey, SecretBytes, Version};
 use strongroom_vault::{AppRole, Auth, Credential, Settings, Token, Vault};
-use world::open_bao::OpenBao;
+use world::open_bao::{OpenBao, is_still_mounting};
 use world::switchboard::Switchboard;
 
 /// In every stored value of these tests: must be in no error and no Debug output.
 pub(crate) const CANARY: &str = "canary-5b1d";
+
+/// How often a mount that was just made is asked again, every 50 ms.
+const MOUNTING_ROUNDS: usize = 200;
 
 pub(crate) struct Server {
     pub(crate) bao: OpenBao,
@@ -38,7 +41,16 @@ impl Server {
 
     pub(crate) async fn admin_in(&self, namespace: &str, method: &str, path: &str, body: Value) -> Value {
         let body = if body.is_null() { SecretBytes::default() } else { SecretBytes::from(body.to_string()) };
-        let (status, answer) = self.ask(self.bao.root_token(), namespace, method, path, body).await;
+        let ask = || self.ask(self.bao.root_token(), namespace, method, path, body.clone());
+        let mut asked = ask().await;
+        for _ in 0..MOUNTING_ROUNDS {
+            if !is_still_mounting(&asked.1.to_string()) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            asked = ask().await;
+        }
+        let (status, answer) = asked;
         assert!(status.is_success(), "{method} {path}: {status} {answer}");
         answer
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use world::certificates::Authority;
 use world::directory::{Directory, GROUPS, USERS};
-use world::open_bao::{OpenBao, Options};
+use world::open_bao::{OpenBao, Options, is_still_mounting};
 use world::part::{Part, free_port};
 use world::sts::{CheckedSts, Key};
 
@@ -32,6 +32,9 @@ pub(super) struct Parts {
     sts: CheckedSts,
 }
 
+/// How often a mount that was just made is asked again, every 50 ms.
+const MOUNTING_ROUNDS: usize = 200;
+
 impl Parts {
     fn start(accounts: &Accounts) -> Self {
         let authority = Authority::new().unwrap();
@@ -48,12 +51,21 @@ impl Parts {
         Self { bao, authority, directory, sts }
     }
 
-    /// Asks as root, and wants success.
+    /// Asks as root, and wants success; of a mount that was just made, when it is ready.
     fn admin_in(&self, namespace: &str, method: &str, path: &str, body: &Value) -> Value {
         let headers = [("X-Vault-Token", self.bao.root_token()), ("X-Vault-Namespace", namespace)];
         let headers = if namespace.is_empty() { &headers[..1] } else { &headers[..] };
         let path = format!("/v1/{path}");
-        let (status, answer) = send(self.bao.host_port(), method, &path, headers, &body.to_string()).unwrap();
+        let ask = || send(self.bao.host_port(), method, &path, headers, &body.to_string()).unwrap();
+        let mut asked = ask();
+        for _ in 0..MOUNTING_ROUNDS {
+            if !is_still_mounting(&asked.1) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+            asked = ask();
+        }
+        let (status, answer) = asked;
         assert!(matches!(status, 200 | 204), "{method} {path}: {status} {answer}");
         serde_json::from_str(&answer).unwrap_or_default()
     }
