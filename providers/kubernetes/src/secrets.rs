@@ -310,6 +310,17 @@ impl Provider for Secrets {
         self.delete_all(places).await
     }
 
+    /// `NAMESPACE/NAME` in another namespace than the store's, so that whoever may have a name in one may not have it
+    /// in all.
+    #[cfg(feature = "push")]
+    fn name_for_rules(&self, place: &Place) -> Result<String, Failure> {
+        let target = self.target(Some(place)).map_err(|failure| failure.from_store(self.describe()))?;
+        Ok(match target.namespace == self.namespace {
+            true => target.name.to_owned(),
+            false => format!("{}/{}", target.namespace, target.name),
+        })
+    }
+
     async fn validate(&self) -> Result<Validation, Failure> {
         let allowed = async { Ok(self.rules_allow().await? || self.access_allows().await?) }.await;
         let denied = || Failure::new(Class::Denied, format!("{} may not get Secrets", self.connection.identity()));

@@ -117,6 +117,23 @@ pub trait Provider: Send + Sync {
         places.iter().map(|_| refused()).collect()
     }
 
+    /// What rules for tenants know `place` by: they ask before every push and every deletion whether somebody may have
+    /// this name, so it names everything that tells one secret of the store from another.
+    ///
+    /// # Errors
+    /// `Invalid` where the place names a namespace and the store is no cluster: what it meant would not be what is
+    /// written.
+    fn name_for_rules(&self, place: &Place) -> Result<String, Failure> {
+        match &place.namespace {
+            None => Ok(place.key.clone()),
+            Some(_) => {
+                let words = "metadata: this kind of store has no namespaces, so there is no remoteNamespace";
+                let refused = Failure::new(Class::Invalid, words).from_store(self.describe());
+                Err(refused.with_hint("leave spec.remoteNamespace out of the metadata"))
+            }
+        }
+    }
+
     /// Proves, as cheaply as the store allows, that the identity can be established: a login, no read of a secret.
     ///
     /// # Errors

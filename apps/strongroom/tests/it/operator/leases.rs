@@ -262,34 +262,59 @@ fn who_deletes_a_state_revokes_its_lease_and_gets_another_value() {
     });
 }
 
-#[test]
-fn what_a_push_secret_pushes_is_leased_for_it_and_ends_with_it() {
-    let namespace = leased("1h", "1h");
-    assert!(LEASING.process() > 0);
-    one_time_passwords(&namespace, CLASS);
-    core(&namespace, "Secret", "root", &json!({"stringData": {"token": VAULT.root_token()}}));
+/// The one-time password that a PushSecret with this update policy pushes to Vault, and where.
+fn pushed(namespace: &str, update_policy: &str) -> impl Fn() -> Option<String> {
+    one_time_passwords(namespace, CLASS);
+    core(namespace, "Secret", "root", &json!({"stringData": {"token": VAULT.root_token()}}));
     let auth = json!({"tokenSecretRef": {"name": "root", "key": "token"}});
     let vault = json!({"server": VAULT.address(), "path": "secret", "version": "v2", "auth": auth});
-    create(&namespace, "SecretStore", "vault", &json!({"controller": CLASS, "provider": {"vault": vault}}));
+    create(namespace, "SecretStore", "vault", &json!({"controller": CLASS, "provider": {"vault": vault}}));
     let place = format!("{namespace}-otp");
     let push = json!({
         "apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret", "metadata": {"name": "app"},
         "spec": {
-            "refreshInterval": "1h", "deletionPolicy": "Delete", "secretStoreRefs": [{"name": "vault"}],
+            "refreshInterval": "1h", "deletionPolicy": "Delete", "updatePolicy": update_policy,
+            "secretStoreRefs": [{"name": "vault"}],
             "selector": {"generatorRef": {"kind": "VaultDynamicSecret", "name": "otp"}},
             "data": [{"match": {"secretKey": "key", "remoteRef": {"remoteKey": place, "property": "key"}}}],
         },
     });
-    assert_eq!(API.create("pushsecrets", &namespace, &push), (201, String::new()));
-    let pushed = || VAULT.command(&["kv", "get", "-field=key", &format!("secret/{place}")]);
+    assert_eq!(API.create("pushsecrets", namespace, &push), (201, String::new()));
+    let pushed = move || VAULT.command(&["kv", "get", "-field=key", &format!("secret/{place}")]).ok();
     eventually("it is pushed", || {
-        pushed().map(drop).map_err(|_| format!("{:?}", API.get("pushsecrets", &namespace, "app")))
+        pushed().map(drop).ok_or_else(|| format!("{:?}", API.get("pushsecrets", namespace, "app")))
     });
+    pushed
+}
+
+#[test]
+fn what_a_push_secret_pushes_is_leased_for_it_and_ends_with_it() {
+    let namespace = leased("1h", "1h");
+    assert!(LEASING.process() > 0);
+    let pushed = pushed(&namespace, "Replace");
     assert_eq!(living(&namespace).len(), 1);
     assert_eq!(noted(&namespace), living(&namespace));
     API.delete("pushsecrets", &namespace, "app");
     all_is_revoked(&namespace);
-    assert!(pushed().is_err(), "it is still in the store");
+    assert!(pushed().is_none(), "it is still in the store");
+}
+
+#[test]
+fn what_a_store_keeps_because_it_is_there_keeps_its_lease() {
+    let namespace = leased("1h", "1h");
+    assert!(LEASING.process() > 0);
+    let pushed = pushed(&namespace, "IfNotExists");
+    let (before, leases) = (pushed().unwrap(), living(&namespace));
+    assert_eq!(leases.len(), 1);
+    // Another generation, for which a value that may be replaced is made anew.
+    API.patch("pushsecrets", &namespace, "app", &json!({"spec": {"refreshInterval": "2h"}}));
+    eventually("it was looked at again", || {
+        let object = API.get("pushsecrets", &namespace, "app").ok_or("it does not exist")?;
+        let seen = object["status"]["syncedResourceVersion"].as_str().unwrap_or_default().to_owned();
+        if seen.starts_with("2-") { Ok(()) } else { Err(seen) }
+    });
+    assert_eq!((living(&namespace), noted(&namespace)), (leases.clone(), leases));
+    assert!(pushed().is_some_and(|now| now == before), "the store holds another value");
 }
 
 #[test]

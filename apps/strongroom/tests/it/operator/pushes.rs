@@ -63,11 +63,15 @@ pub(super) fn stands(namespace: &str, name: &str, expected: (&str, &str)) -> (Va
 
 /// An ExternalSecret that reads these keys of the store again and again.
 pub(super) fn reader(namespace: &str, store: &str, keys: &[&str]) {
+    reader_of(namespace, "SecretStore", store, keys);
+}
+
+fn reader_of(namespace: &str, kind: &str, store: &str, keys: &[&str]) {
     let entries: Vec<_> = keys.iter().map(|key| json!({"secretKey": key, "remoteRef": {"key": key}})).collect();
     let object = json!({
         "apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret",
         "metadata": {"name": format!("reader-{store}"), "annotations": {"strongroom.dev/partial": "true"}},
-        "spec": {"secretStoreRef": {"name": store}, "refreshInterval": "1s", "data": entries},
+        "spec": {"secretStoreRef": {"name": store, "kind": kind}, "refreshInterval": "1s", "data": entries},
     });
     assert_eq!(API.create("externalsecrets", namespace, &object), (201, String::new()));
 }
@@ -353,52 +357,91 @@ fn sources_and_stores_are_found_by_labels_as_these_come_and_go() {
     holds(&namespace, "labelled", &[]);
 }
 
-#[test]
-fn a_push_needs_what_a_read_of_the_same_key_needs() {
-    let namespace = served(&[]);
-    let name = format!("push-{namespace}");
+/// A ClusterSecretStore of which each namespace may have the keys that a rule gives it, and what pushes `a` of the
+/// Secret `app` into it.
+fn shared_by_rules(rules: &[(&str, &str)]) -> (String, impl Fn(&str) -> Value) {
+    let name = format!("push-{}", rules[0].0);
     let cluster_store = json!({
         "apiVersion": "external-secrets.io/v1", "kind": "ClusterSecretStore", "metadata": {"name": name},
         "spec": {"provider": {"fake": {"data": [{"key": "own", "value": "x"}]}}},
     });
     assert_eq!(API.create("clustersecretstores", "", &cluster_store), (201, String::new()));
+    let rule = |(namespace, keys): &(&str, &str)| json!({"namespaces": {"names": [namespace]}, "keys": [keys]});
     let policy = json!({
         "apiVersion": "strongroom.dev/v1alpha1", "kind": "StorePolicy", "metadata": {"name": name},
-        "spec": {"stores": [{"name": name}], "rules": [{"namespaces": {"names": [namespace]}, "keys": ["mine/**"]}]},
+        "spec": {"stores": [{"name": name}], "rules": rules.iter().map(rule).collect::<Vec<_>>()},
     });
     assert_eq!(API.create("storepolicies", "", &policy), (201, String::new()));
-    source(&namespace, "app", &json!({}), &json!({"a": "1"}));
-    let spec = |key: &str| {
-        json!({
-            "secretStoreRefs": [{"name": name, "kind": "ClusterSecretStore"}],
-            "selector": {"secret": {"name": "app"}}, "deletionPolicy": "Delete", "data": [entry("a", key, None)],
-        })
-    };
+    for (namespace, _) in rules {
+        source(namespace, "app", &json!({}), &json!({"a": "1"}));
+    }
     eventually("the policy holds", || {
         let policy = API.get("storepolicies", "", &name).ok_or("it does not exist")?;
         condition(&policy, "Ready").ok_or("nobody looked")
     });
+    let store = name.clone();
+    let spec = move |key: &str| {
+        json!({
+            "secretStoreRefs": [{"name": store, "kind": "ClusterSecretStore"}],
+            "selector": {"secret": {"name": "app"}}, "deletionPolicy": "Delete", "data": [entry("a", key, None)],
+        })
+    };
+    (name, spec)
+}
+
+/// `entry` as it goes into another namespace.
+fn into(namespace: &str, mut entry: Value) -> Value {
+    entry["metadata"] = json!({
+        "apiVersion": "kubernetes.external-secrets.io/v1alpha1", "kind": "PushSecretMetadata",
+        "spec": {"remoteNamespace": namespace},
+    });
+    entry
+}
+
+#[test]
+fn a_push_needs_what_a_read_of_the_same_key_needs() {
+    let namespace = served(&[]);
+    let (_, spec) = shared_by_rules(&[(&namespace, "mine/**")]);
     push(&namespace, "mine", &spec("mine/a"));
     push(&namespace, "theirs", &spec("theirs/a"));
     stands(&namespace, "mine", ("True", "Synced"));
     let (object, message) = stands(&namespace, "theirs", ("False", "Errored"));
     assert!(message.contains("spec.data[0]") && message.contains("AccessDenied"), "{message}");
     assert!(object["status"].get("syncedPushSecrets").is_none_or(|synced| synced == &json!({})), "{object}");
-    // A name that one may have in the store's namespace is another key elsewhere.
-    let mut elsewhere = spec("mine/b");
-    elsewhere["data"][0]["metadata"] = json!({
-        "apiVersion": "kubernetes.external-secrets.io/v1alpha1", "kind": "PushSecretMetadata",
-        "spec": {"remoteNamespace": "kube-system"},
-    });
-    push(&namespace, "elsewhere", &elsewhere);
-    let (_, message) = stands(&namespace, "elsewhere", ("False", "Errored"));
-    assert!(message.contains("kube-system/mine/b") && message.contains("AccessDenied"), "{message}");
     // Nothing was pushed, so nothing keeps it.
     assert!(API.delete("pushsecrets", &namespace, "theirs"));
     eventually("it is gone", || match API.get("pushsecrets", &namespace, "theirs") {
         None => Ok(()),
         Some(object) => Err(object.to_string()),
     });
+}
+
+#[test]
+fn a_namespace_that_metadata_or_a_status_names_opens_no_other_key_of_a_store_without_namespaces() {
+    let [namespace, other] = [served(&[]), served(&[])];
+    let (store, spec) = shared_by_rules(&[(&namespace, "mine/**"), (&other, "theirs/**")]);
+    push(&other, "app", &spec("theirs/a"));
+    stands(&other, "app", ("True", "Synced"));
+    reader_of(&other, "ClusterSecretStore", &store, &["theirs/a"]);
+    holds(&other, &store, &[("theirs/a", "1")]);
+    let mut over = spec("theirs/a");
+    over["data"][0] = into("mine", over["data"][0].take());
+    source(&namespace, "changed", &json!({}), &json!({"a": "2"}));
+    over["selector"]["secret"]["name"] = json!("changed");
+    push(&namespace, "over", &over);
+    let (_, message) = stands(&namespace, "over", ("False", "Errored"));
+    assert!(message.contains("spec.data[0]") && message.contains("no namespaces"), "{message}");
+    push(&namespace, "away", &spec("mine/a"));
+    stands(&namespace, "away", ("True", "Synced"));
+    let of_store = format!("ClusterSecretStore/{store}");
+    let forged = into("mine", entry("a", "theirs/a", None));
+    let status = json!({"status": {"syncedPushSecrets": {of_store: {"theirs/a": forged}}}});
+    let path = format!("/apis/external-secrets.io/v1alpha1/namespaces/{namespace}/pushsecrets/away/status");
+    assert_eq!(API.ask("PATCH", &path, "application/merge-patch+json", &status.to_string()).0, 200);
+    API.patch("pushsecrets", &namespace, "away", &json!({"metadata": {"annotations": {"force-sync": "1"}}}));
+    let (_, message) = stands(&namespace, "away", ("False", "Errored"));
+    assert!(message.contains("no namespaces"), "{message}");
+    holds(&other, &store, &[("theirs/a", "1")]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use world::certificates::Authority;
 use super::api::{API, data, line};
 use super::pushes::{entry, push, source, stands};
 use super::stores::{logins, stores};
-use super::support::{CLUSTER, eventually, namespace};
+use super::support::{CLUSTER, condition, eventually, namespace};
 use super::world_of_stores::{World, core, create};
 use crate::{AWS, REGION};
 
@@ -191,13 +191,27 @@ fn a_cluster_store_pushes_into_the_namespace_that_metadata_names_and_a_store_doe
     };
     let of_cluster = json!({"name": cluster_store, "kind": "ClusterSecretStore"});
     push(&here, "new", &into(of_cluster.clone(), "new"));
-    push(&here, "known", &into(of_cluster, "known"));
+    push(&here, "known", &into(of_cluster.clone(), "known"));
     push(&here, "own", &into(json!({"name": "own"}), "refused"));
     for name in ["new", "known"] {
         stands(&here, name, ("True", "Synced"));
     }
     let (_, message) = stands(&here, "own", ("False", "Errored"));
     assert!(message.contains(&format!("remoteNamespace {there} is not the store's")), "{message}");
+    // In another namespace a name is another key to a StorePolicy.
+    let policy = json!({
+        "apiVersion": "strongroom.dev/v1alpha1", "kind": "StorePolicy", "metadata": {"name": here},
+        "spec": {"stores": [{"name": cluster_store}], "rules": [{"keys": ["*"]}]},
+    });
+    assert_eq!(API.create("storepolicies", "", &policy), (201, String::new()));
+    eventually("the policy holds", || {
+        let policy = API.get("storepolicies", "", &here).ok_or("it does not exist")?;
+        condition(&policy, "Ready").ok_or("nobody looked")
+    });
+    push(&here, "ruled", &into(of_cluster, "ruled"));
+    let (_, message) = stands(&here, "ruled", ("False", "Errored"));
+    assert!(message.contains(&format!("{there}/ruled")) && message.contains("AccessDenied"), "{message}");
+    assert!(API.delete("storepolicies", "", &here));
     let held = |namespace: &str| -> BTreeMap<String, String> {
         let names = ["new", "known", "refused"];
         let secrets = API.list("secrets", namespace);

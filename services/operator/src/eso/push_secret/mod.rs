@@ -23,7 +23,7 @@ use strongroom_failure::{Class, Failure};
 use strongroom_reconcile::Outcome;
 use strongroom_sync::current::Validity;
 use strongroom_sync::hash::synced_version;
-use strongroom_sync::push::{self, Share, namespace_of, removals, synced, united, without_duplicates};
+use strongroom_sync::push::{self, Share, removals, synced, united, without_duplicates};
 use strongroom_sync::push_status::Ending;
 use strongroom_sync::refresh::{self, Refresh, decide};
 use strongroom_sync::status::told;
@@ -255,14 +255,15 @@ impl<'a> Round<'a> {
     fn planned(&self, sources: &[push::Source], stores: &[Opened<'_>]) -> (Vec<Share>, Vec<Failure>) {
         let engine = templates::Engine::new(&self.operator.settings);
         let (mut shares, mut failed) = (Vec::new(), Vec::new());
-        for Opened { meant, .. } in stores {
+        for opened in stores {
+            let meant = opened.meant;
             for (place, source) in sources.iter().enumerate() {
                 let (entries, wrong) = push::entries(&self.object.spec, &meant.store, source, &engine);
                 // What is wrong with the source is so for every store.
                 let wrong = wrong.into_iter().filter(|wrong| !failed.contains(wrong)).collect::<Vec<_>>();
                 failed.extend(wrong);
                 for entry in entries {
-                    match self.may_write(&meant.name, entry.place(), namespace_of(&entry.data)) {
+                    match self.may_push(opened, &entry) {
                         Ok(()) => shares.push(Share { store: meant.store.key(), source: place, entry }),
                         Err(failure) => failed.push(failure.in_field(entry.field)),
                     }

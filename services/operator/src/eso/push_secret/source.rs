@@ -56,7 +56,8 @@ impl Round<'_> {
             now,
             generation: self.object.metadata.generation.unwrap_or_default(),
             interval: self.next(),
-            is_forever: false,
+            // What a store keeps is never written over, so what was pushed once stays in use.
+            is_forever: self.only_if_absent(),
         };
         let ends_with_user = self.deletes();
         Kept { operator: self.operator, user: &self.about, ends_with_user, term, is_rehearsal: false }

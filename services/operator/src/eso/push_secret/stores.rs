@@ -190,13 +190,11 @@ impl Round<'_> {
                 return all(failure.with_hint(cure));
             }
         };
-        let may: Vec<_> = removals
-            .iter()
-            .map(|removal| self.may_write(&name, &removal.place, removal.namespace.as_deref()))
-            .collect();
-        let allowed = removals.iter().zip(&may).filter(|(_, may)| may.is_ok());
         let places: Vec<Place> =
-            allowed.map(|(removal, _)| place_of(&removal.place, removal.namespace.as_deref())).collect();
+            removals.iter().map(|removal| place_of(&removal.place, removal.namespace.as_deref())).collect();
+        let may: Vec<_> = places.iter().map(|place| self.may_write(&name, &lane, place)).collect();
+        let allowed = places.into_iter().zip(&may).filter(|(_, may)| may.is_ok());
+        let places: Vec<Place> = allowed.map(|(place, _)| place).collect();
         let Ok(answers) = tokio::time::timeout(LIMIT, lane.provider().delete(&places)).await else {
             return all(late(&lane));
         };
@@ -210,17 +208,16 @@ impl Round<'_> {
     }
 
     /// A push needs what a read of the same key needs, and so does a deletion: the status, which names what is deleted,
-    /// may be written by others. In another namespace than the store's a key is `NAMESPACE/KEY`, so that whoever may
-    /// have a name in one may not have it in all.
-    pub(super) fn may_write(
-        &self,
-        store: &StoreName,
-        place: &PushRemoteRef,
-        namespace: Option<&str>,
-    ) -> Result<(), Failure> {
-        let elsewhere = namespace.map(|namespace| format!("{namespace}/{}", place.remote_key));
-        let key = elsewhere.as_deref().unwrap_or(&place.remote_key);
-        self.operator.may_read(store, &self.name.namespace, key, &TargetKind::secret())
+    /// may be written by others.
+    fn may_write(&self, store: &StoreName, lane: &Lane, place: &Place) -> Result<(), Failure> {
+        let key = lane.provider().name_for_rules(place)?;
+        self.operator.may_read(store, &self.name.namespace, &key, &TargetKind::secret())
+    }
+
+    /// Whether the entry may be written to the store.
+    pub(super) fn may_push(&self, store: &Opened<'_>, entry: &push::Entry) -> Result<(), Failure> {
+        let place = place_of(entry.place(), namespace_of(&entry.data));
+        self.may_write(&store.meant.name, &store.lane, &place)
     }
 
     async fn open(&self, store: &StoreName) -> Result<Arc<Lane>, Failure> {
