@@ -1,7 +1,8 @@
 //! The barrier of the built-in store: nothing passes it to a disk that can be read, moved or changed there.
 //!
 //! [`ring`] holds the keys of all terms and travels only wrapped by a root key; [`record`] encrypts what is stored;
-//! [`names`] hides what it is stored under; [`Barrier`] is the three behind a door that [`Barrier::seal`] closes.
+//! [`names`] hides what it is stored under; [`Barrier`] is the three behind a door that [`Barrier::seal`] closes, and a
+//! [`View`] is the way through it to a storage.
 //!
 //! # Records
 //! AES-256-GCM (governance.md §7). The key of a record is derived from its term's key and its place (mount, storage key,
@@ -27,12 +28,14 @@
 pub mod names;
 pub mod record;
 pub mod ring;
+pub mod view;
 
 use std::fmt;
 
 pub use record::Place;
 pub use ring::{KeyRing, RootKey};
 use strongroom_secret::SecretBytes;
+pub use view::{Changes, Found, SharedBarrier, View, ViewError};
 
 /// Bytes of every key that comes in.
 pub const KEY_LENGTH: usize = strongroom_crypto::AEAD_KEY_LENGTH;

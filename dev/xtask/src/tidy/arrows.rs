@@ -26,6 +26,7 @@ const ORDER: &[&str] = &[
     "core/generate",
     "core/event",
     "core/audit",
+    "core/storage",
     "core/barrier",
     "edge/http",
     "edge/process",
