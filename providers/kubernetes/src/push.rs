@@ -124,6 +124,13 @@ impl Secrets {
         .await
     }
 
+    /// `NAMESPACE/NAME` in another namespace than the store's, so that whoever may have a name in one may not have it in
+    /// all.
+    pub(crate) fn name_in_cluster(&self, place: &Place) -> Result<String, Failure> {
+        let SecretName { namespace, name } = self.target(Some(place))?;
+        Ok(if namespace == self.namespace { name.to_owned() } else { format!("{namespace}/{name}") })
+    }
+
     async fn push_secret(&self, pushes: Vec<&Push>) -> Result<Vec<PushAnswer>, Failure> {
         let settings: Settings = settings(&pushes)?;
         let target = self.target(pushes.last().map(|push| &push.place))?;

@@ -310,15 +310,9 @@ impl Provider for Secrets {
         self.delete_all(places).await
     }
 
-    /// `NAMESPACE/NAME` in another namespace than the store's, so that whoever may have a name in one may not have it
-    /// in all.
     #[cfg(feature = "push")]
     fn name_for_rules(&self, place: &Place) -> Result<String, Failure> {
-        let target = self.target(Some(place)).map_err(|failure| failure.from_store(self.describe()))?;
-        Ok(match target.namespace == self.namespace {
-            true => target.name.to_owned(),
-            false => format!("{}/{}", target.namespace, target.name),
-        })
+        self.name_in_cluster(place).map_err(|failure| failure.from_store(self.describe()))
     }
 
     async fn validate(&self) -> Result<Validation, Failure> {
