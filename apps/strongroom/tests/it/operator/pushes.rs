@@ -359,7 +359,7 @@ fn sources_and_stores_are_found_by_labels_as_these_come_and_go() {
 
 /// A ClusterSecretStore of which each namespace may have the keys that a rule gives it, and what pushes `a` of the
 /// Secret `app` into it.
-fn shared_by_rules(rules: &[(&str, &str)]) -> (String, impl Fn(&str) -> Value) {
+fn shared_by_rules(rules: &[(&str, &str)]) -> (String, impl Fn(&str) -> Value + use<>) {
     let name = format!("push-{}", rules[0].0);
     let cluster_store = json!({
         "apiVersion": "external-secrets.io/v1", "kind": "ClusterSecretStore", "metadata": {"name": name},
