@@ -8,8 +8,8 @@
 //! - Redirects are not followed unless asked for, and then only to the same scheme, host and port, so that credentials
 //!   never travel to another host.
 //! - Addresses that a tenant chose are checked after name resolution ([`AddressPolicy::NoLocal`]).
-//! - With the feature `server` there is also a small server for probes, metrics and news (`Server`); programs that are copied
-//!   into pods leave it out.
+//! - With the feature `server` there is also a small server for probes, metrics and news (`Server`), and one that hands
+//!   whole requests to a handler (`RequestServer`); programs that are copied into pods leave them out.
 //! - It never retries; an [`Error`] says what went wrong and becomes a `Failure` with its class.
 
 #![forbid(unsafe_code)]
@@ -38,5 +38,7 @@ pub use crate::json::json_body;
 pub use crate::proxy::{Hop, Proxy};
 pub use crate::response::Response;
 #[cfg(feature = "server")]
-pub use crate::server::{Answer, Posted, Route, Server};
+pub use crate::server::{
+    Answer, Limits, Peer, Posted, Received, Reply, RequestServer, Route, Server, ServerCertificate, ServerTls,
+};
 pub use crate::tls::{ClientCertificate, Pem, Roots, TlsSettings};

@@ -15,6 +15,8 @@ pub enum Argument<'a> {
     Text(&'a str),
     /// The JSON text of a member of the body, as it was sent.
     Json(&'a str),
+    /// A member of a body that was read already.
+    Value(&'a Json),
 }
 
 impl fmt::Debug for Argument<'_> {
@@ -29,6 +31,7 @@ impl Argument<'_> {
         match self {
             Self::Text(text) => Some(Json::String(text.to_owned())),
             Self::Json(text) => serde_json::from_str(text).ok(),
+            Self::Value(value) => Some(value.clone()),
         }
     }
 

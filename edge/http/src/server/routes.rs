@@ -1,4 +1,3 @@
-use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,13 +7,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use strongroom_failure::{Class, Failure};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
+use strongroom_failure::Failure;
+use tokio::net::TcpListener;
+
+use super::listen::{Limits, listen};
 
 /// What a route answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,18 +71,13 @@ impl fmt::Debug for Route {
     }
 }
 
-/// The most connections that are served at once; others wait in the kernel's queue. Probes and a few scrapers need less
-/// than ten; each takes about 16 KiB.
-const CONNECTIONS: usize = 64;
+/// How long a client may take to send a head or a body.
+const TIME: Duration = Duration::from_secs(10);
 
-/// The largest head of a request, in bytes: probes and scrapers send some hundred. Not below hyper's least.
-const HEAD_LIMIT: usize = 16 * 1024;
-
-/// How long a client may take to send a head, also between two requests.
-const HEAD_TIME: Duration = Duration::from_secs(10);
-
-/// How long a connection lives. Clients make a new one without noticing; whoever reads slowly to hold a place loses it.
-const CONNECTION_TIME: Duration = Duration::from_secs(60);
+/// Probes and a few scrapers need less than ten connections, each of which takes about 16 KiB, and send some hundred bytes.
+/// They make a new connection without noticing.
+const LIMITS: Limits =
+    Limits { connections: 64, head_bytes: 16 * 1024, head_time: TIME, connection_time: Some(Duration::from_secs(60)) };
 
 /// A small server for probes, metrics and news: plain HTTP/1.1 and a table of paths.
 #[derive(Debug)]
@@ -102,12 +93,7 @@ impl Server {
     /// # Errors
     /// Where the address cannot be had: another program has it, or it is not ours.
     pub async fn bind(address: SocketAddr, routes: Vec<Route>) -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| {
-            Failure::new(Class::Invalid, format!("cannot listen on {address}: {error}"))
-                .with_hint("choose another address, or end the program that has it")
-        };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let (listener, address) = super::bound(address).await?;
         Ok(Self { listener, address, routes: routes.into() })
     }
 
@@ -119,68 +105,13 @@ impl Server {
     /// Serves until `stop` resolves; then takes no more connections, and gives requests that are under way at most
     /// `drain` to end.
     pub async fn run(self, stop: impl Future<Output = ()>, drain: Duration) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
-        let (closing, _) = watch::channel(false);
-        let mut connections = JoinSet::new();
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            let (stream, place) = tokio::select! {
-                accepted = accept(&self.listener, &places) => accepted,
-                () = &mut stop => break,
-            };
-            connections.spawn(serve(stream, place, self.routes.clone(), closing.subscribe()));
-            while connections.try_join_next().is_some() {}
-        }
-        drop(self.listener);
-        closing.send_replace(true);
-        let all = async { while connections.join_next().await.is_some() {} };
-        // What is left is aborted when the set is dropped.
-        let _ = tokio::time::timeout(drain, all).await;
+        let routes = self.routes;
+        let handle = move |request, _| {
+            let routes = Arc::clone(&routes);
+            async move { answer(&routes, request).await }
+        };
+        listen(self.listener, None, LIMITS, handle, stop, drain).await;
     }
-}
-
-/// The next connection, once there is a place for it.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    // Fails only where the semaphore was closed, which nobody does.
-    let place = places.clone().acquire_owned().await.ok();
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return (stream, place),
-            Err(error) => {
-                // Mostly that no descriptors are left: without the pause this would spin until there are.
-                tracing::warn!(%error, "the admin server cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
-}
-
-async fn serve(
-    stream: TcpStream,
-    place: Option<OwnedSemaphorePermit>,
-    routes: Arc<[Route]>,
-    mut closing: watch::Receiver<bool>,
-) {
-    let service = service_fn(move |request| {
-        let routes = Arc::clone(&routes);
-        async move { Ok::<_, Infallible>(answer(&routes, request).await) }
-    });
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_LIMIT);
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let must_close = async {
-        // An error is a server that is gone, which closes as well.
-        let _ = tokio::time::timeout(CONNECTION_TIME, closing.wait_for(|closing| *closing)).await;
-    };
-    // What goes wrong with one client's connection is that client's business.
-    tokio::select! {
-        _ = connection.as_mut() => {}
-        () = must_close => {
-            connection.as_mut().graceful_shutdown();
-            let _ = tokio::time::timeout(HEAD_TIME, connection).await;
-        }
-    }
-    drop(place);
 }
 
 async fn answer(routes: &[Route], request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -211,7 +142,7 @@ async fn answer(routes: &[Route], request: Request<Incoming>) -> Response<Full<B
 /// The whole request, or what to answer where it is too large or does not come.
 async fn posted(request: Request<Incoming>, limit: usize) -> Result<Posted, Answer> {
     let (head, body) = request.into_parts();
-    let collected = tokio::time::timeout(HEAD_TIME, Limited::new(body, limit).collect()).await;
+    let collected = tokio::time::timeout(TIME, Limited::new(body, limit).collect()).await;
     match collected {
         Ok(Ok(body)) => Ok(Posted { headers: head.headers, body: body.to_bytes() }),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {

@@ -1,0 +1,105 @@
+//! `sys/`: what the store says of itself, and what changes it (governance.md §10.3).
+
+mod capabilities;
+mod mounting;
+mod policies;
+mod tools;
+
+use async_trait::async_trait;
+use serde_json::json;
+use strongroom_policy::acl::Operation;
+
+use crate::engine::{Call, Engine};
+use crate::exchange::{Fault, Response};
+use crate::members::Members;
+use crate::mounts::MountClass;
+
+/// The engine of `sys/`.
+pub struct System;
+
+/// Paths that are for whoever has `sudo` there.
+const SUDO: &[&str] = &[
+    "audit",
+    "audit/*",
+    "auth/*",
+    "config/auditing/*",
+    "leases/lookup",
+    "leases/lookup/*",
+    "leases/revoke-force/*",
+    "leases/revoke-prefix/*",
+    "raw",
+    "raw/*",
+    "remount",
+    "revoke-force/*",
+    "revoke-prefix/*",
+    "rotate",
+    "seal",
+    "step-down",
+];
+
+#[async_trait]
+impl Engine for System {
+    fn is_for_everybody(&self, path: &str, _operation: Operation) -> bool {
+        // A wrapping token is the right to look it up and to unwrap it; the handlers see to that.
+        matches!(path, "wrapping/lookup" | "wrapping/unwrap" | "internal/ui/mounts")
+    }
+
+    fn needs_sudo(&self, path: &str, operation: Operation) -> bool {
+        // Names of policies for logins: looking is no change.
+        let is_look = path == "auth" || (path.starts_with("auth/") && operation == Operation::Read);
+        // `leases/lookup` by id is everybody's with the right; a listing is not.
+        let is_lookup = path == "leases/lookup" && operation == Operation::Update;
+        !is_look && !is_lookup && SUDO.iter().any(|known| matches(known, path))
+    }
+
+    async fn handle(&self, call: &Call<'_>) -> Result<Response, Fault> {
+        let (first, rest) = call.path.split_once('/').unwrap_or((call.path, ""));
+        match first {
+            "mounts" => mounting::mounts(call, MountClass::Secret, rest).await,
+            "auth" => mounting::mounts(call, MountClass::Auth, rest).await,
+            "remount" => mounting::remount(call).await,
+            "policies" => match rest.strip_prefix("acl").map(|rest| rest.trim_start_matches('/')) {
+                Some(name) => policies::acl(call, name).await,
+                None => Err(Fault::unsupported_path(call)),
+            },
+            "policy" => policies::legacy(call, rest).await,
+            "capabilities" | "capabilities-self" | "capabilities-accessor" if rest.is_empty() => {
+                capabilities::asked(call, first).await
+            }
+            "internal" => tools::internal(call, rest).await,
+            "tools" => tools::tools(call, rest),
+            "config" | "audit-hash" | "audit" | "rotate" | "key-status" | "host-info" | "in-flight-req" => {
+                tools::own(call, first, rest).await
+            }
+            "leases" | "renew" | "revoke" | "revoke-prefix" | "revoke-force" => {
+                crate::leasing::handle(call, first, rest).await
+            }
+            "wrapping" => crate::wrapping::handle(call, rest).await,
+            _ => Err(Fault::unsupported_path(call)),
+        }
+    }
+}
+
+impl Fault {
+    /// 404: the system serves no such path.
+    fn unsupported_path(call: &Call<'_>) -> Self {
+        Self::no_handler(&call.request.path)
+    }
+}
+
+fn matches(known: &str, path: &str) -> bool {
+    match known.strip_suffix('*') {
+        Some(prefix) => path.starts_with(prefix),
+        None => path == known,
+    }
+}
+
+/// Data that the oldest clients look for at the top as well.
+fn repeated(data: Members) -> Response {
+    Response { repeats_data: true, ..Response::of(data) }
+}
+
+/// A list of names in two members, as `sys/policy` answers it.
+fn names(keys: Vec<String>) -> Members {
+    Members::default().with("keys", json!(keys)).with("policies", json!(keys))
+}

@@ -1,0 +1,94 @@
+//! What the audit trail tells of requests, answers and who asks.
+
+use strongroom_audit::{
+    Auth, ClearKeys, Data, Document, GrantingPolicy, Hashed, Hasher, Leased, Limits, Mount as MountEntry, PolicyResults,
+    Request as RequestEntry, Response as ResponseEntry,
+};
+use strongroom_policy::acl::Operation;
+
+use crate::exchange::{Fault, Request, Response};
+use crate::mounts::Mount;
+use crate::open::Asker;
+
+/// Who asks.
+pub fn auth<'a>(hasher: &Hasher, asker: Option<&'a Asker>, is_allowed: bool, granting: &'a [String]) -> Auth<'a> {
+    let policy = |name: &'a String| GrantingPolicy { name, namespace_id: "root", kind: "acl" };
+    let results = PolicyResults { allowed: is_allowed, granting_policies: granting.iter().map(policy).collect() };
+    let Some(asker) = asker else {
+        return Auth { policy_results: (!is_allowed).then_some(results), ..Auth::default() };
+    };
+    Auth {
+        client_token: hasher.token(&asker.token),
+        accessor: hasher.accessor(&asker.accessor),
+        display_name: &asker.display_name,
+        policies: &asker.policies,
+        token_policies: &asker.policies,
+        policy_results: Some(results),
+        metadata: asker.metadata.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+        num_uses: asker.num_uses,
+        entity_id: &asker.entity_id,
+        token_type: "service",
+        token_ttl: asker.creation_ttl,
+        token_issue_time: Some(asker.issue_time),
+        ..Auth::default()
+    }
+}
+
+/// What serves it.
+pub fn mount(mount: &Mount) -> MountEntry<'_> {
+    MountEntry { point: &mount.path, kind: &mount.kind, accessor: &mount.accessor, class: mount.class.name() }
+}
+
+/// What is asked, but for the data.
+pub fn request<'a>(
+    hasher: &Hasher,
+    request: &'a Request,
+    operation: Operation,
+    mount: MountEntry<'a>,
+    asker: Option<&Asker>,
+) -> RequestEntry<'a> {
+    RequestEntry {
+        id: &request.id,
+        operation: operation.capability().name(),
+        mount,
+        client_token: request.token.as_ref().map_or_else(Hashed::default, |token| hasher.token(token)),
+        client_token_accessor: asker.map_or_else(Hashed::default, |asker| hasher.accessor(&asker.accessor)),
+        path: &request.path,
+        remote_address: &request.address,
+        remote_port: u64::from(request.peer.port()),
+        wrap_ttl: request.wrap_time.map_or(0, |time| time.as_secs()),
+        ..RequestEntry::default()
+    }
+}
+
+/// What is answered.
+pub fn response<'a>(
+    hasher: &'a Hasher,
+    outcome: &'a Result<Response, Fault>,
+    mount: MountEntry<'a>,
+    clear: &'a ClearKeys,
+    limits: Limits,
+) -> ResponseEntry<'a> {
+    let data = match outcome {
+        Ok(response) => &response.data,
+        Err(fault) => &fault.data,
+    };
+    let data = data.as_ref().map_or(Data::Absent, |data| Document::new(hasher, data.expose(), clear, limits).into());
+    let mut told = ResponseEntry { mount, data, ..ResponseEntry::default() };
+    if let Ok(response) = outcome {
+        told.warnings = &response.warnings;
+        told.secret = response.lease.as_ref().map(|lease| Leased { lease_id: &lease.id });
+        told.auth = response.auth.as_ref().map(|login| Auth {
+            client_token: login.token.as_ref().map_or_else(Hashed::default, |token| hasher.token(token)),
+            accessor: hasher.accessor(&login.accessor),
+            display_name: &login.display_name,
+            policies: &login.policies,
+            token_policies: &login.policies,
+            metadata: login.metadata.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+            token_type: "service",
+            token_ttl: login.lease.as_secs(),
+            ..Auth::default()
+        });
+    }
+    told
+}
