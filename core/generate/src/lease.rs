@@ -1,5 +1,9 @@
 //! When a value that ends is renewed, or another one made. Times are seconds since 1970.
 
+/// The shortest lease that is taken, in seconds: it is renewed or replaced at two thirds, and each time is a login at the
+/// server and some writes to the cluster.
+pub const SHORTEST_LEASE: u64 = 10;
+
 /// How long a value is given for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
@@ -52,7 +56,7 @@ impl Lease {
         if is_over || (self.nears_its_limit() && !is_kept) {
             return LeaseDue::Replace;
         }
-        // Two thirds, and never at once: a lease of a second must not keep anybody busy.
+        // Two thirds, and never at once: what the server renews for a moment only must not keep anybody busy.
         let moment = self.obtained.saturating_add_unsigned((self.duration - self.duration / 3).max(1));
         match (now >= moment, self.renewable) {
             (false, _) => LeaseDue::At(moment),

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use strongroom_failure::{Class, Failure};
 use strongroom_secret::SecretBytes;
 
-pub use lease::{Lease, LeaseDue};
+pub use lease::{Lease, LeaseDue, SHORTEST_LEASE};
 pub use one_time::one_time_password;
 pub use password::password;
 pub use ssh::ssh_key;

@@ -15,8 +15,30 @@ use crate::{Backoff, Limits, Priority, Schedule};
 pub enum Outcome {
     /// All is as it should be; look again after this long, or only when woken.
     Done(Option<Duration>),
-    /// Not now: wait at least this long, else as the backoff says.
-    Failed(Option<Duration>),
+    /// Not now: wait as the backoff says, but
+    Failed {
+        /// at least this long, where the other side asks for it, and
+        at_least: Option<Duration>,
+        /// at most this long, where something else of the key is due by then.
+        at_most: Option<Duration>,
+    },
+}
+
+impl Outcome {
+    /// Not now; wait as the backoff says, and at least this long.
+    pub fn failed(at_least: Option<Duration>) -> Self {
+        Self::Failed { at_least, at_most: None }
+    }
+
+    /// The same, and come back after `latest` at the latest.
+    #[must_use]
+    pub fn by(self, latest: Option<Duration>) -> Self {
+        let earlier = |own: Option<Duration>| own.into_iter().chain(latest).min();
+        match self {
+            Self::Done(after) => Self::Done(earlier(after)),
+            Self::Failed { at_least, at_most } => Self::Failed { at_least, at_most: earlier(at_most) },
+        }
+    }
 }
 
 /// What the loop keeps to.
@@ -149,10 +171,11 @@ where
                 state.failures.remove(&key);
                 after.map(|after| (now + after, Priority::Routine))
             }
-            Outcome::Failed(at_least) => {
+            Outcome::Failed { at_least, at_most } => {
                 let failures = state.failures.entry(key.clone()).or_default();
                 *failures = failures.saturating_add(1);
                 let pause = backoff.pause(*failures, fastrand::f64()).max(at_least.unwrap_or_default());
+                let pause = pause.min(at_most.unwrap_or(Duration::MAX));
                 Some((now + pause, Priority::Routine))
             }
         };
@@ -217,12 +240,12 @@ where
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => {
             tracing::error!(?key, "a reconciliation ended by a defect; please report it");
-            Outcome::Failed(None)
+            Outcome::failed(None)
         }
         Err(_) => {
             work.abort();
             tracing::warn!(?key, limit = ?settings.longest, "a reconciliation took too long and was cut off");
-            Outcome::Failed(None)
+            Outcome::failed(None)
         }
     };
     queue.settle(key, &group, outcome, &settings.backoff);
@@ -287,11 +310,33 @@ mod tests {
         queue.wake("a", Duration::ZERO, Priority::Routine);
         let seen = trace(&queue, 9, |_, times| {
             assert!(times != 2, "a defect");
-            if times < 4 { Outcome::Failed(None) } else { Outcome::Done(None) }
+            if times < 4 { Outcome::failed(None) } else { Outcome::Done(None) }
         })
         .await;
         assert_eq!(seen.len(), 4, "{seen:?}");
         assert!(seen[3].1 >= 5 && seen[3].1 <= 7, "{seen:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_comes_again_in_time_for_what_else_is_due() {
+        let queue = Names::new(SETTINGS.limits);
+        queue.wake("a", Duration::ZERO, Priority::Routine);
+        let seen =
+            trace(&queue, 100, |_, _| Outcome::failed(Some(Duration::from_secs(50))).by(Some(Duration::from_secs(20))))
+                .await;
+        let times: Vec<u64> = seen.into_iter().map(|(_, at)| at).collect();
+        // The backoff is longer by then, or shorter, and never decides alone.
+        assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 20) && times.len() >= 5, "{times:?}");
+    }
+
+    #[test]
+    fn the_earlier_of_two_moments_counts() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(Outcome::Done(None).by(seconds(5)), Outcome::Done(seconds(5)));
+        assert_eq!(Outcome::Done(seconds(3)).by(seconds(5)), Outcome::Done(seconds(3)));
+        assert_eq!(Outcome::Done(seconds(3)).by(None), Outcome::Done(seconds(3)));
+        let failed = Outcome::failed(seconds(9)).by(seconds(5)).by(seconds(7));
+        assert_eq!(failed, Outcome::Failed { at_least: seconds(9), at_most: seconds(5) });
     }
 
     #[tokio::test(start_paused = true)]

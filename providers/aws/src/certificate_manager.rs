@@ -6,6 +6,7 @@ mod push;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::Region;
@@ -22,6 +23,7 @@ use strongroom_provider::{
     Answer, Call, DeleteAnswer, Facet, Limits, Place, Provider, Push, PushAnswer, RemoteKey, RemoteValue, SecretBytes,
     Validation, one_by_one,
 };
+use tokio::time::Instant;
 
 use crate::catalog::tags_as_json;
 use crate::failure::Refusal;
@@ -39,10 +41,13 @@ const AT_ONCE: usize = 4;
 /// The most bundles that are kept: about a megabyte.
 const MOST_EXPORTED: usize = 128;
 
+/// How long what was exported is kept: whether it may be exported still is asked once a day at the latest.
+const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
+
 /// AWS Certificate Manager in one region.
 ///
-/// A key is a certificate's ARN; versions there are none. What was exported is kept in memory and served as long as AWS
-/// shows the same certificate, since an export is charged and the question is not.
+/// A key is a certificate's ARN; versions there are none. What was exported is kept in memory and served for a day as long
+/// as AWS shows the same certificate, since an export is charged and the question is not.
 pub struct CertificateManager {
     session: Session,
     wanted_region: Option<Region>,
@@ -62,6 +67,7 @@ struct Clients {
 /// A bundle, and the digest of what AWS showed when it was exported.
 struct Exported {
     shown: [u8; 32],
+    since: Instant,
     bundle: SecretBytes,
 }
 
@@ -122,7 +128,7 @@ impl CertificateManager {
         answer.map_err(|refusal| refusal.failure.on_key(&key.name).from_store(self.describe()))
     }
 
-    /// Certificate, chain and private key, exported only where AWS shows another certificate than before.
+    /// Certificate, chain and private key, exported once a day and where AWS shows another certificate than before.
     async fn bundle(&self, arn: &str) -> Result<RemoteValue, Refusal> {
         let shown = digest(&self.shown(arn).await?);
         if let Some(bundle) = self.kept(arn, &shown) {
@@ -133,12 +139,13 @@ impl CertificateManager {
         if exported.len() >= MOST_EXPORTED && !exported.contains_key(arn) {
             exported.clear();
         }
-        exported.insert(arn.to_owned(), Exported { shown, bundle: bundle.clone() });
+        exported.insert(arn.to_owned(), Exported { shown, since: Instant::now(), bundle: bundle.clone() });
         Ok(RemoteValue::new(bundle, None))
     }
 
     fn kept(&self, arn: &str, shown: &[u8; 32]) -> Option<SecretBytes> {
-        let exported = self.exported.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut exported = self.exported.lock().unwrap_or_else(PoisonError::into_inner);
+        exported.retain(|_, kept| kept.since.elapsed() < KEPT_FOR);
         exported.get(arn).filter(|kept| kept.shown == *shown).map(|kept| kept.bundle.clone())
     }
 

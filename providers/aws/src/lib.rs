@@ -11,7 +11,8 @@
 //!   minutes per identity.
 //! - A store can have a prefix: it stands before every key that is read, and a search goes no further than it reaches.
 //! - `CertificateManager` gives certificates with their keys, and takes them (feature `certificates`). An export costs
-//!   money, so what was exported is kept as long as AWS shows the same certificate: the one value that is cached here.
+//!   money, so what was exported is kept for a day as long as AWS shows the same certificate: the one value that is
+//!   cached here.
 //! - A [`Queue`] of SQS is read under the same identity (feature `queue`), and what ends is made: logins for registries,
 //!   temporary credentials (feature `tokens`).
 //! - Searching and reading tags are left out of small programs, which never do either (feature `catalog`).

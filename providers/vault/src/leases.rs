@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -121,30 +121,47 @@ struct LookedUp {
 }
 
 impl Vault {
-    /// Gets a token, by a login where the settings have one, and looks at it. It is the session's: log in by a `Vault` of
-    /// its own what is to be revoked by itself.
+    /// Gets a token, by a login where the settings have one, which tells what it is; a given one is looked up. It is the
+    /// session's: log in by a `Vault` of its own what is to be revoked by itself.
     ///
     /// # Errors
     /// Why there is none.
     pub async fn log_in(&self) -> Result<Login, Failure> {
-        #[derive(Deserialize)]
-        struct Answer {
-            data: LookedUp,
-        }
         let token = self.session.token(&self.api).await?;
-        let response = self.api.send(Ask::look_up(&token.value)).await?;
-        let looked_up = match response.status {
-            status if status.is_success() => response.json::<Answer>()?.data,
-            // It may not look itself up. Where it is no token at all, the next request says so.
-            _ => LookedUp::default(),
-        };
+        let is_own = self.session.auth().can_log_in();
+        if is_own && !token.accessor.is_empty() {
+            return Ok(Login {
+                accessor: Some(token.accessor.clone()),
+                remaining: token.remaining(Instant::now()),
+                renewable: token.is_renewable(),
+                is_own,
+                token,
+            });
+        }
+        let looked_up = self.look_up(&token.value).await?;
         Ok(Login {
             token,
             accessor: looked_up.accessor.filter(|accessor| !accessor.is_empty()),
             remaining: (looked_up.ttl > 0).then(|| Duration::from_secs(looked_up.ttl)),
             renewable: looked_up.renewable,
-            is_own: self.session.auth().can_log_in(),
+            is_own,
         })
+    }
+
+    /// What a token is; nothing where it may not look itself up.
+    async fn look_up(&self, token: &SecretBytes) -> Result<LookedUp, Failure> {
+        #[derive(Deserialize)]
+        struct Answer {
+            data: LookedUp,
+        }
+        let response = self.api.send(Ask::look_up(token)).await?;
+        match response.status {
+            status if status.is_success() => Ok(response.json::<Answer>()?.data),
+            // Where it is no token at all, the next request says so.
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(LookedUp::default()),
+            // Without an answer nobody could end what hangs from it.
+            _ => Err(failure_of(&response, &[token])),
+        }
     }
 
     /// Asks `action` of `path` (below `/v1/`) with the token of `login`, and with no other; nothing where the server

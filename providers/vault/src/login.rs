@@ -27,6 +27,9 @@ pub(crate) struct Grant {
     pub(crate) lease_duration: u64,
     #[serde(default)]
     pub(crate) renewable: bool,
+    /// By what others can renew or revoke it; an agent's answers have none.
+    #[serde(default)]
+    pub(crate) accessor: String,
 }
 
 #[derive(Deserialize)]
@@ -154,7 +157,7 @@ impl fmt::Display for Auth {
 pub(crate) async fn log_in(api: &Api, auth: &Auth, unwrapped: &mut Option<SecretBytes>) -> Result<Grant, Failure> {
     // Nothing to ask for a token that is there: how long it lasts is found out later, by whoever runs long enough to
     // need it.
-    let given = |client_token| Grant { client_token, lease_duration: 0, renewable: false };
+    let given = |client_token| Grant { client_token, lease_duration: 0, renewable: false, accessor: String::new() };
     let Request { body, known } = match auth {
         Auth::Token(token) => return token.0.read().await.map(given),
         Auth::Agent => return Ok(given(SecretBytes::default())),

@@ -52,6 +52,8 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Token {
     pub(crate) value: SecretBytes,
+    /// By what others can renew or revoke it; empty where no login told it.
+    pub(crate) accessor: String,
     /// Which login it came from; a renewal keeps it.
     login: u64,
     /// When that login was.
@@ -257,8 +259,18 @@ impl Session {
 impl Token {
     fn granted(grant: Grant, login: u64, asked: Instant, is_known: bool) -> Self {
         let lifetime = lifetime(&grant);
-        let Grant { client_token: value, renewable, .. } = grant;
-        Self { value, login, born: asked, since: asked, lifetime, first_lifetime: lifetime, renewable, is_known }
+        let Grant { client_token: value, renewable, accessor, .. } = grant;
+        Self {
+            value,
+            accessor,
+            login,
+            born: asked,
+            since: asked,
+            lifetime,
+            first_lifetime: lifetime,
+            renewable,
+            is_known,
+        }
     }
 
     fn renewed(&self, grant: &Grant, asked: Instant) -> Self {
@@ -267,7 +279,17 @@ impl Token {
     }
 
     fn copied(&self) -> Self {
-        Self { value: self.value.clone(), ..*self }
+        Self { value: self.value.clone(), accessor: self.accessor.clone(), ..*self }
+    }
+
+    /// How long it lasts from `now` on; nothing where it has no end.
+    pub(crate) fn remaining(&self, now: Instant) -> Option<Duration> {
+        self.lifetime.map(|lifetime| lifetime.saturating_sub(now.saturating_duration_since(self.since)))
+    }
+
+    /// Whether it can be renewed.
+    pub(crate) fn is_renewable(&self) -> bool {
+        self.renewable
     }
 
     fn due(&self, now: Instant, can_log_in: bool) -> Due {
@@ -297,7 +319,8 @@ mod tests {
     use super::*;
 
     fn token(seconds: u64, renewable: bool, is_known: bool) -> Token {
-        let grant = Grant { client_token: SecretBytes::from("canary".to_owned()), lease_duration: seconds, renewable };
+        let client_token = SecretBytes::from("canary".to_owned());
+        let grant = Grant { client_token, lease_duration: seconds, renewable, accessor: String::new() };
         Token::granted(grant, 1, Instant::now(), is_known)
     }
 
@@ -321,7 +344,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_renewal_that_gives_little_ends_a_tokens_life() {
-        let grant = |lease_duration| Grant { client_token: SecretBytes::default(), lease_duration, renewable: true };
+        let grant = |lease_duration| Grant {
+            client_token: SecretBytes::default(),
+            lease_duration,
+            renewable: true,
+            accessor: String::new(),
+        };
         let first = token(60, true, true);
         assert!(!first.renewed(&grant(60), Instant::now()).nears_its_end());
         assert!(first.renewed(&grant(29), Instant::now()).nears_its_end());

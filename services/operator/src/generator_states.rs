@@ -36,7 +36,10 @@ impl GeneratorStates {
         let was_live = before.is_none_or(|before| is_live(before));
         // A status of ours must not have its reason tried again at once.
         let is_news = before.is_none_or(|before| is_another(before, &object));
-        let user = user_of(&object);
+        let (user, former) = (user_of(&object), before.and_then(|before| user_of(before)));
+        if let Some(former) = former.filter(|former| Some(former) != user.as_ref()) {
+            self.by_user.remove(&former, &name);
+        }
         let mut wakes: Wakes =
             is_news.then(|| (Key::GeneratorState(name.clone()), Priority::Routine)).into_iter().collect();
         if let Some(user) = user {
@@ -199,6 +202,17 @@ mod tests {
         assert_eq!(live, ["new"]);
         states.delete(&Name::new("team", "old"));
         assert!(!states.is_bereft(&app()), "it was used no more");
+    }
+
+    #[test]
+    fn a_state_that_is_given_to_another_user_is_that_ones_alone() {
+        let mut states = GeneratorStates::default();
+        states.apply(state("a", "1", &json!({})));
+        let other = json!({"metadata": {"annotations": {"strongroom.dev/generated-for": "PushSecret/other"}}});
+        states.apply(state("a", "2", &other));
+        assert!(!states.concerns(&app()) && states.live(&app()).is_empty());
+        let other = Key::PushSecret(Name::new("team", "other"));
+        assert_eq!(states.live(&other).len(), 1);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) async fn reconcile(operator: Arc<Operator>, name: Arc<str>) -> Outcom
         Ok(()) => Outcome::Done(None),
         Err(failure) => {
             tracing::warn!(policy = &*name, %failure, "cannot write the status of a StorePolicy");
-            Outcome::Failed(None)
+            Outcome::failed(None)
         }
     }
 }

@@ -246,8 +246,8 @@ pub(crate) fn outcome(ended: Result<Option<Duration>, Failure>, name: &Name) -> 
             }
             tracing::warn!(workload = %name, %failure, hint = failure.hint, "a workload cannot be looked after; trying again");
             match class {
-                Class::Throttled { retry_after } => Outcome::Failed(retry_after),
-                _ => Outcome::Failed(None),
+                Class::Throttled { retry_after } => Outcome::failed(retry_after),
+                _ => Outcome::failed(None),
             }
         }
     }

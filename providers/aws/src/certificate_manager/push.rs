@@ -2,9 +2,10 @@
 //! whatever listens with it.
 
 use std::sync::PoisonError;
+use std::time::{Duration, SystemTime};
 
-use aws_sdk_acm::primitives::Blob;
-use aws_sdk_acm::types::Tag;
+use aws_sdk_acm::primitives::{Blob, DateTime};
+use aws_sdk_acm::types::{CertificateType, Filters, KeyAlgorithm, Tag};
 use aws_sdk_resourcegroupstagging::types::{ResourceTagMapping, TagFilter};
 use futures_util::FutureExt as _;
 use serde::Deserialize;
@@ -20,11 +21,15 @@ use crate::failure::Refusal;
 use crate::push::{Tags, is_ours, marked, tag_changes};
 
 const FIND: &str = "tag:GetResources";
+const LIST: &str = "acm:ListCertificates";
 const IMPORT: &str = "acm:ImportCertificate";
 const DELETE: &str = "acm:DeleteCertificate";
 
 /// External Secrets Operator's tag for the name that a certificate was pushed to.
 const NAME: &str = "external-secrets-remote-key";
+
+/// For how long after an import the index of tags may not know it; AWS promises nothing, and mostly it is seconds.
+const LATE: Duration = Duration::from_secs(15 * 60);
 
 /// The most ARNs that are remembered.
 const MOST_IMPORTED: usize = 512;
@@ -149,20 +154,27 @@ impl CertificateManager {
         Ok(places.iter().map(answer).collect())
     }
 
+    /// Removes all of ours that bear the name: a process that ended after an import may have left two.
     async fn remove(&self, name: &str) -> Result<Deleted, Refusal> {
-        let Some(present) = self.present(name).await? else { return Ok(Deleted::Absent) };
-        if !is_ours(&present.tags) {
-            return Ok(Deleted::Foreign);
-        }
-        let request = self.clients().await?.certificates.delete_certificate().certificate_arn(&present.arn);
-        let deleted = self.session.call(DELETE, || request.clone().send()).await;
-        match deleted {
-            Err(refusal) if refusal.failure.class != Class::NotFound => Err(refusal),
-            outcome => {
-                self.imported.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-                Ok(if outcome.is_ok() { Deleted::Removed } else { Deleted::Absent })
+        let mut found = self.search(name).await?;
+        let known = found.iter().map(|present| present.arn.clone()).collect::<Vec<_>>();
+        let late = self.present(name).await?.into_iter().chain(self.just_imported(name).await?);
+        found.extend(late.filter(|present| !known.contains(&present.arn)));
+        let mut deleted = if found.is_empty() { Deleted::Absent } else { Deleted::Foreign };
+        for present in found.iter().filter(|present| is_ours(&present.tags)) {
+            let request = self.clients().await?.certificates.delete_certificate().certificate_arn(&present.arn);
+            match self.session.call(DELETE, || request.clone().send()).await {
+                Ok(_) => deleted = Deleted::Removed,
+                Err(refusal) if refusal.failure.class == Class::NotFound => {
+                    if deleted == Deleted::Foreign {
+                        deleted = Deleted::Absent;
+                    }
+                }
+                Err(refusal) => return Err(refusal),
             }
         }
+        self.imported.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        Ok(deleted)
     }
 
     /// The certificate that bears `name`: one of ours before others, and of several the one whose ARN comes first.
@@ -182,11 +194,58 @@ impl CertificateManager {
             let chosen = found.first().map(|one| one.arn.as_str());
             tracing::warn!(store = self.describe(), name, chosen, "several certificates bear one name");
         }
-        let present = found.into_iter().next();
+        let present = match found.into_iter().next() {
+            None => self.just_imported(name).await?.into_iter().next(),
+            present => present,
+        };
         if let Some(present) = present.as_ref().filter(|present| is_ours(&present.tags)) {
             self.remember(name, &present.arn);
         }
         Ok(present)
+    }
+
+    /// What bears the name and was imported so lately that the index of tags may not know it: a process that ended
+    /// between an import and its answer must not import a second time.
+    async fn just_imported(&self, name: &str) -> Result<Vec<Present>, Refusal> {
+        let mut found = Vec::new();
+        for arn in self.late_arns().await? {
+            match self.tags(&arn).await {
+                Ok(tags) if tags.get(NAME).is_some_and(|there| there == name) => found.push(Present { arn, tags }),
+                Err(refusal) if refusal.failure.class != Class::NotFound => return Err(refusal),
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// The certificates that were imported a moment ago. Whoever may not list them goes without.
+    async fn late_arns(&self) -> Result<Vec<String>, Refusal> {
+        let since = SystemTime::now().checked_sub(LATE).unwrap_or(SystemTime::UNIX_EPOCH);
+        let since = DateTime::from(since);
+        let kinds = KeyAlgorithm::values().iter().map(|kind| KeyAlgorithm::from(*kind)).collect();
+        let client = &self.clients().await?.certificates;
+        let request = client.list_certificates().includes(Filters::builder().set_key_types(Some(kinds)).build());
+        let ask = |token| {
+            let request = request.clone().set_next_token(token);
+            async move { self.session.call(LIST, || request.clone().send()).await }
+        };
+        let mut arns = Vec::new();
+        let listed = each_page(ask, |page| {
+            let imported = page.certificate_summary_list().iter();
+            let late = imported.filter(|summary| summary.imported_at().is_none_or(|moment| *moment >= since));
+            let late = late.filter(|summary| summary.r#type() != Some(&CertificateType::AmazonIssued));
+            arns.extend(late.filter_map(|summary| summary.certificate_arn().map(str::to_owned)));
+            Ok(page.next_token.filter(|token| !token.is_empty()))
+        })
+        .await;
+        match listed {
+            Err(refusal) if refusal.failure.class == Class::Denied => {
+                tracing::debug!(store = self.describe(), failure = %refusal.failure, "certificates cannot be listed");
+                Ok(Vec::new())
+            }
+            Err(refusal) => Err(refusal),
+            Ok(()) => Ok(arns),
+        }
     }
 
     async fn search(&self, name: &str) -> Result<Vec<Present>, Refusal> {

@@ -202,3 +202,48 @@ async fn what_others_imported_is_refused_and_stays() {
     assert_eq!(there.as_str().map(str::trim_end), Some(certificate.certificate.trim_end()));
     assert_eq!(line.count("ImportCertificate") + line.count("DeleteCertificate"), 0);
 }
+
+/// Another process with the same account, which remembers nothing, for which the index of tags is late.
+fn successor() -> Line {
+    let line = Line::new();
+    let nothing = json!({"PaginationToken": "", "ResourceTagMappingList": []}).to_string();
+    let headers = [("content-type", "application/x-amz-json-1.1")];
+    line.switchboard.add(Fault::answer(200, &headers, &nothing).on_operation("GetResources"));
+    line
+}
+
+#[tokio::test]
+async fn an_import_that_the_index_of_tags_does_not_know_yet_is_not_made_twice_and_is_deleted() {
+    let certificate = made("late.example");
+    let first = Line::new();
+    let store = first.session.certificate_manager(None);
+    assert_eq!(pushed(&store, &[certificate.pushed_to("late")]).await, [Pushed::Written]);
+    let line = successor();
+    let store = line.session.certificate_manager(None);
+    assert_eq!(pushed(&store, &[certificate.pushed_to("late")]).await, [Pushed::Unchanged]);
+    assert_eq!(line.count("ImportCertificate"), 0);
+    let line = successor();
+    assert_eq!(deleted(&line.session.certificate_manager(None), &[place("late", None)]).await, [Deleted::Removed]);
+    // Whoever may not list certificates does without.
+    let line = successor();
+    line.switchboard.add(Fault::aws("AccessDeniedException").on_operation("ListCertificates"));
+    let store = line.session.certificate_manager(None);
+    assert_eq!(deleted(&store, &[place("late", None)]).await, [Deleted::Absent]);
+}
+
+#[tokio::test]
+async fn of_several_certificates_of_ours_with_one_name_none_is_left() {
+    let line = Line::new();
+    let store = line.session.certificate_manager(None);
+    assert_eq!(pushed(&store, &[made("twice.example").pushed_to("twice")]).await, [Pushed::Written]);
+    let other = made("twice.example");
+    let tag = |key: &str, value: &str| json!({"Key": key, "Value": value});
+    let import = json!({
+        "Certificate": base64(&other.certificate), "PrivateKey": base64(&other.key),
+        "Tags": [tag("external-secrets-remote-key", "twice"), tag("managed-by", "external-secrets")],
+    });
+    call("ImportCertificate", &import);
+    assert_eq!(deleted(&store, &[place("twice", None)]).await, [Deleted::Removed]);
+    assert_eq!(line.count("DeleteCertificate"), 2);
+    assert_eq!(deleted(&store, &[place("twice", None)]).await, [Deleted::Absent]);
+}

@@ -8,6 +8,8 @@ use strongroom_failure::{Class, Failure};
 use strongroom_provider::SecretBytes;
 use strongroom_vault::{Action, Auth, Handle, Lease, Login, Settings, Vault};
 
+use world::switchboard::Fault;
+
 use crate::server::{Server, checked, open};
 
 /// A server that leases one-time passwords for a minute, and who may do all about them, by an AppRole.
@@ -74,6 +76,27 @@ async fn what_an_engine_leases_is_revoked_once_and_again() {
         vault.revoke(&login, &handle).await.map_err(checked).unwrap();
         assert!(!lives(&server, &vault, &handle).await);
     }
+}
+
+#[tokio::test]
+async fn a_login_tells_what_it_is_and_a_given_token_is_looked_up() {
+    let server = Server::shared();
+    let role = json!({"token_policies": ["nothing"], "token_no_default_policy": true, "token_ttl": "10m"});
+    let role = server.app_role("lease-blind", role).await;
+    let (switchboard, settings) = server.behind_switchboard();
+    let address = settings.address.clone();
+    let blind = open(Settings { auth: Auth::AppRole(role), address: address.clone(), ..server.root() });
+    let login = blind.log_in().await.map_err(checked).unwrap();
+    assert!(login.is_own && login.accessor.is_some(), "it may not look itself up, and need not");
+    assert!(login.remaining.is_some_and(|left| (590..=600).contains(&left.as_secs())), "{login:?}");
+    assert_eq!(switchboard.counts().of("GET /v1/auth/token/lookup-self"), 0);
+    // Without an answer nobody knows what would hang from a given one.
+    let given = open(Settings { address, ..server.root() });
+    switchboard.add(Fault::answer(500, &[], "{}").on_path("lookup-self"));
+    let failure = given.log_in().await.map_err(checked).unwrap_err();
+    assert_eq!(failure.class, Class::Unavailable, "{failure}");
+    switchboard.clear();
+    assert!(given.log_in().await.map_err(checked).unwrap().accessor.is_some());
 }
 
 #[tokio::test]

@@ -173,7 +173,7 @@ impl Round<'_> {
             // Whatever could change that wakes it: a policy, the namespace's labels, the Secret. A directory may also
             // get other parameters.
             Trouble::Refused(_) => Outcome::Done(Some(self.until_beat(Timestamp::now()))),
-            Trouble::Failed(_) => Outcome::Failed(None),
+            Trouble::Failed(_) => Outcome::failed(None),
         }
     }
 }

@@ -315,7 +315,7 @@ impl<K: FannedOut> FanOut<'_, K> {
         for (namespace, _) in namespaces {
             if let Err(failure) = self.release(&namespace).await {
                 tracing::warn!(%namespace, %failure, kind = %K::kind(&()), "a finalizer could not be taken off");
-                return Outcome::Failed(None);
+                return Outcome::failed(None);
             }
         }
         let others: Vec<&String> = finalizers.iter().filter(|name| *name != theirs).collect();
@@ -324,7 +324,7 @@ impl<K: FannedOut> FanOut<'_, K> {
         let api: Api<K> = Api::all(self.operator.connection.client());
         match merge_patch(&api, self.name, &patch, FIELD_MANAGER).await {
             Ok(_) | Err(WriteFailure::NotFound) => Outcome::Done(None),
-            Err(_) => Outcome::Failed(None),
+            Err(_) => Outcome::failed(None),
         }
     }
 
@@ -336,12 +336,12 @@ impl<K: FannedOut> FanOut<'_, K> {
         self.operator.metrics.condition(K::METRICS, metadata, condition::READY, news.ready());
         let about = reference(&K::api_version(&()), &K::kind(&()), metadata);
         self.operator.tell(&K::key(self.name.into()), &about, "NotReady", words.as_deref());
-        let done = if is_ready { Outcome::Done(Some(self.interval())) } else { Outcome::Failed(None) };
+        let done = if is_ready { Outcome::Done(Some(self.interval())) } else { Outcome::failed(None) };
         let Some(status) = self.object.status(news) else { return done };
         let api: Api<K> = Api::all(self.operator.connection.client());
         match merge_patch_status(&api, self.name, &status, FIELD_MANAGER).await {
             Ok(_) | Err(WriteFailure::NotFound) => done,
-            Err(_) => Outcome::Failed(None),
+            Err(_) => Outcome::failed(None),
         }
     }
 

@@ -63,11 +63,11 @@ pub(crate) async fn reconcile(operator: Arc<Operator>, name: StoreName) -> Outco
         Ok(true) => operator.recorder.record(&about, EventKind::Normal, finding.reason, &finding.message),
         Err(failure) => {
             tracing::warn!(store = %name, %failure, "cannot write the status of a store");
-            return Outcome::Failed(None);
+            return Outcome::failed(None);
         }
     }
     if is_failed && finding.can_retry {
-        Outcome::Failed(None)
+        Outcome::failed(None)
     } else {
         Outcome::Done(Some(interval(&operator, &store)))
     }

@@ -185,7 +185,7 @@ impl Round<'_> {
         }
         if let Err(failure) = Box::pin(self.tell(status::SUCCESS, written.event.is_some(), now)).await {
             tracing::warn!(name = %self.name, %failure, "cannot write the status of an ExternalSecret of KES");
-            return Outcome::Failed(None);
+            return Outcome::failed(None);
         }
         match self.due_after_success(now) {
             Due::Now => Outcome::Done(Some(Duration::ZERO)),
@@ -200,6 +200,6 @@ impl Round<'_> {
         if let Err(failure) = Box::pin(self.tell(&words, false, now)).await {
             tracing::warn!(name = %self.name, %failure, "cannot write the status of an ExternalSecret of KES");
         }
-        Outcome::Failed(None)
+        Outcome::failed(None)
     }
 }

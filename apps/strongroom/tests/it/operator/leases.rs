@@ -229,6 +229,50 @@ fn what_cannot_be_renewed_is_replaced_in_time_and_revoked_after_the_grace_period
 }
 
 #[test]
+fn what_was_delivered_is_renewed_while_nothing_newer_can_be_delivered() {
+    let namespace = leased("1h", "1h");
+    assert!(LEASING.process() > 0);
+    let parameters = json!({"ttl": "15s", "policies": ["default"]});
+    let spec = json!({"path": "auth/token/create", "parameters": parameters, "resultType": "Auth"});
+    generator(&namespace, CLASS, "token", &spec);
+    let fake = json!({"fake": {"data": [{"key": "there", "value": "x"}]}});
+    create(&namespace, "SecretStore", "fake", &json!({"controller": CLASS, "provider": fake}));
+    let beside = |key: &str| json!([{"secretKey": "beside", "remoteRef": {"key": key}}]);
+    let rest = json!({"refreshInterval": "4s", "secretStoreRef": {"name": "fake"}, "data": beside("there")});
+    wish(&namespace, "app", "token", &rest);
+    ready(&CLUSTER, &namespace, "app", "True");
+    API.patch("externalsecrets", &namespace, "app", &json!({"spec": {"data": beside("missing")}}));
+    ready(&CLUSTER, &namespace, "app", "False");
+    let delivered = value(&namespace, "app", "client_token").unwrap();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(35) {
+        assert!(value(&namespace, "app", "client_token").is_some_and(|now| now == delivered), "another was delivered");
+        assert!(is_alive(&delivered), "the lease of what was delivered has ended");
+        let live = states(&namespace);
+        let live = live.values().filter(|state| state["spec"]["garbageCollectionDeadline"].is_null());
+        assert!(live.count() <= 3, "leases pile up");
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    API.patch("externalsecrets", &namespace, "app", &json!({"spec": {"data": beside("there")}}));
+    eventually("another token is there", || match value(&namespace, "app", "client_token") {
+        Some(next) if next != delivered => Ok(()),
+        _ => Err("the same token"),
+    });
+    eventually("the first one has ended", || if is_alive(&delivered) { Err("it lives") } else { Ok(()) });
+}
+
+#[test]
+fn a_lease_that_is_too_short_is_refused_with_its_field_and_revoked() {
+    let namespace = leased("5s", "1h");
+    assert!(LEASING.process() > 0);
+    one_time_passwords(&namespace, CLASS);
+    wish(&namespace, "app", "otp", &json!({}));
+    let (_, message) = ready(&CLUSTER, &namespace, "app", "False");
+    assert!(message.contains("spec.path") && message.contains("lasts for 5 s"), "{message}");
+    eventually("it is revoked", || if living(&namespace).is_empty() { Ok(()) } else { Err("it lives") });
+}
+
+#[test]
 fn a_new_interval_brings_a_new_value_and_the_lease_of_the_old_one_ends() {
     let namespace = leased("1h", "1h");
     assert!(LEASING.process() > 0);

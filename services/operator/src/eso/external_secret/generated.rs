@@ -51,6 +51,14 @@ impl Round<'_> {
         Box::pin(self.kept(now, false).tend()).await
     }
 
+    /// How the values that end stand now; most have none.
+    pub(super) fn standing(&self, now: Timestamp) -> Tended {
+        match self.operator.index().generator_states.concerns(&self.key()) {
+            true => self.kept(now, false).standing(),
+            false => Tended::default(),
+        }
+    }
+
     /// After a synchronisation that ended well: what was delivered before is used no more.
     pub(super) async fn settle_generated(&self, now: Timestamp) -> Tended {
         if !self.operator.index().generator_states.concerns(&self.key()) {

@@ -189,21 +189,27 @@ impl<'a> Round<'a> {
     }
 
     async fn look(&self) -> Outcome {
+        let now = Timestamp::now();
+        let tended = self.tend(now).await;
+        let outcome = Box::pin(self.do_what_is_due(now, tended)).await;
+        // However the rest went: what was generated and ends is looked at in time.
+        outcome.by(self.standing(now).next_renewal())
+    }
+
+    async fn do_what_is_due(&self, now: Timestamp, tended: Tended) -> Outcome {
         let problems = self.object.problems();
         if !problems.is_empty() {
             let trouble = Trouble { message: message::NOT_UPDATED, causes: problems, can_retry: false };
             return self.failed(trouble).await;
         }
-        let now = Timestamp::now();
-        let tended = self.tend(now).await;
         match self.decide(now) {
             Refresh::Now(_) => {}
             // What was generated ends before anything else is due.
             _ if tended.needs_new => {}
-            Refresh::At(moment) => return Outcome::Done(tended.next_look(Some(until(now, moment)))),
+            Refresh::At(moment) => return Outcome::Done(Some(until(now, moment))),
             Refresh::OnChange | Refresh::OnDamage => {
                 self.settle_announced();
-                return Outcome::Done(tended.next_look(None));
+                return Outcome::Done(None);
             }
         }
         if self.awaits_a_store() {
@@ -405,7 +411,7 @@ impl<'a> Round<'a> {
         self.operator.tell(&self.key(), &self.about, event::UPDATE_FAILED, words.as_deref());
         let told = self.tell_success(now, &written, trouble.as_ref()).await;
         if !is_done || told.is_err() {
-            return Outcome::Failed(None);
+            return Outcome::failed(None);
         }
         let tended = self.settle_generated(now).await;
         // What is due next is decided by the same rule as everything else.
@@ -421,7 +427,7 @@ impl<'a> Round<'a> {
         self.operator.tell(&self.key(), &self.about, event::UPDATE_FAILED, Some(&trouble.words()));
         let told = Box::pin(self.tell_failure(&trouble)).await;
         if trouble.can_retry || told.is_err() {
-            Outcome::Failed(retry_after(&trouble.causes))
+            Outcome::failed(retry_after(&trouble.causes))
         } else {
             Outcome::Done(None)
         }

@@ -41,7 +41,7 @@ impl Round<'_> {
             Err(failure) => {
                 let trouble = Trouble::passing(message::NOT_DELETED, failure);
                 self.operator.tell(&self.key(), &self.about, event::UPDATE_FAILED, Some(&trouble.words()));
-                Outcome::Failed(None)
+                Outcome::failed(None)
             }
         }
     }

@@ -142,6 +142,7 @@ impl Kept<'_> {
         before: Option<&SecretBytes>,
         made: &mut Option<Result<Made, Failure>>,
     ) -> (Result<Made, Failure>, bool) {
+        let mut kept_state = None;
         if let Some(before) = before {
             let Some(entry) = serde_json::from_slice::<Entry>(before.expose()).ok() else {
                 let words = format!("the Secret {} holds what was not stored by Strongroom", self.place());
@@ -153,29 +154,30 @@ impl Kept<'_> {
             if self.is_rehearsal || (self.term.holds(&entry) && is_held()) {
                 return (entry.made(), false);
             }
+            kept_state = entry.state;
         }
         if made.is_none() {
-            *made = Some(self.make(want, slot).await);
+            *made = Some(self.make(want, slot, kept_state).await);
         }
         (made.clone().unwrap_or_else(|| Ok(Made::from(Values::new()))), true)
     }
 
-    async fn make(&self, want: &Wanted<'_>, slot: &str) -> Result<Made, Failure> {
+    async fn make(&self, want: &Wanted<'_>, slot: &str, kept_state: Option<String>) -> Result<Made, Failure> {
         if want.generator.name.len() > LONGEST_NAME {
             return Err(Failure::new(Class::Invalid, format!("its name is longer than {LONGEST_NAME} letters")));
         }
         let namespace = self.namespace();
         let generator = self.operator.generator(want.generator, namespace).await.map_err(of_generator(want))?;
-        let maker = Maker { kept: self, want, slot: slot.to_owned() };
+        let maker = Maker { kept: self, want, slot: slot.to_owned(), kept_state };
         self.operator.generate(generator, namespace, self.term.now, &maker).await.map_err(of_generator(want))
     }
 
-    /// The states of the values that are kept, of those of `wanted` alone where that is given.
-    pub(super) async fn used(&self, wanted: Option<&[Wanted<'_>]>) -> Result<BTreeSet<String>, Failure> {
-        let slots = wanted.map(|wanted| (0..wanted.len()).map(|place| slot(wanted, place)).collect::<BTreeSet<_>>());
+    /// The states of the values of `wanted` that are kept.
+    pub(super) async fn used(&self, wanted: &[Wanted<'_>]) -> Result<BTreeSet<String>, Failure> {
+        let slots: BTreeSet<_> = (0..wanted.len()).map(|place| slot(wanted, place)).collect();
         let secret = self.read().await?;
         let entries = secret.iter().flat_map(|secret| &secret.data);
-        let entries = entries.filter(|(slot, _)| slots.as_ref().is_none_or(|slots| slots.contains(*slot)));
+        let entries = entries.filter(|(slot, _)| slots.contains(*slot));
         Ok(entries.filter_map(|(_, entry)| state_of(entry)).collect())
     }
 

@@ -16,7 +16,7 @@ use serde_json::json;
 use strongroom_api::generators::{GROUP, GeneratorState, OWNER_KEY, VERSION, VaultDynamicSecretSpec};
 use strongroom_crypto::sha3_224;
 use strongroom_failure::{Class, Failure};
-use strongroom_generate::LeaseDue;
+use strongroom_generate::{LeaseDue, SHORTEST_LEASE};
 use strongroom_sync::Values;
 use strongroom_vault::{Lease, Login, Vault};
 
@@ -29,7 +29,7 @@ use crate::index::{Key, name_of};
 use crate::names::Name;
 use crate::operator::Operator;
 
-/// After how long values are looked at again that could not be read, or states that could not be written.
+/// After how long values are looked at again that are to be replaced, or whose states could not be written.
 const SOON: Duration = Duration::from_secs(10);
 
 /// What a generator made.
@@ -61,6 +61,8 @@ pub(crate) struct Maker<'a> {
     pub(super) want: &'a Wanted<'a>,
     /// Where its values are kept.
     pub(super) slot: String,
+    /// The state of the values that are kept there now.
+    pub(super) kept_state: Option<String>,
 }
 
 impl Maker<'_> {
@@ -76,6 +78,7 @@ impl Maker<'_> {
             let hint = "install its definition (strongroom crds) and restart the operator";
             return Err(Failure::new(Class::Unavailable, words).with_hint(hint));
         }
+        self.let_go_between().await;
         let action = vault::action(spec)?;
         let server = vault::open(operator, spec, self.kept.namespace()).await?;
         let login = server.log_in().await?;
@@ -116,7 +119,9 @@ impl Maker<'_> {
             self.forget(state, server, login).await;
             return values.map(Made::from);
         };
-        operator.note_state(state, &before.with(&lease, now)).await?;
+        let noted = before.with(&lease, now);
+        operator.note_state(state, &noted).await?;
+        let values = values.and_then(|values| long_enough(noted.lease().duration).map(|()| values));
         match values {
             Ok(values) => Ok(Made { values, state: Some(state.name.to_string()) }),
             Err(failure) => {
@@ -139,16 +144,40 @@ impl Maker<'_> {
         end_unused(operator, state).await;
     }
 
-    fn metadata(&self) -> ObjectMeta {
+    /// Gives a deadline to what was made since the last delivery and is kept no more. While deliveries keep failing, new
+    /// values are made as often as the old ones end or the wish changes; but nobody uses any of them except the first,
+    /// which may be what was delivered last, and the last, which is kept.
+    async fn let_go_between(&self) {
+        let operator = self.kept.operator;
+        let Some(user) = user_key(self.kept.user) else { return };
+        let key = self.owner_key();
+        let mut live = operator.live_states(&user);
+        live.retain(|state| state.metadata.labels.as_ref().and_then(|labels| labels.get(OWNER_KEY)) == Some(&key));
+        for name in between(&live, self.kept_state.as_deref()) {
+            match operator.release_state(&name).await {
+                Ok(()) => tracing::debug!(state = %name, "what was never delivered is used no more"),
+                Err(failure) => tracing::warn!(state = %name, %failure, "a GeneratorState gets no deadline yet"),
+            }
+        }
+    }
+
+    /// What all states of these values are labelled with.
+    fn owner_key(&self) -> String {
         let kept = self.kept;
         let kind = kept.user.kind.as_deref().unwrap_or_default();
         let name = kept.user.name.as_deref().unwrap_or_default();
         let whose = format!("{kind}-{}-{name}-{}", kept.namespace(), self.slot);
-        let key: String = sha3_224(whose.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        sha3_224(whose.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn metadata(&self) -> ObjectMeta {
+        let kept = self.kept;
+        let kind = kept.user.kind.as_deref().unwrap_or_default();
+        let name = kept.user.name.as_deref().unwrap_or_default();
         ObjectMeta {
             namespace: Some(kept.namespace().to_owned()),
             generate_name: Some(format!("gen-{}-{name}-", kind.to_lowercase())),
-            labels: Some(BTreeMap::from([(OWNER_KEY.to_owned(), key)])),
+            labels: Some(BTreeMap::from([(OWNER_KEY.to_owned(), self.owner_key())])),
             annotations: Some(BTreeMap::from([(GENERATED_FOR.to_owned(), kept.whose())])),
             owner_references: kept.ends_with_user.then(|| vec![kept.owner()]),
             ..ObjectMeta::default()
@@ -163,6 +192,25 @@ impl Maker<'_> {
             "spec": spec,
         })
     }
+}
+
+/// Of the states that stand for values of one place, those that are neither the oldest nor `kept`.
+fn between(live: &[Arc<GeneratorState>], kept: Option<&str>) -> Vec<Name> {
+    let mut live: Vec<&GeneratorState> = live.iter().map(Arc::as_ref).collect();
+    let made = |state: &GeneratorState| state.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    live.sort_by_key(|state| (made(state), state.metadata.name.clone()));
+    let names = live.into_iter().skip(1).filter_map(|state| name_of(&state.metadata));
+    names.filter(|name| Some(&*name.name) != kept).collect()
+}
+
+/// What ends sooner would be made anew again and again, and hardly be delivered before it ends.
+fn long_enough(seconds: u64) -> Result<(), Failure> {
+    if seconds == 0 || seconds >= SHORTEST_LEASE {
+        return Ok(());
+    }
+    let words = format!("what it makes lasts for {seconds} s, and less than {SHORTEST_LEASE} s cannot be kept fresh");
+    let failure = Failure::new(Class::Invalid, words).in_field("spec.path");
+    Err(failure.with_hint("have the server's role give longer leases (ttl, default_lease_ttl) and logins (token_ttl)"))
 }
 
 /// Has a state ended at once that stands for what nobody has seen.
@@ -181,10 +229,15 @@ impl Tended {
         self.next = self.next.into_iter().chain(moment).min();
     }
 
+    /// How long until something is to be renewed or replaced, whatever else the user waits for.
+    pub(crate) fn next_renewal(&self) -> Option<Duration> {
+        let now = Timestamp::now();
+        self.next.map(|moment| until(now, moment))
+    }
+
     /// How long until the next look, where there was `own` reason to look.
     pub(crate) fn next_look(&self, own: Option<Duration>) -> Option<Duration> {
-        let now = Timestamp::now();
-        let next = self.next.map(|moment| until(now, moment));
+        let next = self.next_renewal();
         // Something is to be replaced by now, or could not be let go.
         let soon = self.needs_new.then_some(SOON);
         own.into_iter().chain(next).chain(soon).min()
@@ -195,27 +248,11 @@ impl Kept<'_> {
     /// Renews what is due of the values that end, and says how they all stand.
     pub(crate) async fn tend(&self) -> Tended {
         let Some(user) = user_key(self.user) else { return Tended::default() };
-        let due = self.to_renew(&user);
-        if due.is_empty() {
-            return self.standing();
+        // Also what is kept no more: until others were delivered in its place, it is what their users live by.
+        for (name, state, noted) in self.to_renew(&user) {
+            Box::pin(self.renew(&name, &state, noted)).await;
         }
-        // What is kept no more is not renewed: it ends when others were delivered in its place.
-        match self.used(None).await {
-            Ok(used) => {
-                for (name, state, noted) in due {
-                    if used.contains(&*name.name) {
-                        Box::pin(self.renew(&name, &state, noted)).await;
-                    }
-                }
-                self.standing()
-            }
-            Err(failure) => {
-                tracing::warn!(of = self.whose(), %failure, "a lease could not be renewed; trying again");
-                let mut tended = self.standing();
-                tended.by(Some(Timestamp::now() + SOON));
-                tended
-            }
-        }
+        self.standing()
     }
 
     fn to_renew(&self, user: &Key) -> Vec<(Name, Arc<GeneratorState>, Noted)> {
@@ -270,7 +307,7 @@ impl Kept<'_> {
         if self.operator.live_states(&user).is_empty() {
             return;
         }
-        let used = if wanted.is_empty() { Ok(BTreeSet::new()) } else { self.used(Some(wanted)).await };
+        let used = if wanted.is_empty() { Ok(BTreeSet::new()) } else { self.used(wanted).await };
         match used {
             Ok(used) => self.operator.release_states(&user, &used).await,
             Err(failure) => {
@@ -333,4 +370,46 @@ impl Kept<'_> {
 /// What goes wrong before the lease is asked about says nothing about the lease.
 fn passing(failure: Failure) -> Failure {
     Failure { class: Class::Unavailable, ..failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(name: &str, second: i64) -> Arc<GeneratorState> {
+        let mut state = GeneratorState::default();
+        state.metadata.name = Some(name.to_owned());
+        state.metadata.namespace = Some("team".to_owned());
+        let made = Timestamp::from_second(second).unwrap();
+        state.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(made));
+        Arc::new(state)
+    }
+
+    #[test]
+    fn between_deliveries_the_first_and_the_kept_state_stay() {
+        let check = |states: &[(&str, i64)], kept: Option<&str>, expected: &[&str]| {
+            let live: Vec<_> = states.iter().map(|(name, second)| state(name, *second)).collect();
+            let names: Vec<_> = between(&live, kept).iter().map(|name| name.name.to_string()).collect();
+            assert_eq!(names, expected, "{states:?}, kept: {kept:?}");
+        };
+        check(&[], None, &[]);
+        check(&[("delivered", 1)], Some("delivered"), &[]);
+        check(&[("kept", 2), ("delivered", 1)], Some("kept"), &[]);
+        check(&[("kept", 3), ("lost", 2), ("delivered", 1)], Some("kept"), &["lost"]);
+        check(&[("kept", 3), ("b", 2), ("a", 2), ("delivered", 1)], Some("kept"), &["a", "b"]);
+        check(&[("a", 1), ("b", 2)], None, &["b"]);
+    }
+
+    #[test]
+    fn a_lease_that_cannot_be_kept_fresh_is_refused_with_its_field() {
+        let check = |seconds, expected: bool| {
+            let refused = long_enough(seconds);
+            assert_eq!(refused.is_ok(), expected, "{seconds}");
+            assert!(refused.err().is_none_or(|failure| failure.subject.field.as_deref() == Some("spec.path")));
+        };
+        check(0, true);
+        check(1, false);
+        check(9, false);
+        check(10, true);
+    }
 }

@@ -33,7 +33,7 @@ const OURS: &str = "VaultDynamicSecret";
 /// How long after its end a lease is taken to be over at the server too, whose clock may be another.
 const SLACK: Duration = Duration::from_secs(60);
 
-/// How long the end of what has no end of its own is tried: a namespace must be able to go some day.
+/// How long the end of a lease is tried at the most: a namespace must be able to go some day, however long its leases are.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// The reason of a condition that tells why a state cannot be ended.
@@ -200,7 +200,7 @@ pub(crate) async fn reconcile(operator: Arc<Operator>, name: Name) -> Outcome {
             let words = format!("could not cleanup generator state: {failure}");
             operator.tell(&Key::GeneratorState(name.clone()), &about, ERROR, Some(&words));
             tell(&operator, &name, &object, words).await;
-            Outcome::Failed(retry_after(&[failure]))
+            Outcome::failed(retry_after(&[failure]))
         }
     }
 }
@@ -242,9 +242,11 @@ async fn end(operator: &Operator, name: &Name, object: &GeneratorState) -> Resul
     }
     let now = Timestamp::now();
     let noted = Noted::of(object);
-    let patient_until = || object.metadata.deletion_timestamp.as_ref()?.0.checked_add(PATIENCE).ok();
-    let over = noted.as_ref().and_then(over_at).or_else(patient_until);
-    let is_over = over.is_some_and(|over| over <= now);
+    let over = noted.as_ref().and_then(over_at);
+    let is_over = gives_up_at(object, over).is_some_and(|moment| moment <= now);
+    if is_over && over.is_none_or(|over| over > now) {
+        tracing::warn!(state = %name, "a lease was not revoked for a day; it lasts to its own end at the server");
+    }
     if let Some(noted) = noted.filter(|_| !is_over)
         && let Err(failure) = revoke(operator, name, object, &noted).await
     {
@@ -253,6 +255,13 @@ async fn end(operator: &Operator, name: &Name, object: &GeneratorState) -> Resul
     operator.take_finalizer_off(name).await.or_else(gone)?;
     tracing::info!(state = %name, revoked = !is_over, "what a generator made has ended");
     Ok(None)
+}
+
+/// When revoking is not tried any more: there is nothing left to revoke, or patience is over.
+fn gives_up_at(object: &GeneratorState, over: Option<Timestamp>) -> Option<Timestamp> {
+    let deleted = object.metadata.deletion_timestamp.as_ref();
+    let patient_until = deleted.and_then(|deleted| deleted.0.checked_add(PATIENCE).ok());
+    over.into_iter().chain(patient_until).min()
 }
 
 fn gone(failure: Failure) -> Result<(), Failure> {
@@ -320,6 +329,21 @@ mod tests {
         let expected =
             json!({"leaseId": "a", "accessor": null, "login": {"accessor": "b", "isOwn": true, "until": null}});
         assert_eq!(with_nulls(&state), expected);
+    }
+
+    #[test]
+    fn a_state_goes_when_its_lease_is_over_and_after_a_day_at_the_latest() {
+        let moment = |second| Timestamp::from_second(second).unwrap();
+        let check = |deleted: Option<i64>, over: Option<i64>, expected: Option<i64>| {
+            let mut state = GeneratorState::default();
+            state.metadata.deletion_timestamp = deleted.map(|second| Time(moment(second)));
+            assert_eq!(gives_up_at(&state, over.map(moment)), expected.map(moment), "{deleted:?} {over:?}");
+        };
+        check(Some(1000), Some(2000), Some(2000));
+        check(Some(1000), Some(30 * 86_400), Some(1000 + 86_400));
+        check(Some(1000), None, Some(1000 + 86_400));
+        check(None, Some(2000), Some(2000));
+        check(None, None, None);
     }
 
     #[test]

@@ -139,6 +139,14 @@ impl<'a> Round<'a> {
     }
 
     async fn look(&self) -> Outcome {
+        let now = Timestamp::now();
+        let tended = self.tend(now).await;
+        let outcome = Box::pin(self.do_what_is_due(now, tended)).await;
+        // However the rest went: what was generated and ends is looked at in time.
+        outcome.by(self.standing(now).next_renewal())
+    }
+
+    async fn do_what_is_due(&self, now: Timestamp, tended: Tended) -> Outcome {
         let problems = self.object.problems();
         if !problems.is_empty() {
             return self.failed(Trouble::of(message::NOT_PUSHED, problems)).await;
@@ -147,14 +155,12 @@ impl<'a> Round<'a> {
         if !stores.is_empty() && stores.iter().all(|store| !store.is_ours) {
             return Outcome::Done(None);
         }
-        let now = Timestamp::now();
-        let tended = self.tend(now).await;
         match self.decide(now) {
             Refresh::Now(_) => {}
             // What was generated ends before anything else is due.
             _ if tended.needs_new => {}
-            Refresh::At(moment) => return Outcome::Done(tended.next_look(Some(until(now, moment)))),
-            Refresh::OnChange | Refresh::OnDamage => return Outcome::Done(tended.next_look(None)),
+            Refresh::At(moment) => return Outcome::Done(Some(until(now, moment))),
+            Refresh::OnChange | Refresh::OnDamage => return Outcome::Done(None),
         }
         if self.leaves_to_others().await {
             return Outcome::Done(None);
@@ -311,7 +317,7 @@ impl<'a> Round<'a> {
         };
         if self.tell(&ending).await.is_err() {
             self.operator.index().pushes.failed(self.name);
-            return Outcome::Failed(None);
+            return Outcome::failed(None);
         }
         if done.is_source_gone {
             // When it comes back, it wakes us.
@@ -338,6 +344,6 @@ impl<'a> Round<'a> {
         let retry_after = retry_after(&trouble.causes);
         let can_retry = trouble.can_retry();
         let told = self.tell(&Ending::Failure { words: trouble.words(), synced: trouble.synced }).await;
-        if can_retry || told.is_err() { Outcome::Failed(retry_after) } else { Outcome::Done(self.next()) }
+        if can_retry || told.is_err() { Outcome::failed(retry_after) } else { Outcome::Done(self.next()) }
     }
 }

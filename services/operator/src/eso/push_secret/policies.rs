@@ -45,13 +45,23 @@ impl Round<'_> {
         let reader = Reader::new(self.operator.connection.clone(), Arc::clone(&self.operator.variables));
         let namespace = self.name.namespace.as_ref();
         let found = match kind.as_str() {
-            "ConfigMap" => reader.config_map(namespace, name).await?.remove(key),
+            "ConfigMap" => reader.config_map(namespace, name).await.map_err(awaited)?.remove(key),
             "Secret" => {
-                let value = reader.secret(namespace, name).await?.remove(key);
+                let value = reader.secret(namespace, name).await.map_err(awaited)?.remove(key);
                 value.and_then(|value| value.expose_text().map(str::to_owned))
             }
             _ => return Err(Failure::new(Class::Invalid, "its kind is neither ConfigMap nor Secret")),
         };
-        found.ok_or_else(|| Failure::new(Class::NotFound, format!("the {kind} {name} has no key {key} with a text")))
+        let words = || format!("the {kind} {name} has no key {key} with a text");
+        found.ok_or_else(|| awaited(Failure::new(Class::NotFound, words())))
+    }
+}
+
+/// Nobody wakes us when a policy comes, so it is looked for again.
+fn awaited(failure: Failure) -> Failure {
+    match failure.class {
+        Class::NotFound => Failure { class: Class::Unavailable, ..failure }
+            .with_hint("create it, or name another one in spec.resourcePolicy.policySourceRef of the metadata"),
+        _ => failure,
     }
 }

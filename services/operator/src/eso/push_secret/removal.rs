@@ -40,13 +40,13 @@ impl Round<'_> {
             let retry_after = retry_after(&trouble.causes);
             // Whoever waits for the end reads there why it does not come.
             let _ = self.tell(&Ending::Failure { words: trouble.words(), synced: trouble.synced }).await;
-            return Outcome::Failed(retry_after);
+            return Outcome::failed(retry_after);
         }
         match self.set_finalizers(&self.other_finalizers()).await {
             Ok(()) => Outcome::Done(None),
             Err(failure) => {
                 tracing::warn!(push_secret = %self.name, %failure, "the finalizer of a PushSecret could not be taken off");
-                Outcome::Failed(None)
+                Outcome::failed(None)
             }
         }
     }

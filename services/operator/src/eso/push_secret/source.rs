@@ -71,6 +71,14 @@ impl Round<'_> {
         Box::pin(self.kept(now).tend()).await
     }
 
+    /// How the values that end stand now; most have none.
+    pub(super) fn standing(&self, now: Timestamp) -> Tended {
+        match self.operator.index().generator_states.concerns(&self.key()) {
+            true => self.kept(now).standing(),
+            false => Tended::default(),
+        }
+    }
+
     /// After a synchronisation that ended well: what was pushed before is used no more.
     pub(super) async fn settle_generated(&self, now: Timestamp) -> Tended {
         if !self.operator.index().generator_states.concerns(&self.key()) {
