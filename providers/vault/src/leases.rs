@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -132,7 +132,7 @@ impl Vault {
         if is_own && !token.accessor.is_empty() {
             return Ok(Login {
                 accessor: Some(token.accessor.clone()),
-                remaining: token.remaining(Instant::now()),
+                remaining: token.remaining(),
                 renewable: token.is_renewable(),
                 is_own,
                 token,

@@ -282,9 +282,9 @@ impl Token {
         Self { value: self.value.clone(), accessor: self.accessor.clone(), ..*self }
     }
 
-    /// How long it lasts from `now` on; nothing where it has no end.
-    pub(crate) fn remaining(&self, now: Instant) -> Option<Duration> {
-        self.lifetime.map(|lifetime| lifetime.saturating_sub(now.saturating_duration_since(self.since)))
+    /// How long it lasts from now on; nothing where it has no end.
+    pub(crate) fn remaining(&self) -> Option<Duration> {
+        self.lifetime.map(|lifetime| lifetime.saturating_sub(self.since.elapsed()))
     }
 
     /// Whether it can be renewed.
