@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use strongroom_secret::SecretBytes;
-use strongroom_storage::{Child, Commit, Condition, Outcome, Revision, Storage, StorageError};
+use strongroom_storage::{Child, Commit, Condition, MOST_OPERATIONS, Outcome, Revision, Storage, StorageError};
 
 use crate::{Barrier, BarrierError, KeyRing, Place};
 
@@ -129,6 +129,23 @@ impl View {
         }
     }
 
+    /// All names in `folder` with what is kept under them, folders in it left out: as of several moments, where there are
+    /// many.
+    ///
+    /// # Errors
+    /// As [`View::read`].
+    pub async fn read_folder(&self, folder: &str) -> Result<Vec<(String, Found)>, ViewError> {
+        let names: Vec<String> = self.list(folder).await?.into_iter().filter(|name| !name.ends_with('/')).collect();
+        let mut found = Vec::with_capacity(names.len());
+        for names in names.chunks(NAMES) {
+            let keys: Vec<String> = names.iter().map(|name| format!("{folder}{name}")).collect();
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let read = self.read(&keys).await?;
+            found.extend(names.iter().cloned().zip(read).filter_map(|(name, read)| Some((name, read?))));
+        }
+        Ok(found)
+    }
+
     /// Changes what `changes` say if their conditions hold; durable before the answer.
     ///
     /// # Errors
@@ -136,6 +153,23 @@ impl View {
     pub async fn commit(&self, changes: &Changes) -> Result<Outcome, ViewError> {
         let commit = self.with_ring(|ring| self.encrypted(ring, changes))?;
         Ok(self.storage.commit(commit).await?)
+    }
+
+    /// Deletes all that lies in `folder` (empty for the whole mount, or with a slash at its end), some at a time: one that
+    /// is cut off goes on where it is called again.
+    ///
+    /// # Errors
+    /// As [`View::read`].
+    pub async fn erase(&self, folder: &str) -> Result<(), ViewError> {
+        let prefix = self.with_ring(|ring| self.hidden(ring, folder))?;
+        loop {
+            let page = self.storage.scan(&prefix, None, MOST_OPERATIONS).await?;
+            let deletes: Vec<String> = page.entries.into_iter().map(|(key, _)| key).collect();
+            if deletes.is_empty() {
+                return Ok(());
+            }
+            self.storage.commit(Commit { deletes, ..Commit::default() }).await?;
+        }
     }
 
     fn encrypted(&self, ring: &KeyRing, changes: &Changes) -> Result<Commit, BarrierError> {

@@ -9,9 +9,14 @@
 
 #![forbid(unsafe_code)]
 
+mod common;
+pub mod memory;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+
+pub use common::{children_of, page_of};
 
 /// What an operation of a storage answers, later.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + 'a>>;
@@ -52,7 +57,8 @@ pub struct Page {
 pub struct Child {
     /// The segment, without the folder and without a slash.
     pub name: String,
-    /// Whether it is a folder. A name that is a key and a folder is listed as both, the key first.
+    /// Whether it is a folder. A name that is a key and a folder is listed as both, each in its place by bytes, where a
+    /// folder's name ends with its slash.
     pub is_folder: bool,
 }
 

@@ -28,6 +28,8 @@ const ORDER: &[&str] = &[
     "core/audit",
     "core/storage",
     "core/barrier",
+    "core/kv",
+    "core/token",
     "edge/http",
     "edge/process",
     "edge/telemetry",

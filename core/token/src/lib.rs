@@ -1,0 +1,21 @@
+//! Tokens of the built-in store: who may ask, for how long, how often, and what ends with whom (governance.md §10.3).
+//!
+//! [`token`] decides, without storage and without a clock, how long a token lives and what a renewal gives. [`tokens`]
+//! keeps them: under a keyed hash, so that a token cannot be read back from anything; by accessor; and by parent, since a
+//! token ends with the one that made it. [`cidr`] is where a token may be used from.
+//!
+//! # What a crash leaves
+//! A token that is revoked is marked first, which is one commit and ends it; then its children and itself go, each with
+//! its accessor. Whoever loads the tokens next goes on with those that are marked.
+
+#![forbid(unsafe_code)]
+
+pub mod cidr;
+pub mod error;
+pub mod token;
+pub mod tokens;
+
+pub use cidr::Cidr;
+pub use error::TokenError;
+pub use token::{NewToken, Token, Ttl};
+pub use tokens::{Created, Tokens};

@@ -1,0 +1,244 @@
+//! The store while it is unsealed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use serde_json::json;
+use strongroom_audit::{Body, Hasher};
+use strongroom_barrier::{Changes, SharedBarrier, View};
+use strongroom_policy::acl::Acl;
+use strongroom_secret::SecretBytes;
+use strongroom_storage::{Outcome, Storage};
+use tokio::sync::Mutex;
+
+use crate::engine::Engine;
+use crate::engines;
+use crate::exchange::Fault;
+use crate::members::Members;
+use crate::mounts::{self, Mount, MountClass, Mounted, Mounts};
+use crate::policies::Policies;
+use crate::recorder::Recorder;
+use crate::trouble::of_view;
+
+/// The id of the system's own view.
+const SYSTEM: &str = "system";
+
+/// Who asks, with what they may do.
+#[derive(Clone)]
+pub struct Asker {
+    /// The token.
+    pub token: SecretBytes,
+    /// Its accessor.
+    pub accessor: String,
+    /// The login's name for people.
+    pub display_name: String,
+    /// All policies.
+    pub policies: Vec<String>,
+    /// What the auth method knows of the login.
+    pub metadata: BTreeMap<String, String>,
+    /// The identity's id; empty where there is none.
+    pub entity_id: String,
+    /// Uses that the token was made with; 0 for any number.
+    pub num_uses: u64,
+    /// Seconds that the token was made for; 0 for ever.
+    pub creation_ttl: u64,
+    /// When it was made.
+    pub issue_time: Timestamp,
+    /// What its policies say.
+    pub acl: Arc<Acl>,
+}
+
+/// The store while it is unsealed. Sealing drops it, and its keys with it.
+pub struct Open {
+    storage: Arc<dyn Storage>,
+    barrier: SharedBarrier,
+    system: View,
+    mounts: RwLock<Arc<Mounts>>,
+    /// One change of the table at a time.
+    mounting: Mutex<()>,
+    /// Policies by name.
+    pub policies: Policies,
+    hasher: Hasher,
+    recorder: Arc<dyn Recorder>,
+}
+
+impl Open {
+    /// Reads what the store has; a new one gets the mounts that every store has.
+    ///
+    /// # Errors
+    /// The storage's, or records that this version cannot read.
+    pub async fn load(
+        storage: Arc<dyn Storage>,
+        barrier: SharedBarrier,
+        hasher: Hasher,
+        recorder: Arc<dyn Recorder>,
+    ) -> Result<Self, Fault> {
+        let view = |id: &str| View::new(Arc::clone(&storage), Arc::clone(&barrier), id);
+        let system = view(SYSTEM);
+        let policies = Policies::load(system.clone()).await?;
+        let kept = system.read_one(mounts::PLACE).await.map_err(of_view)?;
+        let kept = kept.map(|kept| mounts::of_record(&kept.value)).transpose()?;
+        let (is_new, kept) = (kept.is_none(), kept.map_or_else(first_mounts, Ok)?);
+        let mut table = Mounts::default();
+        for mount in kept {
+            let engine = engines::make(&mount, view(&mount.uuid))?;
+            table = table.with(Mounted { mount: Arc::new(mount), engine });
+        }
+        let open = Self {
+            mounts: RwLock::new(Arc::new(table)),
+            mounting: Mutex::default(),
+            storage,
+            barrier,
+            system,
+            policies,
+            hasher,
+            recorder,
+        };
+        if is_new {
+            open.keep_table(&open.mounts()).await?;
+        }
+        Ok(open)
+    }
+
+    /// All mounts of this moment.
+    pub fn mounts(&self) -> Arc<Mounts> {
+        Arc::clone(&self.mounts.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The view of the system's own records.
+    pub fn system(&self) -> &View {
+        &self.system
+    }
+
+    /// What hides values in the audit trail.
+    pub fn hasher(&self) -> &Hasher {
+        &self.hasher
+    }
+
+    /// Puts an entry into the audit trail, and waits until it is there.
+    ///
+    /// # Errors
+    /// 503 where the trail does not take it.
+    pub async fn record(&self, entry: &Body) -> Result<(), Fault> {
+        self.recorder.record(entry).await
+    }
+
+    /// What a value is written as in the audit trail.
+    pub fn audit_hash(&self, input: &str) -> String {
+        self.hasher.text(input).as_str().to_owned()
+    }
+
+    /// The sinks of the audit trail, as `sys/audit` shows them.
+    pub fn audit_devices(&self) -> Members {
+        self.recorder.devices()
+    }
+
+    /// Mounts an engine.
+    ///
+    /// # Errors
+    /// 400 where something is in the way or the kind is not served; the storage's.
+    pub async fn mount(&self, mount: Mount) -> Result<(), Fault> {
+        let _one_at_a_time = self.mounting.lock().await;
+        let table = self.mounts();
+        if let Some(known) = table.in_the_way(&mount.path) {
+            let path = mount.path.trim_start_matches("auth/");
+            return Err(match known == mount.path {
+                true => Fault::invalid(format!("path is already in use at {path}")),
+                false => Fault::invalid(format!("existing mount at {known}")),
+            });
+        }
+        let view = View::new(Arc::clone(&self.storage), Arc::clone(&self.barrier), &mount.uuid);
+        let engine = engines::make(&mount, view)?;
+        self.swap(table.with(Mounted { mount: Arc::new(mount), engine })).await
+    }
+
+    /// Takes a mount away, with all that it holds. An absent one is no fault.
+    ///
+    /// # Errors
+    /// 400 for the system's own; the storage's.
+    pub async fn unmount(&self, path: &str) -> Result<(), Fault> {
+        let _one_at_a_time = self.mounting.lock().await;
+        let table = self.mounts();
+        let Some(mounted) = table.get(path).cloned() else { return Ok(()) };
+        if mounted.mount.is_fixed() {
+            return Err(Fault::invalid(format!("cannot unmount {path}: it is the store's own")));
+        }
+        mounted.engine.retire(self, &mounted.mount).await?;
+        self.swap(table.without(path)).await?;
+        self.erase(&mounted.mount).await
+    }
+
+    /// Moves a mount; its records stay where they are.
+    ///
+    /// # Errors
+    /// 400 where it cannot go there; the storage's.
+    pub async fn move_mount(&self, from: &str, to: &str) -> Result<(), Fault> {
+        let _one_at_a_time = self.mounting.lock().await;
+        let table = self.mounts();
+        let mounted = table.get(from).cloned().ok_or_else(|| Fault::invalid(format!("no mount at {from}")))?;
+        if mounted.mount.is_fixed() || from.starts_with("auth/") != to.starts_with("auth/") {
+            return Err(Fault::invalid(format!("cannot move {from} to {to}")));
+        }
+        let rest = table.without(from);
+        if let Some(known) = rest.in_the_way(to) {
+            return Err(Fault::invalid(format!("existing mount at {known}")));
+        }
+        let mount = Mount { path: to.to_owned(), ..Mount::clone(&mounted.mount) };
+        self.swap(rest.with(Mounted { mount: Arc::new(mount), ..mounted })).await
+    }
+
+    /// Keeps a mount as it was tuned.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn change_mount(&self, mount: Mount) -> Result<(), Fault> {
+        let _one_at_a_time = self.mounting.lock().await;
+        let table = self.mounts();
+        let mounted = table.get(&mount.path).cloned().ok_or_else(Fault::absent)?;
+        self.swap(table.with(Mounted { mount: Arc::new(mount), ..mounted })).await
+    }
+
+    async fn swap(&self, table: Mounts) -> Result<(), Fault> {
+        self.keep_table(&table).await?;
+        *self.mounts.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+        Ok(())
+    }
+
+    async fn keep_table(&self, table: &Mounts) -> Result<(), Fault> {
+        let changes = Changes { puts: vec![(mounts::PLACE.to_owned(), table.record()?)], ..Changes::default() };
+        match self.system.commit(&changes).await.map_err(of_view)? {
+            Outcome::Committed(_) => Ok(()),
+            Outcome::Conflict => Err(Fault::internal("a commit without conditions met a conflict")),
+        }
+    }
+
+    /// Deletes all records of a mount that is gone, a bounded number at a time.
+    async fn erase(&self, mount: &Mount) -> Result<(), Fault> {
+        View::new(Arc::clone(&self.storage), Arc::clone(&self.barrier), &mount.uuid).erase().await.map_err(of_view)
+    }
+}
+
+/// What every store has from the start.
+fn first_mounts() -> Result<Vec<Mount>, Fault> {
+    let own = [
+        (MountClass::Secret, "sys/", "system", "system endpoints used for control, policy and debugging"),
+        (MountClass::Secret, "cubbyhole/", "cubbyhole", "per-token private secret storage"),
+        (MountClass::Auth, "auth/token/", "token", "token based credentials"),
+    ];
+    own.into_iter()
+        .map(|(class, path, kind, description)| {
+            let mut mount = Mount::new(class, path, kind, crate::identifiers::uuid()?);
+            description.clone_into(&mut mount.description);
+            Ok(mount)
+        })
+        .collect()
+}
+
+/// The engine that a mount asks for.
+pub type Made = Arc<dyn Engine>;
+
+/// An empty object, as some answers have it.
+pub fn nothing() -> serde_json::Value {
+    json!({})
+}
