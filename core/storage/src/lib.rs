@@ -11,6 +11,8 @@
 
 mod common;
 pub mod memory;
+#[cfg(feature = "suite")]
+pub mod suite;
 
 use std::fmt;
 use std::future::Future;

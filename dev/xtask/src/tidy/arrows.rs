@@ -35,6 +35,7 @@ const ORDER: &[&str] = &[
     "edge/telemetry",
     "edge/javascript",
     "edge/kube",
+    "edge/storage-redb",
     "providers/provider",
     "providers/aws",
     "providers/google",
