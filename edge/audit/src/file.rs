@@ -1,0 +1,164 @@
+//! A file that only grows, and never keeps half of a batch.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use strongroom_audit::{Chain, CheckpointKey, Fault, Head, Start, Tail, Trail, Verifier};
+
+/// A file of lines.
+pub(crate) struct LogFile {
+    path: PathBuf,
+    file: File,
+    /// Bytes that were written whole.
+    length: u64,
+    /// Whether bytes behind `length` may be there.
+    is_torn: bool,
+    /// A pipe or a terminal cannot be cut.
+    is_regular: bool,
+}
+
+impl LogFile {
+    pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        let metadata = file.metadata()?;
+        let is_regular = metadata.is_file();
+        let length = if is_regular { metadata.len() } else { 0 };
+        Ok(Self { path: path.to_owned(), file, length, is_torn: false, is_regular })
+    }
+
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether the path leads to another file, or to none: somebody rotated it, or deleted it.
+    pub(crate) fn was_moved(&self) -> bool {
+        let ids = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        match (std::fs::metadata(&self.path), self.file.metadata()) {
+            (Ok(there), Ok(ours)) => ids(there) != ids(ours),
+            _ => true,
+        }
+    }
+
+    /// Writes all of `bytes`, or nothing.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        if self.is_torn {
+            self.file.set_len(self.length)?;
+            self.is_torn = false;
+        }
+        match self.file.write_all(bytes) {
+            Ok(()) => {
+                self.length += bytes.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                self.is_torn = self.is_regular && self.file.set_len(self.length).is_err();
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn sync(&mut self) -> std::io::Result<()> {
+        if self.is_regular { self.file.sync_data() } else { Ok(()) }
+    }
+
+    /// Moves the file to `PATH.1`, those that are there one further, and begins a new one. With `keep` 0 the number only
+    /// grows: the oldest is `.1`.
+    pub(crate) fn rotate(&mut self, keep: usize) -> std::io::Result<()> {
+        let numbered = |number: usize| PathBuf::from(format!("{}.{number}", self.path.display()));
+        if keep == 0 {
+            let free = (1..).find(|number| !numbered(*number).exists()).unwrap_or(1);
+            std::fs::rename(&self.path, numbered(free))?;
+        } else {
+            for number in (1..keep).rev().filter(|number| numbered(*number).exists()) {
+                std::fs::rename(numbered(number), numbered(number + 1))?;
+            }
+            std::fs::rename(&self.path, numbered(1))?;
+        }
+        *self = Self::open(&self.path)?;
+        Ok(())
+    }
+}
+
+/// How the file stands that a trail goes on in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It is the trail's, and reaches this far.
+    Whole(Head),
+    /// It is not what was written there: this line is wrong, or is missing.
+    Wrong(Fault),
+}
+
+/// Finds the end of a trail in its file and cuts off a line that was never finished. `stored` is the head that the store
+/// kept. A file that is absent or empty goes on behind it: it was rotated away.
+///
+/// # Errors
+/// Where the file cannot be read or cut.
+pub fn continue_file(
+    path: &Path,
+    trail: &Trail,
+    keys: &[CheckpointKey],
+    stored: Option<Head>,
+) -> std::io::Result<Ending> {
+    let behind = stored.unwrap_or_else(|| Head::of_new(trail));
+    let mut file = match OpenOptions::new().read(true).write(true).open(path) {
+        Ok(file) if file.metadata()?.is_file() => file,
+        Ok(_) => return Ok(Ending::Whole(behind)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Ending::Whole(behind)),
+        Err(error) => return Err(error),
+    };
+    let length = whole_lines(&mut file)?;
+    if length == 0 {
+        file.set_len(0)?;
+        return Ok(Ending::Whole(behind));
+    }
+    let tail = stored.map_or(Tail::Unknown, Tail::AtLeast);
+    let mut verifier = Verifier::new(trail, keys, Start::Anywhere, tail);
+    file.seek(SeekFrom::Start(0))?;
+    let mut rest = length;
+    let mut buffer = vec![0; 1 << 20];
+    while rest > 0 {
+        let wanted = usize::try_from(rest).unwrap_or(usize::MAX).min(buffer.len());
+        let read = file.read(&mut buffer[..wanted])?;
+        if read == 0 {
+            break;
+        }
+        verifier.feed(&buffer[..read]);
+        rest -= read as u64;
+    }
+    match verifier.finish() {
+        Ok(verified) => {
+            file.set_len(length)?;
+            Ok(Ending::Whole(verified.last))
+        }
+        Err(fault) => Ok(Ending::Wrong(fault)),
+    }
+}
+
+/// The bytes up to the end of the last whole line.
+fn whole_lines(file: &mut File) -> std::io::Result<u64> {
+    let mut end = file.metadata()?.len();
+    let mut buffer = vec![0; 64 << 10];
+    while end > 0 {
+        let start = end.saturating_sub(buffer.len() as u64);
+        let part = &mut buffer[..usize::try_from(end - start).unwrap_or_default()];
+        file.read_exact_at(part, start)?;
+        if let Some(place) = part.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(start + place as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+/// The chain that goes on behind an ending.
+impl Ending {
+    /// Where the trail goes on; nothing where it is wrong.
+    pub fn chain(&self, trail: Trail, key: CheckpointKey, every: std::num::NonZeroU64) -> Option<Chain> {
+        match self {
+            Self::Whole(head) => Some(Chain::new(trail, *head, key, every)),
+            Self::Wrong(_) => None,
+        }
+    }
+}
