@@ -237,6 +237,19 @@ impl Tokens {
         self.revoke(id).await
     }
 
+    /// Ends all tokens that were made by a path that begins with `prefix`: `auth/userpass/`. Reads all tokens.
+    ///
+    /// # Errors
+    /// The view's.
+    pub async fn revoke_made_by(&self, prefix: &str) -> Result<(), TokenError> {
+        for (id, found) in self.view.read_folder(TOKENS).await? {
+            if record(&found.value)?.path.starts_with(prefix) {
+                self.revoke(&id).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes away up to `limit` tokens that are over at `now`, and those that were cut off while they were taken away;
     /// how many.
     ///

@@ -8,24 +8,24 @@ use crate::mounts::Mount;
 use crate::open::{Asker, Open};
 
 /// A request on its way to the engine of a mount.
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// The request, whole.
-    pub request: &'a Request,
+    pub(crate) request: &'a Request,
     /// What is to be done; of a write it is known whether something is there already.
-    pub operation: Operation,
+    pub(crate) operation: Operation,
     /// The path below the mount.
-    pub path: &'a str,
+    pub(crate) path: &'a str,
     /// The mount.
-    pub mount: &'a Mount,
+    pub(crate) mount: &'a Mount,
     /// Who asks; nobody where the engine let that pass.
-    pub asker: Option<&'a Asker>,
+    pub(crate) asker: Option<&'a Asker>,
     /// The store.
-    pub open: &'a Open,
+    pub(crate) open: &'a Open,
 }
 
 /// What serves a mount: secrets, logins, or the system itself.
 #[async_trait]
-pub trait Engine: Send + Sync {
+pub(crate) trait Engine: Send + Sync {
     /// Whether everybody may ask this without a token: logins, and the store's health.
     fn is_for_everybody(&self, _path: &str, _operation: Operation) -> bool {
         false

@@ -1,11 +1,12 @@
 //! What is asked of the store and what it answers, apart from HTTP (governance.md §10.1).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use strongroom_http::StatusCode;
 use strongroom_policy::acl::Operation;
 use strongroom_secret::SecretBytes;
@@ -14,88 +15,141 @@ use crate::members::Members;
 
 /// What somebody asks.
 #[derive(Debug)]
-pub struct Request {
+pub(crate) struct Request {
     /// A UUID: the audit entries of one exchange share it.
-    pub id: String,
+    pub(crate) id: String,
     /// The path below `/v1/`, decoded once; with a trailing slash where the request had one.
-    pub path: String,
+    pub(crate) path: String,
     /// What is to be done. A write is an update until the engine knows that nothing is there yet.
-    pub operation: Operation,
+    pub(crate) operation: Operation,
     /// The members of the body, or the parameters of a request without one, as texts.
-    pub data: Members,
-    /// The parameters behind the path's question mark.
-    pub query: Vec<(String, String)>,
+    pub(crate) data: Members,
     /// The token, if one came.
-    pub token: Option<SecretBytes>,
+    pub(crate) token: Option<SecretBytes>,
     /// For how long the answer is to be wrapped, if it is.
-    pub wrap_time: Option<Duration>,
+    pub(crate) wrap_time: Option<Duration>,
     /// The content type, in small letters and without its parameters.
-    pub content_type: Option<String>,
+    pub(crate) content_type: Option<String>,
     /// Who asks.
-    pub peer: SocketAddr,
+    pub(crate) peer: SocketAddr,
+    /// The address of `peer`, as a text.
+    pub(crate) address: String,
     /// When it came.
-    pub now: Timestamp,
-}
-
-impl Request {
-    /// A parameter behind the path's question mark; the first of its name.
-    pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
+    pub(crate) now: Timestamp,
 }
 
 /// Who has logged in, as answers tell it.
 #[derive(Clone, Debug, Default)]
-pub struct Auth {
+pub(crate) struct Auth {
     /// The new token.
-    pub token: Option<SecretBytes>,
-    /// All members but the token.
-    pub members: Members,
+    pub(crate) token: Option<SecretBytes>,
+    /// Its accessor.
+    pub(crate) accessor: String,
+    /// All its policies.
+    pub(crate) policies: Vec<String>,
+    /// What is known of the login.
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// Seconds that it lives; 0 for ever.
+    pub(crate) lease: u64,
+    /// Whether it can be renewed.
+    pub(crate) is_renewable: bool,
+    /// Whether it ends with no other.
+    pub(crate) is_orphan: bool,
+    /// How often it may be used; 0 for any number.
+    pub(crate) num_uses: u64,
+    /// The login's name for people.
+    pub(crate) display_name: String,
+}
+
+impl Auth {
+    /// As Vault shows it.
+    pub(crate) fn members(&self) -> Map<String, Value> {
+        let metadata = if self.metadata.is_empty() { Value::Null } else { json!(self.metadata) };
+        let shown = json!({
+            "client_token": self.token.as_ref().and_then(SecretBytes::expose_text).unwrap_or_default(),
+            "accessor": self.accessor,
+            "policies": self.policies,
+            "token_policies": self.policies,
+            "metadata": metadata,
+            "lease_duration": self.lease,
+            "renewable": self.is_renewable,
+            "entity_id": "",
+            "token_type": "service",
+            "orphan": self.is_orphan,
+            "mfa_requirement": null,
+            "num_uses": self.num_uses,
+        });
+        match shown {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        }
+    }
+}
+
+/// An answer that waits behind a token.
+#[derive(Clone, Debug)]
+pub(crate) struct Wrapped {
+    /// The token, for one use.
+    pub(crate) token: SecretBytes,
+    /// Its accessor.
+    pub(crate) accessor: String,
+    /// Seconds that it lives.
+    pub(crate) ttl: u64,
+    /// When it was made.
+    pub(crate) creation_time: Timestamp,
+    /// The path whose answer it is.
+    pub(crate) creation_path: String,
+    /// The accessor of the token inside, where there is one inside.
+    pub(crate) wrapped_accessor: Option<String>,
 }
 
 /// A lease, as answers tell it.
 #[derive(Clone, Debug, Default)]
-pub struct Leased {
+pub(crate) struct Leased {
     /// Its id.
-    pub id: String,
+    pub(crate) id: String,
     /// Whether it can be renewed.
-    pub is_renewable: bool,
+    pub(crate) is_renewable: bool,
     /// How long it stands.
-    pub time: Duration,
+    pub(crate) time: Duration,
 }
 
 /// What is answered.
 #[derive(Clone, Debug, Default)]
-pub struct Response {
+pub(crate) struct Response {
     /// 200 where nothing says otherwise; 204 without data and without more.
-    pub status: Option<StatusCode>,
+    pub(crate) status: Option<StatusCode>,
     /// The data.
-    pub data: Option<Members>,
+    pub(crate) data: Option<Members>,
     /// Whether the members of the data stand beside `data`, too, as some of Vault's oldest answers have it.
-    pub repeats_data: bool,
+    pub(crate) repeats_data: bool,
     /// Whether the data are the whole body, without an envelope.
-    pub is_bare: bool,
+    pub(crate) is_bare: bool,
     /// A login.
-    pub auth: Option<Auth>,
+    pub(crate) auth: Option<Auth>,
+    /// A login that was wrapped, as it was shown.
+    pub(crate) unwrapped_auth: Option<Members>,
+    /// Where the answer waits, in its place.
+    pub(crate) wrapped: Option<Wrapped>,
     /// A lease.
-    pub lease: Option<Leased>,
+    pub(crate) lease: Option<Leased>,
     /// Words to whoever asks. They hold no value.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Response {
     /// Nothing but success: 204.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self::default()
     }
 
     /// Data in an envelope.
-    pub fn of(data: impl Into<Members>) -> Self {
+    pub(crate) fn of(data: impl Into<Members>) -> Self {
         Self { data: Some(data.into()), ..Self::default() }
     }
 
     /// Data without an envelope.
-    pub fn bare(data: impl Into<Members>) -> Self {
+    pub(crate) fn bare(data: impl Into<Members>) -> Self {
         Self { is_bare: true, ..Self::of(data) }
     }
 
@@ -103,7 +157,7 @@ impl Response {
     ///
     /// # Errors
     /// 404 where there are none.
-    pub fn of_names(names: Vec<String>) -> Result<Self, Fault> {
+    pub(crate) fn of_names(names: Vec<String>) -> Result<Self, Fault> {
         if names.is_empty() {
             return Err(Fault::absent());
         }
@@ -113,14 +167,19 @@ impl Response {
 
     /// The same with a warning.
     #[must_use]
-    pub fn warning(mut self, words: impl Into<String>) -> Self {
+    pub(crate) fn warning(mut self, words: impl Into<String>) -> Self {
         self.warnings.push(words.into());
         self
     }
 
     /// The status that goes with it.
-    pub fn status(&self) -> StatusCode {
-        let has_body = self.data.is_some() || self.auth.is_some() || !self.warnings.is_empty() || self.lease.is_some();
+    pub(crate) fn status(&self) -> StatusCode {
+        let has_body = self.data.is_some()
+            || self.auth.is_some()
+            || self.unwrapped_auth.is_some()
+            || self.wrapped.is_some()
+            || self.lease.is_some()
+            || !self.warnings.is_empty();
         let usual = if has_body { StatusCode::OK } else { StatusCode::NO_CONTENT };
         self.status.unwrap_or(usual)
     }
@@ -128,73 +187,73 @@ impl Response {
 
 /// Why something is not done. Its words go to whoever asks, and hold no value.
 #[derive(Clone, Debug)]
-pub struct Fault {
+pub(crate) struct Fault {
     /// The status.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// What is wrong, one or more; none for 404s that say nothing.
-    pub errors: Vec<String>,
+    pub(crate) errors: Vec<String>,
     /// Words beside.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// Data that are answered all the same: what a deleted version was, a batch that failed in part.
-    pub data: Option<Members>,
+    pub(crate) data: Option<Box<Members>>,
 }
 
 impl Fault {
     /// Any status with words.
-    pub fn new(status: StatusCode, words: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, words: impl Into<String>) -> Self {
         Self { status, errors: vec![words.into()], warnings: Vec::new(), data: None }
     }
 
     /// 400: the request is wrong.
-    pub fn invalid(words: impl Into<String>) -> Self {
+    pub(crate) fn invalid(words: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, words)
     }
 
     /// 403 for a token that is missing, unknown or over.
-    pub fn bad_token() -> Self {
+    pub(crate) fn bad_token() -> Self {
         Self::new(StatusCode::FORBIDDEN, "permission denied")
     }
 
     /// 403 where the policies do not allow it.
-    pub fn denied() -> Self {
+    pub(crate) fn denied() -> Self {
         Self::new(StatusCode::FORBIDDEN, "1 error occurred:\n\t* permission denied\n\n")
     }
 
     /// 404 that says nothing: there is no such thing.
-    pub fn absent() -> Self {
+    pub(crate) fn absent() -> Self {
         Self { status: StatusCode::NOT_FOUND, errors: Vec::new(), warnings: Vec::new(), data: None }
     }
 
     /// 404 where no mount serves the path.
-    pub fn no_handler(path: &str) -> Self {
+    pub(crate) fn no_handler(path: &str) -> Self {
         let words = format!("no handler for route \"{path}\". route entry not found.");
         Self::new(StatusCode::NOT_FOUND, words)
     }
 
     /// 405: the path is served, and not for this.
-    pub fn unsupported() -> Self {
+    pub(crate) fn unsupported() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "1 error occurred:\n\t* unsupported operation\n\n")
     }
 
     /// 503: sealed.
-    pub fn sealed() -> Self {
+    pub(crate) fn sealed() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Vault is sealed")
     }
 
     /// 500: what went wrong is the store's own, and told in its log.
-    pub fn internal(words: impl Into<String>) -> Self {
+    pub(crate) fn internal(words: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, words)
     }
 
     /// The same with data.
     #[must_use]
-    pub fn with_data(self, data: Members) -> Self {
-        Self { data: Some(data), ..self }
+    pub(crate) fn with_data(self, data: Members) -> Self {
+        Self { data: Some(Box::new(data)), ..self }
     }
 
     /// The same with a warning.
     #[must_use]
-    pub fn warning(mut self, words: impl Into<String>) -> Self {
+    pub(crate) fn warning(mut self, words: impl Into<String>) -> Self {
         self.warnings.push(words.into());
         self
     }

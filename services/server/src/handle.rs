@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use strongroom_audit::{self as audit, Document, Entry, Half};
+use strongroom_audit::entry as audit;
+use strongroom_audit::{Body, ClearKeys, Document, Entry, Half, Limits};
 use strongroom_http::StatusCode;
 use strongroom_policy::acl::{self, Argument, Decision, Operation};
 
@@ -28,7 +29,7 @@ impl Open {
     ///
     /// # Errors
     /// Whatever keeps it from being done, as it is to be answered.
-    pub async fn serve(&self, request: &Request) -> Result<Response, Fault> {
+    pub(crate) async fn serve(&self, request: &Request) -> Result<Response, Fault> {
         let mounts = self.mounts();
         let judged = self.judge(request, &mounts).await;
         let mount = judged.mounted.as_ref().map(|(mounted, _)| &*mounted.mount);
@@ -38,7 +39,8 @@ impl Open {
             (Ok(()), None) => Err(Fault::no_handler(&request.path)),
             (Ok(()), Some((mounted, path))) => {
                 let asker = judged.asker.as_ref();
-                let call = Call { request, operation: judged.operation, path, mount: &mounted.mount, asker, open: self };
+                let call =
+                    Call { request, operation: judged.operation, path, mount: &mounted.mount, asker, open: self };
                 self.handled(mounted, &call).await
             }
         };
@@ -85,8 +87,7 @@ impl Open {
             Ok(asker) => (asker, Ok(())),
             Err(fault) => (None, Err(fault)),
         };
-        let mut judged =
-            Judged { asker, mounted, operation: request.operation, verdict: Ok(()), granting: Vec::new() };
+        let mut judged = Judged { asker, mounted, operation: request.operation, verdict: Ok(()), granting: Vec::new() };
         if is_for_everybody {
             return judged;
         }
@@ -122,8 +123,7 @@ impl Open {
             }
         }
         let members = request.data.expose();
-        let parameters: Vec<_> =
-            members.iter().map(|(name, value)| (name.as_str(), Argument::Value(value))).collect();
+        let parameters: Vec<_> = members.iter().map(|(name, value)| (name.as_str(), Argument::Value(value))).collect();
         let asked = acl::Request {
             path: &request.path,
             operation: judged.operation,
@@ -135,9 +135,7 @@ impl Open {
             Decision::Allowed(grant) => {
                 judged.granting = match grant.rule {
                     None => vec![crate::policies::ROOT.to_owned()],
-                    Some(rule) => {
-                        rule.sources_of(grant.capability).map(|source| source.policy.to_string()).collect()
-                    }
+                    Some(rule) => rule.sources_of(grant.capability).map(|source| source.policy.to_string()).collect(),
                 };
                 Ok(())
             }
@@ -151,14 +149,14 @@ impl Open {
         request: &'a Request,
         judged: &'a Judged<'_>,
         outcome: Option<&'a Result<Response, Fault>>,
-    ) -> Result<audit::Body, Fault> {
+    ) -> Result<Body, Fault> {
         let hasher = self.hasher();
         let mount: Option<&Mount> = judged.mounted.as_ref().map(|(mounted, _)| &*mounted.mount);
         let config = mount.map(|mount| &mount.config);
         let keys = |keys: Option<&Vec<String>>| keys.into_iter().flatten().map(String::as_str).collect();
-        let clear: audit::ClearKeys = keys(config.map(|config| &config.audit_non_hmac_request_keys));
-        let clear_answer: audit::ClearKeys = keys(config.map(|config| &config.audit_non_hmac_response_keys));
-        let limits = audit::Limits::default();
+        let clear: ClearKeys = keys(config.map(|config| &config.audit_non_hmac_request_keys));
+        let clear_answer: ClearKeys = keys(config.map(|config| &config.audit_non_hmac_response_keys));
+        let limits = Limits::default();
         let auth = telling::auth(hasher, judged.asker.as_ref(), judged.verdict.is_ok(), &judged.granting);
         let named = mount.map(telling::mount).unwrap_or_default();
         let asked = audit::Request {
@@ -171,7 +169,8 @@ impl Open {
         };
         let error = error.map(|fault| fault.errors.join("; ")).unwrap_or_default();
         let response = outcome.map(|outcome| telling::response(hasher, outcome, named, &clear_answer, limits));
-        let entry = Entry { time: request.now, half, auth, request: asked, response, error: &error, forwarded_from: "" };
+        let entry =
+            Entry { time: request.now, half, auth, request: asked, response, error: &error, forwarded_from: "" };
         entry.body().map_err(|error| Fault::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
     }
 }
@@ -182,4 +181,4 @@ fn changes(operation: Operation) -> bool {
 }
 
 /// The most time that one request may take in all, in its engine: none waits for people.
-pub const LONGEST: Duration = Duration::from_secs(90);
+pub(crate) const LONGEST: Duration = Duration::from_secs(90);

@@ -6,7 +6,7 @@ use crate::exchange::Fault;
 ///
 /// # Errors
 /// 500 where the system gives no randomness.
-pub fn uuid() -> Result<String, Fault> {
+pub(crate) fn uuid() -> Result<String, Fault> {
     let mut bytes = [0_u8; 16];
     strongroom_crypto::fill_random(&mut bytes).ok_or_else(|| Fault::internal("the system gives no randomness"))?;
     bytes[6] = (bytes[6] & 0x0f) | 0x40;

@@ -10,7 +10,7 @@ use crate::exchange::Fault;
 
 /// A JSON object. Texts in it are wiped when it goes; its Debug tells nothing.
 #[derive(Clone, Default)]
-pub struct Members(Map<String, Value>);
+pub(crate) struct Members(Map<String, Value>);
 
 impl Members {
     /// The first JSON object of a body, as Vault reads it: what stands behind it does not count, and of two members of a
@@ -18,7 +18,7 @@ impl Members {
     ///
     /// # Errors
     /// 400 for anything else; says where it breaks, and quotes nothing.
-    pub fn parse(body: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, Fault> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self::default());
         }
@@ -34,28 +34,23 @@ impl Members {
     }
 
     /// What is in it.
-    pub fn expose(&self) -> &Map<String, Value> {
+    pub(crate) fn expose(&self) -> &Map<String, Value> {
         &self.0
     }
 
-    /// What is in it, to be changed.
-    pub fn expose_mut(&mut self) -> &mut Map<String, Value> {
-        &mut self.0
-    }
-
     /// A member, unless it is absent or null.
-    pub fn get(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
     /// Adds a member, or replaces it.
-    pub fn set(&mut self, name: &str, value: impl Into<Value>) {
+    pub(crate) fn set(&mut self, name: &str, value: impl Into<Value>) {
         self.0.insert(name.to_owned(), value.into());
     }
 
     /// The same with this member.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.set(name, value);
         self
     }
@@ -64,7 +59,7 @@ impl Members {
     ///
     /// # Errors
     /// 400 for anything else.
-    pub fn text(&self, name: &str) -> Result<Option<String>, Fault> {
+    pub(crate) fn text(&self, name: &str) -> Result<Option<String>, Fault> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -77,7 +72,7 @@ impl Members {
     ///
     /// # Errors
     /// 400 where it is not.
-    pub fn required(&self, name: &str) -> Result<String, Fault> {
+    pub(crate) fn required(&self, name: &str) -> Result<String, Fault> {
         let text = self.text(name)?.filter(|text| !text.is_empty());
         text.ok_or_else(|| Fault::invalid(format!("missing {name}")))
     }
@@ -86,7 +81,7 @@ impl Members {
     ///
     /// # Errors
     /// 400 for anything else.
-    pub fn flag(&self, name: &str) -> Result<Option<bool>, Fault> {
+    pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>, Fault> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(*flag)),
@@ -103,7 +98,7 @@ impl Members {
     ///
     /// # Errors
     /// 400 for anything else.
-    pub fn number(&self, name: &str) -> Result<Option<i64>, Fault> {
+    pub(crate) fn number(&self, name: &str) -> Result<Option<i64>, Fault> {
         let Some(text) = self.text(name)?.filter(|text| !text.is_empty()) else { return Ok(None) };
         text.parse().map(Some).map_err(|_| unfit(name, "a whole number"))
     }
@@ -112,7 +107,7 @@ impl Members {
     ///
     /// # Errors
     /// 400 for anything else.
-    pub fn duration(&self, name: &str) -> Result<Option<Duration>, Fault> {
+    pub(crate) fn duration(&self, name: &str) -> Result<Option<Duration>, Fault> {
         let Some(text) = self.text(name)?.filter(|text| !text.is_empty()) else { return Ok(None) };
         duration(&text).map(Some).ok_or_else(|| unfit(name, "a duration: seconds, or a text such as \"1h30m\""))
     }
@@ -121,7 +116,7 @@ impl Members {
     ///
     /// # Errors
     /// 400 for anything else.
-    pub fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Fault> {
+    pub(crate) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Fault> {
         let unfit = || unfit(name, "a list of strings");
         match self.get(name) {
             None => Ok(None),
@@ -139,7 +134,7 @@ impl Members {
 }
 
 /// A time as Vault takes it: seconds, or numbers with units, the longest of which is a day.
-pub fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));

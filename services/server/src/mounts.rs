@@ -12,15 +12,15 @@ use crate::exchange::Fault;
 use crate::members::Members;
 
 /// The key of the table, in the system's view.
-pub const PLACE: &str = "mounts";
+pub(crate) const PLACE: &str = "mounts";
 
 /// The longest time that a lease or a token stands where nothing else is said, in seconds: Vault's 768 hours.
-pub const LONGEST_LEASE: u64 = 768 * 3600;
+pub(crate) const LONGEST_LEASE: u64 = 768 * 3600;
 
 /// What a mount is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum MountClass {
+pub(crate) enum MountClass {
     /// Secrets: at its path.
     Secret,
     /// Logins: below `auth/`.
@@ -29,7 +29,7 @@ pub enum MountClass {
 
 impl MountClass {
     /// As the audit trail names it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Secret => "secret",
             Self::Auth => "auth",
@@ -39,55 +39,55 @@ impl MountClass {
 
 /// A mount as it is kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Mount {
+pub(crate) struct Mount {
     /// With a slash at its end; those of logins begin with `auth/`.
-    pub path: String,
+    pub(crate) path: String,
     /// What it is for.
-    pub class: MountClass,
+    pub(crate) class: MountClass,
     /// What serves it: `kv`, `transit`, `approle`.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub(crate) kind: String,
     /// Its id, which no other mount has had: what its records are encrypted for.
-    pub uuid: String,
+    pub(crate) uuid: String,
     /// Its name for policies: `auth_kubernetes_1a2b3c4d`.
-    pub accessor: String,
+    pub(crate) accessor: String,
     /// For people.
     #[serde(default)]
-    pub description: String,
+    pub(crate) description: String,
     /// `version` of a kv mount.
     #[serde(default)]
-    pub options: BTreeMap<String, String>,
+    pub(crate) options: BTreeMap<String, String>,
     /// What `tune` changes.
     #[serde(default)]
-    pub config: MountConfig,
+    pub(crate) config: MountConfig,
 }
 
 /// What can be tuned.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct MountConfig {
+pub(crate) struct MountConfig {
     /// Seconds that leases and tokens stand where nobody asks for another time; 0 for the system's.
     #[serde(default)]
-    pub default_lease_ttl: u64,
+    pub(crate) default_lease_ttl: u64,
     /// Seconds that they stand at the longest; 0 for the system's.
     #[serde(default)]
-    pub max_lease_ttl: u64,
+    pub(crate) max_lease_ttl: u64,
     /// Members of requests that audit entries tell in clear.
     #[serde(default)]
-    pub audit_non_hmac_request_keys: Vec<String>,
+    pub(crate) audit_non_hmac_request_keys: Vec<String>,
     /// The same of responses.
     #[serde(default)]
-    pub audit_non_hmac_response_keys: Vec<String>,
+    pub(crate) audit_non_hmac_response_keys: Vec<String>,
     /// `hidden` or `unauth`: whether a UI shows it to those who have not logged in.
     #[serde(default)]
-    pub listing_visibility: String,
+    pub(crate) listing_visibility: String,
     /// `default-service` and so on, for logins.
     #[serde(default)]
-    pub token_type: String,
+    pub(crate) token_type: String,
 }
 
 impl Mount {
     /// A new one.
-    pub fn new(class: MountClass, path: &str, kind: &str, uuid: String) -> Self {
+    pub(crate) fn new(class: MountClass, path: &str, kind: &str, uuid: String) -> Self {
         let prefix = match class {
             MountClass::Secret => kind.to_owned(),
             MountClass::Auth => format!("auth_{kind}"),
@@ -106,12 +106,12 @@ impl Mount {
     }
 
     /// Whether it is the system's own, which nobody moves or takes away.
-    pub fn is_fixed(&self) -> bool {
+    pub(crate) fn is_fixed(&self) -> bool {
         matches!(self.path.as_str(), "sys/" | "cubbyhole/" | "auth/token/")
     }
 
     /// As `sys/mounts` and `sys/auth` show it.
-    pub fn shown(&self) -> Value {
+    pub(crate) fn shown(&self) -> Value {
         let options = if self.options.is_empty() { Value::Null } else { json!(self.options) };
         json!({
             "accessor": self.accessor,
@@ -146,7 +146,8 @@ impl Mount {
                     members.insert(name.to_owned(), json!(keys));
                 }
             }
-            for (name, text) in [("listing_visibility", &config.listing_visibility), ("token_type", &config.token_type)] {
+            for (name, text) in [("listing_visibility", &config.listing_visibility), ("token_type", &config.token_type)]
+            {
                 if !text.is_empty() {
                     members.insert(name.to_owned(), json!(text));
                 }
@@ -156,7 +157,7 @@ impl Mount {
     }
 
     /// As `sys/mounts/PATH/tune` shows it.
-    pub fn tuned(&self) -> Members {
+    pub(crate) fn tuned(&self) -> Members {
         let or_system = |seconds: u64| if seconds == 0 { LONGEST_LEASE } else { seconds };
         let mut members = match self.shown_config() {
             Value::Object(config) => Members::from(config),
@@ -175,7 +176,7 @@ impl Mount {
     ///
     /// # Errors
     /// 400 for what has another form, or a default that is longer than the longest.
-    pub fn tune(&mut self, given: &Members) -> Result<(), Fault> {
+    pub(crate) fn tune(&mut self, given: &Members) -> Result<(), Fault> {
         let seconds = |name: &str| -> Result<Option<u64>, Fault> {
             match given.text(name)?.as_deref() {
                 None | Some("") => Ok(None),
@@ -215,21 +216,21 @@ impl Mount {
 
 /// A mount and what serves it.
 #[derive(Clone)]
-pub struct Mounted {
+pub(crate) struct Mounted {
     /// As it is kept.
-    pub mount: Arc<Mount>,
+    pub(crate) mount: Arc<Mount>,
     /// What serves it.
-    pub engine: Arc<dyn Engine>,
+    pub(crate) engine: Arc<dyn Engine>,
 }
 
 /// All mounts of one moment, by path.
 #[derive(Clone, Default)]
-pub struct Mounts(BTreeMap<String, Mounted>);
+pub(crate) struct Mounts(BTreeMap<String, Mounted>);
 
 impl Mounts {
     /// What serves a path, and the rest of the path below the mount. A path that lacks the mount's last slash is the
     /// mount's as well, with an empty rest.
-    pub fn find<'p>(&self, path: &'p str) -> Option<(&Mounted, &'p str)> {
+    pub(crate) fn find<'p>(&self, path: &'p str) -> Option<(&Mounted, &'p str)> {
         let ends = path.match_indices('/').map(|(place, _)| place + 1).rev();
         let found = ends.filter_map(|end| path.split_at_checked(end)).find_map(|(mount, rest)| {
             let mounted = self.0.get(mount)?;
@@ -239,29 +240,24 @@ impl Mounts {
     }
 
     /// All of a class.
-    pub fn of(&self, class: MountClass) -> impl Iterator<Item = &Mounted> {
+    pub(crate) fn of(&self, class: MountClass) -> impl Iterator<Item = &Mounted> {
         self.0.values().filter(move |mounted| mounted.mount.class == class)
     }
 
-    /// All, by path.
-    pub fn all(&self) -> impl Iterator<Item = &Mounted> {
-        self.0.values()
-    }
-
     /// The one at exactly this path.
-    pub fn get(&self, path: &str) -> Option<&Mounted> {
+    pub(crate) fn get(&self, path: &str) -> Option<&Mounted> {
         self.0.get(path)
     }
 
     /// The mount that stands in the way of a new one: at the same path, above it or below it.
-    pub fn in_the_way(&self, path: &str) -> Option<&str> {
+    pub(crate) fn in_the_way(&self, path: &str) -> Option<&str> {
         let mut paths = self.0.keys().filter(|known| known.starts_with(path) || path.starts_with(known.as_str()));
         paths.next().map(String::as_str)
     }
 
     /// The same with one more, or with another in its place.
     #[must_use]
-    pub fn with(&self, mounted: Mounted) -> Self {
+    pub(crate) fn with(&self, mounted: Mounted) -> Self {
         let mut mounts = self.0.clone();
         mounts.insert(mounted.mount.path.clone(), mounted);
         Self(mounts)
@@ -269,7 +265,7 @@ impl Mounts {
 
     /// The same without the one at this path.
     #[must_use]
-    pub fn without(&self, path: &str) -> Self {
+    pub(crate) fn without(&self, path: &str) -> Self {
         let mut mounts = self.0.clone();
         mounts.remove(path);
         Self(mounts)
@@ -279,7 +275,7 @@ impl Mounts {
     ///
     /// # Errors
     /// 500 where it cannot be written as JSON, which does not happen.
-    pub fn record(&self) -> Result<SecretBytes, Fault> {
+    pub(crate) fn record(&self) -> Result<SecretBytes, Fault> {
         let mounts: Vec<&Mount> = self.0.values().map(|mounted| &*mounted.mount).collect();
         serde_json::to_vec(&mounts).map(SecretBytes::new).map_err(|error| Fault::internal(error.to_string()))
     }
@@ -289,7 +285,7 @@ impl Mounts {
 ///
 /// # Errors
 /// 500 for a record that this version cannot read.
-pub fn of_record(record: &SecretBytes) -> Result<Vec<Mount>, Fault> {
+pub(crate) fn of_record(record: &SecretBytes) -> Result<Vec<Mount>, Fault> {
     let unread = |_| Fault::internal("the table of mounts cannot be read: it is a newer version's");
     serde_json::from_slice(record.expose()).map_err(unread)
 }

@@ -4,53 +4,54 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
-use serde_json::json;
 use strongroom_audit::{Body, Hasher};
 use strongroom_barrier::{Changes, SharedBarrier, View};
 use strongroom_policy::acl::Acl;
 use strongroom_secret::SecretBytes;
 use strongroom_storage::{Outcome, Storage};
+use strongroom_token::Tokens;
 use tokio::sync::Mutex;
 
-use crate::engine::Engine;
 use crate::engines;
 use crate::exchange::Fault;
 use crate::members::Members;
 use crate::mounts::{self, Mount, MountClass, Mounted, Mounts};
 use crate::policies::Policies;
 use crate::recorder::Recorder;
-use crate::trouble::of_view;
+use crate::trouble::{of_token, of_view};
 
 /// The id of the system's own view.
 const SYSTEM: &str = "system";
 
 /// Who asks, with what they may do.
 #[derive(Clone)]
-pub struct Asker {
+pub(crate) struct Asker {
     /// The token.
-    pub token: SecretBytes,
+    pub(crate) token: SecretBytes,
+    /// The id that it is kept under.
+    pub(crate) id: String,
     /// Its accessor.
-    pub accessor: String,
+    pub(crate) accessor: String,
     /// The login's name for people.
-    pub display_name: String,
+    pub(crate) display_name: String,
     /// All policies.
-    pub policies: Vec<String>,
+    pub(crate) policies: Vec<String>,
     /// What the auth method knows of the login.
-    pub metadata: BTreeMap<String, String>,
+    pub(crate) metadata: BTreeMap<String, String>,
     /// The identity's id; empty where there is none.
-    pub entity_id: String,
+    pub(crate) entity_id: String,
     /// Uses that the token was made with; 0 for any number.
-    pub num_uses: u64,
+    pub(crate) num_uses: u64,
     /// Seconds that the token was made for; 0 for ever.
-    pub creation_ttl: u64,
+    pub(crate) creation_ttl: u64,
     /// When it was made.
-    pub issue_time: Timestamp,
+    pub(crate) issue_time: Timestamp,
     /// What its policies say.
-    pub acl: Arc<Acl>,
+    pub(crate) acl: Arc<Acl>,
 }
 
 /// The store while it is unsealed. Sealing drops it, and its keys with it.
-pub struct Open {
+pub(crate) struct Open {
     storage: Arc<dyn Storage>,
     barrier: SharedBarrier,
     system: View,
@@ -58,7 +59,9 @@ pub struct Open {
     /// One change of the table at a time.
     mounting: Mutex<()>,
     /// Policies by name.
-    pub policies: Policies,
+    pub(crate) policies: Policies,
+    /// Who may ask.
+    pub(crate) tokens: Tokens,
     hasher: Hasher,
     recorder: Arc<dyn Recorder>,
 }
@@ -68,9 +71,10 @@ impl Open {
     ///
     /// # Errors
     /// The storage's, or records that this version cannot read.
-    pub async fn load(
+    pub(crate) async fn load(
         storage: Arc<dyn Storage>,
         barrier: SharedBarrier,
+        token_key: SecretBytes,
         hasher: Hasher,
         recorder: Arc<dyn Recorder>,
     ) -> Result<Self, Fault> {
@@ -81,10 +85,15 @@ impl Open {
         let kept = kept.map(|kept| mounts::of_record(&kept.value)).transpose()?;
         let (is_new, kept) = (kept.is_none(), kept.map_or_else(first_mounts, Ok)?);
         let mut table = Mounts::default();
+        let mut cubbyholes = view(SYSTEM);
         for mount in kept {
+            if mount.path == engines::CUBBYHOLE {
+                cubbyholes = view(&mount.uuid);
+            }
             let engine = engines::make(&mount, view(&mount.uuid))?;
             table = table.with(Mounted { mount: Arc::new(mount), engine });
         }
+        let tokens = Tokens::load(system.clone(), cubbyholes, token_key).await.map_err(of_token)?;
         let open = Self {
             mounts: RwLock::new(Arc::new(table)),
             mounting: Mutex::default(),
@@ -92,6 +101,7 @@ impl Open {
             barrier,
             system,
             policies,
+            tokens,
             hasher,
             recorder,
         };
@@ -102,17 +112,17 @@ impl Open {
     }
 
     /// All mounts of this moment.
-    pub fn mounts(&self) -> Arc<Mounts> {
+    pub(crate) fn mounts(&self) -> Arc<Mounts> {
         Arc::clone(&self.mounts.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The view of the system's own records.
-    pub fn system(&self) -> &View {
+    pub(crate) fn system(&self) -> &View {
         &self.system
     }
 
     /// What hides values in the audit trail.
-    pub fn hasher(&self) -> &Hasher {
+    pub(crate) fn hasher(&self) -> &Hasher {
         &self.hasher
     }
 
@@ -120,17 +130,17 @@ impl Open {
     ///
     /// # Errors
     /// 503 where the trail does not take it.
-    pub async fn record(&self, entry: &Body) -> Result<(), Fault> {
-        self.recorder.record(entry).await
+    pub(crate) async fn record(&self, entry: &Body) -> Result<(), Fault> {
+        self.recorder.record(entry.clone()).await
     }
 
     /// What a value is written as in the audit trail.
-    pub fn audit_hash(&self, input: &str) -> String {
+    pub(crate) fn audit_hash(&self, input: &str) -> String {
         self.hasher.text(input).as_str().to_owned()
     }
 
     /// The sinks of the audit trail, as `sys/audit` shows them.
-    pub fn audit_devices(&self) -> Members {
+    pub(crate) fn audit_devices(&self) -> Members {
         self.recorder.devices()
     }
 
@@ -138,7 +148,7 @@ impl Open {
     ///
     /// # Errors
     /// 400 where something is in the way or the kind is not served; the storage's.
-    pub async fn mount(&self, mount: Mount) -> Result<(), Fault> {
+    pub(crate) async fn mount(&self, mount: Mount) -> Result<(), Fault> {
         let _one_at_a_time = self.mounting.lock().await;
         let table = self.mounts();
         if let Some(known) = table.in_the_way(&mount.path) {
@@ -157,7 +167,7 @@ impl Open {
     ///
     /// # Errors
     /// 400 for the system's own; the storage's.
-    pub async fn unmount(&self, path: &str) -> Result<(), Fault> {
+    pub(crate) async fn unmount(&self, path: &str) -> Result<(), Fault> {
         let _one_at_a_time = self.mounting.lock().await;
         let table = self.mounts();
         let Some(mounted) = table.get(path).cloned() else { return Ok(()) };
@@ -173,7 +183,7 @@ impl Open {
     ///
     /// # Errors
     /// 400 where it cannot go there; the storage's.
-    pub async fn move_mount(&self, from: &str, to: &str) -> Result<(), Fault> {
+    pub(crate) async fn move_mount(&self, from: &str, to: &str) -> Result<(), Fault> {
         let _one_at_a_time = self.mounting.lock().await;
         let table = self.mounts();
         let mounted = table.get(from).cloned().ok_or_else(|| Fault::invalid(format!("no mount at {from}")))?;
@@ -192,7 +202,7 @@ impl Open {
     ///
     /// # Errors
     /// The storage's.
-    pub async fn change_mount(&self, mount: Mount) -> Result<(), Fault> {
+    pub(crate) async fn change_mount(&self, mount: Mount) -> Result<(), Fault> {
         let _one_at_a_time = self.mounting.lock().await;
         let table = self.mounts();
         let mounted = table.get(&mount.path).cloned().ok_or_else(Fault::absent)?;
@@ -215,7 +225,7 @@ impl Open {
 
     /// Deletes all records of a mount that is gone, a bounded number at a time.
     async fn erase(&self, mount: &Mount) -> Result<(), Fault> {
-        View::new(Arc::clone(&self.storage), Arc::clone(&self.barrier), &mount.uuid).erase().await.map_err(of_view)
+        View::new(Arc::clone(&self.storage), Arc::clone(&self.barrier), &mount.uuid).erase("").await.map_err(of_view)
     }
 }
 
@@ -233,12 +243,4 @@ fn first_mounts() -> Result<Vec<Mount>, Fault> {
             Ok(mount)
         })
         .collect()
-}
-
-/// The engine that a mount asks for.
-pub type Made = Arc<dyn Engine>;
-
-/// An empty object, as some answers have it.
-pub fn nothing() -> serde_json::Value {
-    json!({})
 }

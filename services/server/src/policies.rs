@@ -14,10 +14,10 @@ use crate::trouble::of_view;
 const FOLDER: &str = "policies/";
 
 /// The policy that every token has unless it says otherwise.
-pub const DEFAULT: &str = "default";
+pub(crate) const DEFAULT: &str = "default";
 
 /// The policy that may do everything. It has no text.
-pub const ROOT: &str = "root";
+pub(crate) const ROOT: &str = "root";
 
 /// The bytes of a policy's text.
 const LARGEST: usize = 1 << 20;
@@ -77,7 +77,7 @@ struct Kept {
 }
 
 /// All policies. They are few and asked with every request, so all are kept ready.
-pub struct Policies {
+pub(crate) struct Policies {
     view: View,
     known: RwLock<BTreeMap<String, Kept>>,
     /// Rules of sets of policies that hold no template, until any policy changes.
@@ -91,8 +91,9 @@ impl Policies {
     ///
     /// # Errors
     /// The storage's, or a policy that cannot be understood.
-    pub async fn load(view: View) -> Result<Self, Fault> {
-        let policies = Self { view, known: RwLock::default(), ready: Mutex::default(), changing: tokio::sync::Mutex::default() };
+    pub(crate) async fn load(view: View) -> Result<Self, Fault> {
+        let policies =
+            Self { view, known: RwLock::default(), ready: Mutex::default(), changing: tokio::sync::Mutex::default() };
         for name in policies.view.list(FOLDER).await.map_err(of_view)? {
             let found = policies.view.read_one(&format!("{FOLDER}{name}")).await.map_err(of_view)?;
             let Some(found) = found else { continue };
@@ -106,7 +107,7 @@ impl Policies {
     }
 
     /// The names, `root` with them.
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut names: Vec<String> = known.keys().cloned().collect();
         names.push(ROOT.to_owned());
@@ -115,7 +116,7 @@ impl Policies {
     }
 
     /// The text of a policy; `root` has an empty one.
-    pub fn text(&self, name: &str) -> Option<Arc<str>> {
+    pub(crate) fn text(&self, name: &str) -> Option<Arc<str>> {
         if name == ROOT {
             return Some(Arc::from(""));
         }
@@ -127,7 +128,7 @@ impl Policies {
     ///
     /// # Errors
     /// 400 for a name or a text that cannot be; the storage's.
-    pub async fn write(&self, name: &str, text: &str) -> Result<(), Fault> {
+    pub(crate) async fn write(&self, name: &str, text: &str) -> Result<(), Fault> {
         if name == ROOT {
             return Err(Fault::invalid("cannot update \"root\" policy"));
         }
@@ -151,7 +152,7 @@ impl Policies {
     ///
     /// # Errors
     /// 400 for `root` and `default`; the storage's.
-    pub async fn delete(&self, name: &str) -> Result<(), Fault> {
+    pub(crate) async fn delete(&self, name: &str) -> Result<(), Fault> {
         if matches!(name, ROOT | DEFAULT) {
             return Err(Fault::invalid(format!("cannot delete \"{name}\" policy")));
         }
@@ -164,7 +165,7 @@ impl Policies {
     }
 
     /// The rules of these policies for this identity, at this second.
-    pub fn acl(&self, names: &[String], identity: &Identity, now: i64) -> Arc<Acl> {
+    pub(crate) fn acl(&self, names: &[String], identity: &Identity, now: i64) -> Arc<Acl> {
         if names.iter().any(|name| name == ROOT) {
             return Arc::new(Acl::root());
         }

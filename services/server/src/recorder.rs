@@ -2,18 +2,30 @@
 
 use async_trait::async_trait;
 use strongroom_audit::Body;
+use strongroom_barrier::View;
+use strongroom_failure::Failure;
+use strongroom_secret::SecretBytes;
 
 use crate::exchange::Fault;
 use crate::members::Members;
 
 /// The required sink of the audit trail.
 #[async_trait]
-pub trait Recorder: Send + Sync {
+pub(crate) trait Recorder: Send + Sync {
+    /// Begins with an unsealing: goes on behind what `view` says was written last, with checkpoints made under `key`.
+    ///
+    /// # Errors
+    /// Where what was written before cannot be read.
+    async fn begin(&self, view: View, key: SecretBytes) -> Result<(), Failure>;
+
+    /// Ends with a sealing or the process: what was recorded is kept, and how far it reaches.
+    async fn end(&self);
+
     /// Puts an entry into the trail, and answers when it is there.
     ///
     /// # Errors
     /// 503 where the sink does not take it in time: what the entry is about must not be done.
-    async fn record(&self, entry: &Body) -> Result<(), Fault>;
+    async fn record(&self, entry: Body) -> Result<(), Fault>;
 
     /// Why entries are not taken at present, where they are not; health says so.
     fn trouble(&self) -> Option<String>;

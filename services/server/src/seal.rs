@@ -11,7 +11,6 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use strongroom_barrier::{KEY_LENGTH, RootKey};
@@ -26,16 +25,16 @@ const FORMAT: u8 = 1;
 const CONTEXT: &[u8] = b"strongroom seal 1: root key";
 
 /// The kind of a store that people open.
-pub const SHAMIR: &str = "shamir";
+pub(crate) const SHAMIR: &str = "shamir";
 
 /// What lies in clear: useless without its keeper.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Custody {
+pub(crate) struct Custody {
     format: u8,
     /// What keeps the root key: `shamir`, `file`, `transit`, `awskms`.
-    pub kind: String,
+    pub(crate) kind: String,
     /// The store's id, as `cluster_id`.
-    pub id: String,
+    pub(crate) id: String,
     #[serde(with = "encoded")]
     root: Vec<u8>,
     #[serde(with = "encoded")]
@@ -44,35 +43,30 @@ pub struct Custody {
 
 impl Custody {
     /// A new one.
-    pub fn new(kind: &str, id: &str, wrapped_root: Vec<u8>, wrapped_ring: Vec<u8>) -> Self {
+    pub(crate) fn new(kind: &str, id: &str, wrapped_root: Vec<u8>, wrapped_ring: Vec<u8>) -> Self {
         Self { format: FORMAT, kind: kind.to_owned(), id: id.to_owned(), root: wrapped_root, ring: wrapped_ring }
     }
 
     /// The root key as its keeper wrapped it.
-    pub fn wrapped_root(&self) -> &[u8] {
+    pub(crate) fn wrapped_root(&self) -> &[u8] {
         &self.root
     }
 
     /// The key ring as the root key wrapped it.
-    pub fn wrapped_ring(&self) -> &[u8] {
+    pub(crate) fn wrapped_ring(&self) -> &[u8] {
         &self.ring
-    }
-
-    /// The same with another ring.
-    #[must_use]
-    pub fn with_ring(self, ring: Vec<u8>) -> Self {
-        Self { ring, ..self }
     }
 
     /// The custody of a storage, and the commit that wrote it; `None` where the store was never initialised.
     ///
     /// # Errors
     /// The storage's own, or a custody that cannot be read.
-    pub async fn read(storage: &dyn Storage) -> Result<Option<(Self, Revision)>, Failure> {
+    pub(crate) async fn read(storage: &dyn Storage) -> Result<Option<(Self, Revision)>, Failure> {
         let keys = [PLACE.to_owned()];
         let read = storage.read(&keys).await.map_err(|error| Failure::new(Class::Unavailable, error.to_string()))?;
         let Some(stored) = read.into_iter().next().flatten() else { return Ok(None) };
-        let damaged = || Failure::new(Class::Invalid, "what the store keeps about its seal is damaged; restore a snapshot");
+        let damaged =
+            || Failure::new(Class::Invalid, "what the store keeps about its seal is damaged; restore a snapshot");
         let custody: Self = serde_json::from_slice(&stored.bytes).map_err(|_| damaged())?;
         if custody.format != FORMAT {
             let words = format!("the store was written by a newer version (seal format {})", custody.format);
@@ -86,7 +80,7 @@ impl Custody {
     ///
     /// # Errors
     /// The storage's own.
-    pub async fn write(&self, storage: &dyn Storage, before: Option<Revision>) -> Result<bool, Failure> {
+    pub(crate) async fn write(&self, storage: &dyn Storage, before: Option<Revision>) -> Result<bool, Failure> {
         let bytes = serde_json::to_vec(self).map_err(|error| Failure::new(Class::Unavailable, error.to_string()))?;
         let commit = Commit {
             conditions: vec![Condition { key: PLACE.to_owned(), expected: before }],
@@ -106,7 +100,9 @@ impl fmt::Debug for Custody {
 }
 
 mod encoded {
-    use super::{Engine as _, STANDARD};
+    use base64::Engine as _;
+
+    use super::STANDARD;
     use serde::{Deserialize as _, Deserializer, Serializer, de};
 
     pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
@@ -121,7 +117,7 @@ mod encoded {
 
 /// Keeps root keys without people.
 #[async_trait]
-pub trait Seal: Send + Sync {
+pub(crate) trait Seal: Send + Sync {
     /// As `sys/seal-status` names it: `file`, `transit`, `awskms`.
     fn kind(&self) -> &'static str;
 
@@ -145,14 +141,14 @@ pub trait Seal: Send + Sync {
 
 /// A key in a file. Whoever has the file and the data has all.
 #[derive(Debug)]
-pub struct FileSeal {
+pub(crate) struct FileSeal {
     path: PathBuf,
     is_beside_data: bool,
 }
 
 impl FileSeal {
     /// The file; it is made when the store is initialised. `data` is where the storage lies.
-    pub fn new(path: &Path, data: &Path) -> Self {
+    pub(crate) fn new(path: &Path, data: &Path) -> Self {
         Self { path: path.to_owned(), is_beside_data: path.starts_with(data) }
     }
 
@@ -166,7 +162,8 @@ impl FileSeal {
         let mut file = File::open(&self.path).map_err(|error| self.failed(&error))?;
         let mode = file.metadata().map_err(|error| self.failed(&error))?.permissions().mode();
         if mode & 0o077 != 0 {
-            let words = format!("others may read the seal's key file {} (mode {:o})", self.path.display(), mode & 0o777);
+            let words =
+                format!("others may read the seal's key file {} (mode {:o})", self.path.display(), mode & 0o777);
             return Err(Failure::new(Class::Invalid, words).with_hint("chmod 600 it, and rotate the seal"));
         }
         let mut key = SecretBytes::new(vec![0; KEY_LENGTH]);
@@ -192,9 +189,8 @@ impl Seal for FileSeal {
 
     fn warning(&self) -> Option<String> {
         let path = self.path.display();
-        self.is_beside_data.then(|| {
-            format!("the seal's key {path} lies beside the data: whoever copies the folder reads everything")
-        })
+        self.is_beside_data
+            .then(|| format!("the seal's key {path} lies beside the data: whoever copies the folder reads everything"))
     }
 
     async fn wrap(&self, root: &SecretBytes) -> Result<Vec<u8>, Failure> {
@@ -214,7 +210,7 @@ impl Seal for FileSeal {
 ///
 /// # Errors
 /// Where the system gives no randomness.
-pub fn fresh_key() -> Result<SecretBytes, Failure> {
+pub(crate) fn fresh_key() -> Result<SecretBytes, Failure> {
     random_bytes(KEY_LENGTH).ok_or_else(|| Failure::new(Class::Unavailable, "the system gives no randomness"))
 }
 
@@ -222,7 +218,7 @@ pub fn fresh_key() -> Result<SecretBytes, Failure> {
 ///
 /// # Errors
 /// Where encryption fails.
-pub fn wrap_under(key: &SecretBytes, root: &SecretBytes) -> Result<Vec<u8>, Failure> {
+pub(crate) fn wrap_under(key: &SecretBytes, root: &SecretBytes) -> Result<Vec<u8>, Failure> {
     seal(key, CONTEXT, root.expose()).map_err(|_| Failure::new(Class::Unavailable, "the root key cannot be wrapped"))
 }
 
@@ -230,7 +226,7 @@ pub fn wrap_under(key: &SecretBytes, root: &SecretBytes) -> Result<Vec<u8>, Fail
 ///
 /// # Errors
 /// `Denied` for another key.
-pub fn unwrap_under(key: &SecretBytes, wrapped: &[u8]) -> Result<SecretBytes, Failure> {
+pub(crate) fn unwrap_under(key: &SecretBytes, wrapped: &[u8]) -> Result<SecretBytes, Failure> {
     open(key, CONTEXT, wrapped)
         .map_err(|_| Failure::new(Class::Denied, "this is not the key that the store was sealed with"))
 }
@@ -239,6 +235,6 @@ pub fn unwrap_under(key: &SecretBytes, wrapped: &[u8]) -> Result<SecretBytes, Fa
 ///
 /// # Errors
 /// One of another length.
-pub fn root_key(root: SecretBytes) -> Result<RootKey, Failure> {
+pub(crate) fn root_key(root: SecretBytes) -> Result<RootKey, Failure> {
     RootKey::new(root).map_err(|error| Failure::new(Class::Invalid, error.to_string()))
 }

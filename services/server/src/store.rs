@@ -28,16 +28,22 @@ const SPOKEN: &str = "2.7.2";
 /// What hides values in the audit trail is derived from the key ring for this purpose.
 const AUDIT_PURPOSE: &str = "audit values";
 
+/// Checkpoints of the audit trail are made for this purpose.
+const CHECKPOINT_PURPOSE: &str = "audit checkpoints";
+
+/// The ids of tokens are made for this purpose.
+const TOKEN_PURPOSE: &str = "token ids";
+
 /// What `sys/init` gives, once.
-pub struct Initialised {
+pub(crate) struct Initialised {
     /// The keys that open the store, in base64; none where it opens itself.
-    pub keys: Vec<SecretBytes>,
+    pub(crate) keys: Vec<SecretBytes>,
     /// A token that may do everything.
-    pub root_token: SecretBytes,
+    pub(crate) root_token: SecretBytes,
 }
 
 /// The built-in store.
-pub struct Store {
+pub(crate) struct Store {
     storage: Arc<dyn Storage>,
     storage_kind: &'static str,
     seal: Option<Arc<dyn Seal>>,
@@ -54,7 +60,7 @@ impl Store {
     ///
     /// # Errors
     /// The storage's.
-    pub async fn new(
+    pub(crate) async fn new(
         storage: Arc<dyn Storage>,
         storage_kind: &'static str,
         seal: Option<Arc<dyn Seal>>,
@@ -65,7 +71,9 @@ impl Store {
             let configured = seal.as_ref().map_or(SHAMIR, |seal| seal.kind());
             if custody.kind != configured {
                 let words = format!("the store is sealed by {}, and {configured} is configured", custody.kind);
-                return Err(Failure::new(Class::Invalid, words).with_hint("start it with the seal that it was made with"));
+                return Err(
+                    Failure::new(Class::Invalid, words).with_hint("start it with the seal that it was made with")
+                );
             }
         }
         Ok(Self {
@@ -81,12 +89,12 @@ impl Store {
     }
 
     /// Whether it was ever initialised.
-    pub fn is_initialised(&self) -> bool {
+    pub(crate) fn is_initialised(&self) -> bool {
         self.custody.read().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// The store while it is unsealed.
-    pub fn open(&self) -> Option<Arc<Open>> {
+    pub(crate) fn open(&self) -> Option<Arc<Open>> {
         self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -94,7 +102,7 @@ impl Store {
     ///
     /// # Errors
     /// `Invalid` where it was initialised before; the storage's and the seal's.
-    pub async fn initialise(&self, now: Timestamp) -> Result<Initialised, Failure> {
+    pub(crate) async fn initialise(&self, now: Timestamp) -> Result<Initialised, Failure> {
         let _one_at_a_time = self.sealing.lock().await;
         if self.is_initialised() {
             return Err(Failure::new(Class::Invalid, "Vault is already initialized"));
@@ -121,7 +129,7 @@ impl Store {
             *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(open);
         } else {
             // As Vault does: whoever initialised it shows that the key arrived.
-            self.close();
+            self.end().await;
         }
         Ok(Initialised { keys, root_token })
     }
@@ -130,7 +138,7 @@ impl Store {
     ///
     /// # Errors
     /// The seal's.
-    pub async fn open_itself(&self) -> Result<(), Failure> {
+    pub(crate) async fn open_itself(&self) -> Result<(), Failure> {
         let _one_at_a_time = self.sealing.lock().await;
         let custody = self.custody.read().unwrap_or_else(PoisonError::into_inner).clone();
         let (Some(seal), Some(custody)) = (&self.seal, custody) else { return Ok(()) };
@@ -147,7 +155,7 @@ impl Store {
     ///
     /// # Errors
     /// `Denied` for another key.
-    pub async fn unseal(&self, key: &SecretBytes) -> Result<(), Failure> {
+    pub(crate) async fn unseal(&self, key: &SecretBytes) -> Result<(), Failure> {
         let _one_at_a_time = self.sealing.lock().await;
         let custody = self.custody.read().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(custody) = custody else {
@@ -162,30 +170,34 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets all keys. Requests that are under way fail where they would need one.
-    pub fn close(&self) {
+    /// Ends the trail, whose head is kept, and forgets all keys. Requests that are under way fail where they would need
+    /// one.
+    pub(crate) async fn end(&self) {
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.recorder.end().await;
         self.barrier.write().unwrap_or_else(PoisonError::into_inner).seal();
     }
 
     async fn opened(&self, custody: &Custody, root: SecretBytes) -> Result<Arc<Open>, Failure> {
         let root = root_key(root)?;
-        let hasher = {
+        let (hasher, token_key, checkpoint_key) = {
             let mut barrier = self.barrier.write().unwrap_or_else(PoisonError::into_inner);
             barrier.unseal(&root, custody.wrapped_ring()).map_err(of_barrier)?;
-            let key = barrier.ring().and_then(|ring| ring.derive(1, AUDIT_PURPOSE)).map_err(of_barrier)?;
-            strongroom_audit::Hasher::new(key)?
+            // Of the first term, which every ring has: what was written under them is found again.
+            let key = |purpose| barrier.ring().and_then(|ring| ring.derive(1, purpose)).map_err(of_barrier);
+            (strongroom_audit::Hasher::new(key(AUDIT_PURPOSE)?)?, key(TOKEN_PURPOSE)?, key(CHECKPOINT_PURPOSE)?)
         };
         let (storage, barrier) = (Arc::clone(&self.storage), Arc::clone(&self.barrier));
-        let opened = Open::load(storage, barrier, hasher, Arc::clone(&self.recorder)).await;
-        opened.map(Arc::new).map_err(|fault| {
-            self.barrier.write().unwrap_or_else(PoisonError::into_inner).seal();
-            of_fault(fault)
-        })
+        let opened = Open::load(storage, barrier, token_key, hasher, Arc::clone(&self.recorder)).await;
+        let begun = match opened {
+            Ok(open) => self.recorder.begin(open.system().clone(), checkpoint_key).await.map(|()| open),
+            Err(fault) => Err(of_fault(fault)),
+        };
+        begun.map(Arc::new).inspect_err(|_| self.barrier.write().unwrap_or_else(PoisonError::into_inner).seal())
     }
 
     /// Answers a request.
-    pub async fn answer(&self, received: Received) -> Reply {
+    pub(crate) async fn answer(&self, received: Received) -> Reply {
         let now = Timestamp::now();
         let id = match uuid() {
             Ok(id) => id,
@@ -274,7 +286,7 @@ impl Store {
     async fn sealed_by(&self, open: &Open, request: &crate::exchange::Request) -> Reply {
         match open.serve(request).await {
             Ok(_) => {
-                self.close();
+                self.end().await;
                 wire::answered(&request.id, &Response::empty())
             }
             Err(fault) => wire::failed(&fault),
@@ -283,7 +295,8 @@ impl Store {
 
     fn seal_status(&self) -> Members {
         let custody = self.custody.read().unwrap_or_else(PoisonError::into_inner);
-        let kind = custody.as_ref().map_or_else(|| self.seal.as_ref().map_or(SHAMIR, |seal| seal.kind()), |own| &own.kind);
+        let kind =
+            custody.as_ref().map_or_else(|| self.seal.as_ref().map_or(SHAMIR, |seal| seal.kind()), |own| &own.kind);
         let (shares, is_sealed) = (u8::from(custody.is_some()), self.open().is_none());
         let mut status = Members::default()
             .with("type", kind)
@@ -349,7 +362,8 @@ fn bare(data: Members) -> Reply {
 fn decoded(text: &str) -> Option<SecretBytes> {
     let text = text.trim();
     let pairs = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
-    let hex: Option<Vec<u8>> = pairs.map(|pair| u8::from_str_radix(pair.filter(|pair| pair.len() == 2)?, 16).ok()).collect();
+    let hex: Option<Vec<u8>> =
+        pairs.map(|pair| u8::from_str_radix(pair.filter(|pair| pair.len() == 2)?, 16).ok()).collect();
     hex.or_else(|| STANDARD.decode(text).ok()).map(SecretBytes::new)
 }
 

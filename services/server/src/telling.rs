@@ -1,9 +1,10 @@
 //! What the audit trail tells of requests, answers and who asks.
 
-use strongroom_audit::{
-    Auth, ClearKeys, Data, Document, GrantingPolicy, Hashed, Hasher, Leased, Limits, Mount as MountEntry, PolicyResults,
-    Request as RequestEntry, Response as ResponseEntry,
+use strongroom_audit::entry::{
+    Auth, Data, GrantingPolicy, Leased, Mount as MountEntry, PolicyResults, Request as RequestEntry,
+    Response as ResponseEntry, WrapInfo,
 };
+use strongroom_audit::{ClearKeys, Document, Hashed, Hasher, Limits};
 use strongroom_policy::acl::Operation;
 
 use crate::exchange::{Fault, Request, Response};
@@ -11,7 +12,12 @@ use crate::mounts::Mount;
 use crate::open::Asker;
 
 /// Who asks.
-pub fn auth<'a>(hasher: &Hasher, asker: Option<&'a Asker>, is_allowed: bool, granting: &'a [String]) -> Auth<'a> {
+pub(crate) fn auth<'a>(
+    hasher: &Hasher,
+    asker: Option<&'a Asker>,
+    is_allowed: bool,
+    granting: &'a [String],
+) -> Auth<'a> {
     let policy = |name: &'a String| GrantingPolicy { name, namespace_id: "root", kind: "acl" };
     let results = PolicyResults { allowed: is_allowed, granting_policies: granting.iter().map(policy).collect() };
     let Some(asker) = asker else {
@@ -35,12 +41,12 @@ pub fn auth<'a>(hasher: &Hasher, asker: Option<&'a Asker>, is_allowed: bool, gra
 }
 
 /// What serves it.
-pub fn mount(mount: &Mount) -> MountEntry<'_> {
+pub(crate) fn mount(mount: &Mount) -> MountEntry<'_> {
     MountEntry { point: &mount.path, kind: &mount.kind, accessor: &mount.accessor, class: mount.class.name() }
 }
 
 /// What is asked, but for the data.
-pub fn request<'a>(
+pub(crate) fn request<'a>(
     hasher: &Hasher,
     request: &'a Request,
     operation: Operation,
@@ -62,7 +68,7 @@ pub fn request<'a>(
 }
 
 /// What is answered.
-pub fn response<'a>(
+pub(crate) fn response<'a>(
     hasher: &'a Hasher,
     outcome: &'a Result<Response, Fault>,
     mount: MountEntry<'a>,
@@ -70,14 +76,25 @@ pub fn response<'a>(
     limits: Limits,
 ) -> ResponseEntry<'a> {
     let data = match outcome {
-        Ok(response) => &response.data,
-        Err(fault) => &fault.data,
+        Ok(response) => response.data.as_ref(),
+        Err(fault) => fault.data.as_deref(),
     };
-    let data = data.as_ref().map_or(Data::Absent, |data| Document::new(hasher, data.expose(), clear, limits).into());
+    let data = data.map_or(Data::Absent, |data| Document::new(hasher, data.expose(), clear, limits).into());
     let mut told = ResponseEntry { mount, data, ..ResponseEntry::default() };
     if let Ok(response) = outcome {
         told.warnings = &response.warnings;
         told.secret = response.lease.as_ref().map(|lease| Leased { lease_id: &lease.id });
+        told.wrap_info = response.wrapped.as_ref().map(|wrapped| WrapInfo {
+            ttl: wrapped.ttl,
+            token: hasher.token(&wrapped.token),
+            accessor: hasher.accessor(&wrapped.accessor),
+            creation_time: wrapped.creation_time,
+            creation_path: &wrapped.creation_path,
+            wrapped_accessor: wrapped
+                .wrapped_accessor
+                .as_deref()
+                .map_or_else(Hashed::default, |accessor| hasher.accessor(accessor)),
+        });
         told.auth = response.auth.as_ref().map(|login| Auth {
             client_token: login.token.as_ref().map_or_else(Hashed::default, |token| hasher.token(token)),
             accessor: hasher.accessor(&login.accessor),
@@ -86,7 +103,7 @@ pub fn response<'a>(
             token_policies: &login.policies,
             metadata: login.metadata.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
             token_type: "service",
-            token_ttl: login.lease.as_secs(),
+            token_ttl: login.lease,
             ..Auth::default()
         });
     }

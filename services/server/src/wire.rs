@@ -5,15 +5,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
-use strongroom_http::{HeaderMap, HeaderName, HeaderValue, Method, Received, Reply, StatusCode, header, json_body};
+use strongroom_http::{HeaderMap, HeaderValue, Method, Received, Reply, StatusCode, header, json_body};
 use strongroom_policy::acl::Operation;
 use strongroom_secret::SecretBytes;
 
-use crate::exchange::{Fault, Request, Response};
+use crate::exchange::{Auth, Fault, Request, Response, Wrapped};
 use crate::members::{Members, duration};
 
 /// The largest body, in bytes: Vault's.
-pub const LARGEST_BODY: usize = 32 << 20;
+pub(crate) const LARGEST_BODY: usize = 32 << 20;
 
 const API: &str = "/v1/";
 const NAMESPACE: &str = "x-vault-namespace";
@@ -24,7 +24,7 @@ const TOKEN: &str = "x-vault-token";
 ///
 /// # Errors
 /// What is wrong, ready to be sent.
-pub fn request(received: &Received, id: String, now: Timestamp) -> Result<Request, Reply> {
+pub(crate) fn request(received: &Received, id: String, now: Timestamp) -> Result<Request, Reply> {
     let raw = received.uri.path();
     if let Some(place) = cleaned(raw) {
         return Err(redirect(&place, received.uri.query()));
@@ -47,11 +47,11 @@ pub fn request(received: &Received, id: String, now: Timestamp) -> Result<Reques
             path,
             operation,
             data,
-            query,
             token: token(&received.headers)?,
             wrap_time: wrap_time(&received.headers)?,
             content_type: content_type(&received.headers),
             peer: received.peer.address,
+            address: received.peer.address.ip().to_canonical().to_string(),
             now,
         })
     };
@@ -166,7 +166,7 @@ fn content_type(headers: &HeaderMap) -> Option<String> {
 }
 
 /// An answer that succeeded.
-pub fn answered(id: &str, response: &Response) -> Reply {
+pub(crate) fn answered(id: &str, response: &Response) -> Reply {
     let status = response.status();
     if status == StatusCode::NO_CONTENT {
         return Reply { status, headers: Vec::new(), body: SecretBytes::new(Vec::new()) };
@@ -178,7 +178,7 @@ pub fn answered(id: &str, response: &Response) -> Reply {
 }
 
 /// An answer that failed.
-pub fn failed(fault: &Fault) -> Reply {
+pub(crate) fn failed(fault: &Fault) -> Reply {
     let mut body = Map::new();
     match &fault.data {
         Some(data) => return with_data(fault, data),
@@ -217,13 +217,8 @@ fn with_newline(body: SecretBytes) -> SecretBytes {
 }
 
 /// The answer to what never became a request.
-pub fn refused(status: StatusCode, words: &str) -> Reply {
+pub(crate) fn refused(status: StatusCode, words: &str) -> Reply {
     failed(&Fault::new(status, words))
-}
-
-/// Whether a header is ours to read; standbys pass these on.
-pub fn is_ours(name: &HeaderName) -> bool {
-    name.as_str().starts_with("x-vault-") || *name == header::AUTHORIZATION
 }
 
 /// What surrounds data.
@@ -235,19 +230,23 @@ struct Envelope<'a> {
 impl serde::Serialize for Envelope<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeMap as _;
-        let Response { data, repeats_data, auth, lease, warnings, .. } = self.response;
+        let Response { data, repeats_data, auth, unwrapped_auth, wrapped, lease, warnings, .. } = self.response;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("request_id", self.id)?;
-        let (id, is_renewable, time) = lease.as_ref().map_or(("", false, Duration::ZERO), |lease| {
-            (lease.id.as_str(), lease.is_renewable, lease.time)
-        });
+        // Nobody but the unwrapper is to know which request it was.
+        map.serialize_entry("request_id", if wrapped.is_some() { "" } else { self.id })?;
+        let (id, is_renewable, time) = lease
+            .as_ref()
+            .map_or(("", false, Duration::ZERO), |lease| (lease.id.as_str(), lease.is_renewable, lease.time));
         map.serialize_entry("lease_id", id)?;
         map.serialize_entry("renewable", &is_renewable)?;
         map.serialize_entry("lease_duration", &time.as_secs())?;
         map.serialize_entry("data", &data.as_ref().map(Members::expose))?;
-        map.serialize_entry("wrap_info", &())?;
+        map.serialize_entry("wrap_info", &wrapped.as_ref().map(wrap_info))?;
         map.serialize_entry("warnings", &Some(warnings).filter(|warnings| !warnings.is_empty()))?;
-        map.serialize_entry("auth", &auth.as_ref().map(Login))?;
+        match unwrapped_auth {
+            Some(auth) => map.serialize_entry("auth", auth.expose())?,
+            None => map.serialize_entry("auth", &auth.as_ref().map(Auth::members))?,
+        }
         if let (true, Some(data)) = (repeats_data, data) {
             for (name, value) in data.expose() {
                 map.serialize_entry(name, value)?;
@@ -257,17 +256,20 @@ impl serde::Serialize for Envelope<'_> {
     }
 }
 
-struct Login<'a>(&'a crate::exchange::Auth);
-
-impl serde::Serialize for Login<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeMap as _;
-        let mut map = serializer.serialize_map(None)?;
-        let token = self.0.token.as_ref().and_then(SecretBytes::expose_text).unwrap_or_default();
-        map.serialize_entry("client_token", token)?;
-        for (name, value) in self.0.members.expose() {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
+fn wrap_info(wrapped: &Wrapped) -> Map<String, Value> {
+    let shown = json!({
+        "token": wrapped.token.expose_text().unwrap_or_default(),
+        "accessor": wrapped.accessor,
+        "ttl": wrapped.ttl,
+        "creation_time": wrapped.creation_time.to_string(),
+        "creation_path": wrapped.creation_path,
+    });
+    let mut shown = match shown {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    };
+    if let Some(accessor) = &wrapped.wrapped_accessor {
+        shown.insert("wrapped_accessor".to_owned(), json!(accessor));
     }
+    shown
 }

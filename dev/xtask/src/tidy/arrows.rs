@@ -55,6 +55,7 @@ const ORDER: &[&str] = &[
     "pipeline/reconcile",
     "services/restarts",
     "services/operator",
+    "services/server",
     "commands/read",
     "commands/launch",
     "commands/inspect",

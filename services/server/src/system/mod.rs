@@ -15,7 +15,7 @@ use crate::members::Members;
 use crate::mounts::MountClass;
 
 /// The engine of `sys/`.
-pub struct System;
+pub(crate) struct System;
 
 /// Paths that are for whoever has `sudo` there.
 const SUDO: &[&str] = &[
@@ -66,11 +66,14 @@ impl Engine for System {
             "capabilities" | "capabilities-self" | "capabilities-accessor" if rest.is_empty() => {
                 capabilities::asked(call, first).await
             }
-            "internal" => tools::internal(call, rest).await,
+            "internal" => tools::internal(call, rest),
             "tools" => tools::tools(call, rest),
-            "config" | "audit-hash" | "audit" | "rotate" | "key-status" | "host-info" | "in-flight-req" => {
-                tools::own(call, first, rest).await
-            }
+            "audit-hash" | "audit" => tools::own(call, first, rest),
+            "seal" if rest.is_empty() => match call.operation {
+                // Whoever asked is answered first.
+                Operation::Create | Operation::Update => Ok(Response::empty()),
+                _ => Err(Fault::unsupported()),
+            },
             "leases" | "renew" | "revoke" | "revoke-prefix" | "revoke-force" => {
                 crate::leasing::handle(call, first, rest).await
             }

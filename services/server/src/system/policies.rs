@@ -12,9 +12,7 @@ pub(super) async fn acl(call: &Call<'_>, name: &str) -> Result<Response, Fault> 
     let name = name.to_lowercase();
     let policies = &call.open.policies;
     match (call.operation, name.as_str()) {
-        (Operation::List | Operation::Read, "") => {
-            Response::of_names(policies.names())
-        }
+        (Operation::List | Operation::Read, "") => Response::of_names(policies.names()),
         (Operation::Read, _) => {
             let text = policies.text(&name).ok_or_else(Fault::absent)?;
             Ok(Response::of(Members::default().with("name", name).with("policy", text.as_ref())))
@@ -50,7 +48,9 @@ async fn written(call: &Call<'_>, name: &str) -> Result<Response, Fault> {
         Some(text) => Some(text),
         None => data.text("rules")?,
     };
-    let given = given.filter(|text| !text.is_empty()).ok_or_else(|| Fault::invalid("'policy' parameter not supplied or empty"))?;
+    let given = given
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| Fault::invalid("'policy' parameter not supplied or empty"))?;
     let decoded = base64::engine::general_purpose::STANDARD.decode(given.trim()).ok();
     let text = decoded.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or(given);
     call.open.policies.write(name, &text).await?;

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::Value;
 use strongroom_policy::acl::Operation;
 
 use super::repeated;
@@ -15,7 +15,7 @@ use crate::mounts::{MountClass, Mounted};
 const MOST_RANDOM: i64 = 128 * 1024;
 
 /// `sys/internal/ui/…` and `sys/internal/specs/openapi`.
-pub(super) async fn internal(call: &Call<'_>, rest: &str) -> Result<Response, Fault> {
+pub(super) fn internal(call: &Call<'_>, rest: &str) -> Result<Response, Fault> {
     match rest {
         "ui/mounts" => Ok(visible_mounts(call)),
         "ui/resultant-acl" => {
@@ -61,9 +61,8 @@ fn visible_mounts(call: &Call<'_>) -> Response {
         });
         Value::Object(shown.collect())
     };
-    let data = Members::default()
-        .with("auth", shown(MountClass::Auth, "auth/"))
-        .with("secret", shown(MountClass::Secret, ""));
+    let data =
+        Members::default().with("auth", shown(MountClass::Auth, "auth/")).with("secret", shown(MountClass::Secret, ""));
     Response::of(data)
 }
 
@@ -113,8 +112,8 @@ fn written(format: &str, bytes: &[u8]) -> Result<String, Fault> {
     }
 }
 
-/// The audit trail's and the key ring's state.
-pub(super) async fn own(call: &Call<'_>, first: &str, rest: &str) -> Result<Response, Fault> {
+/// The audit trail: its sinks, and what a value is written as in it.
+pub(super) fn own(call: &Call<'_>, first: &str, rest: &str) -> Result<Response, Fault> {
     match (first, rest, call.operation) {
         ("audit", "", Operation::Read) => Ok(repeated(call.open.audit_devices())),
         ("audit", _, _) => Err(Fault::invalid(
@@ -123,14 +122,6 @@ pub(super) async fn own(call: &Call<'_>, first: &str, rest: &str) -> Result<Resp
         ("audit-hash", _, Operation::Create | Operation::Update) => {
             let hash = call.open.audit_hash(&call.request.data.required("input")?);
             Ok(repeated(Members::default().with("hash", hash)))
-        }
-        ("key-status", "", Operation::Read) => {
-            let (term, since) = call.open.key_status()?;
-            Ok(repeated(Members::default().with("term", term).with("install_time", since.to_string()).with("encryptions", json!(0))))
-        }
-        ("rotate", "", Operation::Create | Operation::Update) => {
-            call.open.rotate(call.request.now).await?;
-            Ok(Response::empty())
         }
         _ => Err(Fault::no_handler(&call.request.path)),
     }

@@ -1,0 +1,140 @@
+//! `strongroom server`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+use strongroom_failure::{Class, Failure};
+use strongroom_http::ServerCertificate;
+use strongroom_telemetry::{LogFormat, LogLevel};
+
+use crate::run::{Audit, Settings, run};
+
+/// How a server logs.
+#[derive(Args)]
+pub(crate) struct LogOptions {
+    /// How log lines are written [default: logfmt]
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+    /// The least important lines that are written [default: info]
+    #[arg(long, value_enum)]
+    log_level: Option<LogLevel>,
+}
+
+impl LogOptions {
+    /// Logs to standard error from now on.
+    pub(crate) fn install(&self) {
+        strongroom_telemetry::install(self.log_format.unwrap_or_default(), self.log_level.unwrap_or_default());
+    }
+}
+
+/// The built-in store: secrets with versions, tokens, policies and an audit trail, for every client of Vault and OpenBao
+#[derive(Args)]
+#[command(
+    after_help = "A new store is initialised once: PUT /v1/sys/init (bao operator init -key-shares=1 -key-threshold=1), \
+                  which gives the key that opens it and a first token. To try it out on one machine: strongroom dev"
+)]
+pub struct ServerCommand {
+    /// The address to listen on
+    #[arg(long, default_value = "127.0.0.1:8200")]
+    listen: String,
+    /// The folder of the store: made where there is none, for its owner alone
+    #[arg(long)]
+    data: PathBuf,
+    /// Who keeps the root key while the server does not run: `shamir` (people, who unseal it), or `file:PATH`
+    #[arg(long, default_value = "shamir")]
+    seal: SealChoice,
+    /// Where the audit trail goes: a file (DATA/audit.log by default), `stdout`, or `off`
+    #[arg(long)]
+    audit: Option<String>,
+    /// A PEM file: the server's certificate, then those that signed it; read anew on SIGHUP and when it changes
+    #[arg(long, requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// A PEM file: the key of the server's certificate
+    #[arg(long, requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// A PEM file of authorities: clients must show a certificate that one of them signed
+    #[arg(long, requires = "tls_certificate")]
+    tls_client_authorities: Option<PathBuf>,
+    /// Serve plain HTTP on an address that others reach: everybody on the way reads every secret
+    #[arg(long)]
+    allow_plain_http: bool,
+    /// How long requests that are under way may take when the server ends, in seconds
+    #[arg(long, default_value_t = 10)]
+    drain_seconds: u64,
+    #[command(flatten)]
+    logs: LogOptions,
+}
+
+/// Who keeps the root key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SealChoice {
+    /// People.
+    Shamir,
+    /// A file.
+    File(PathBuf),
+}
+
+impl FromStr for SealChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "shamir" => Ok(Self::Shamir),
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
+            _ => Err("write shamir, or file:PATH".to_owned()),
+        }
+    }
+}
+
+impl ServerCommand {
+    /// Serves until a signal ends it.
+    pub fn run(self) -> ExitCode {
+        self.logs.install();
+        match self.settings().and_then(|settings| run(settings, |_| {})) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                tracing::error!(hint = failure.hint, "{failure}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn settings(self) -> Result<Settings, Failure> {
+        let listen = address(&self.listen)?;
+        let tls = self.tls_certificate.zip(self.tls_key);
+        let tls = tls.map(|(certificate, key)| ServerCertificate {
+            certificate,
+            key,
+            client_authorities: self.tls_client_authorities,
+        });
+        if tls.is_none() && !listen.ip().is_loopback() && !self.allow_plain_http {
+            let words = format!("--listen {listen} is reached by others, and without TLS they would read every secret");
+            let hint = "give --tls-certificate and --tls-key, or --allow-plain-http where something else encrypts";
+            return Err(Failure::new(Class::Invalid, words).with_hint(hint));
+        }
+        let audit = match self.audit.as_deref() {
+            Some("off") => Audit::Off,
+            Some("stdout") => Audit::Stdout,
+            Some(path) => Audit::File(PathBuf::from(path)),
+            None => Audit::File(self.data.join("audit.log")),
+        };
+        let drain = Duration::from_secs(self.drain_seconds);
+        Ok(Settings { listen, data: self.data, seal: self.seal, audit, tls, drain, opens_itself: true })
+    }
+}
+
+/// An address with its port.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, Failure> {
+    let port_alone = text.strip_prefix(':').and_then(|port| port.parse().ok());
+    let whole =
+        port_alone.map(|port| SocketAddr::from((IpAddr::from([0, 0, 0, 0]), port))).or_else(|| text.parse().ok());
+    let localhost = || text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+    whole.or_else(|| localhost().map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port)))).ok_or_else(|| {
+        Failure::new(Class::Invalid, format!("--listen: {text:?} is no address"))
+            .with_hint("write an address and a port: 127.0.0.1:8200")
+    })
+}

@@ -1,0 +1,41 @@
+//! What can be mounted, and what every store has mounted from the start.
+
+mod cubbyhole;
+mod kv1;
+mod kv2;
+mod token;
+
+use std::sync::Arc;
+
+use strongroom_barrier::View;
+
+use crate::engine::Engine;
+use crate::exchange::Fault;
+use crate::mounts::{Mount, MountClass};
+use crate::system::System;
+
+pub(crate) use cubbyhole::PLACE as CUBBYHOLE;
+
+/// The engine that a mount asks for, over its records.
+///
+/// # Errors
+/// 400 for a kind that is not served.
+pub(crate) fn make(mount: &Mount, view: View) -> Result<Arc<dyn Engine>, Fault> {
+    let version = mount.options.get("version").map_or("1", String::as_str);
+    Ok(match (mount.class, mount.kind.as_str(), version) {
+        (MountClass::Secret, "system", _) => Arc::new(System),
+        (MountClass::Secret, "cubbyhole", _) => Arc::new(cubbyhole::Cubbyhole::new(view)),
+        (MountClass::Secret, "kv", "1") => Arc::new(kv1::Kv1::new(view)),
+        (MountClass::Secret, "kv", "2") => Arc::new(kv2::Kv2::new(view)),
+        (MountClass::Secret, "kv", other) => {
+            return Err(Fault::invalid(format!("kv mounts have version 1 or 2, and not {other}")));
+        }
+        (MountClass::Auth, "token", _) => Arc::new(token::TokenMethod::new(view)),
+        (MountClass::Secret, kind, _) => {
+            return Err(Fault::invalid(format!("plugin not found in the catalog: {kind} (served here: kv)")));
+        }
+        (MountClass::Auth, kind, _) => {
+            return Err(Fault::invalid(format!("plugin not found in the catalog: {kind} (served here: token)")));
+        }
+    })
+}

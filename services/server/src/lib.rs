@@ -1,0 +1,38 @@
+//! The built-in store as a server: secrets with versions, tokens and policies, behind the HTTP API that Vault's and
+//! OpenBao's clients speak.
+//!
+//! A request flows through the modules in this order: [`wire`] makes a [`exchange::Request`] of HTTP; [`store`] answers
+//! what is asked of a sealed store, and hands the rest to the [`open`] one; [`handle`] finds out who asks ([`identity`])
+//! and whether they may ([`policies`]), has the audit trail take it ([`trail`]), and gives it to the [`engines`] of the
+//! mount ([`mounts`]) or to the [`system`]; and back.
+//!
+//! Nothing is answered that the trail does not hold, and a request that it does not take has no effect.
+
+#![forbid(unsafe_code)]
+
+mod command;
+mod dev;
+mod engine;
+mod engines;
+mod exchange;
+mod handle;
+mod identifiers;
+mod identity;
+mod leasing;
+mod members;
+mod mounts;
+mod open;
+mod policies;
+mod recorder;
+mod run;
+mod seal;
+mod store;
+mod system;
+mod telling;
+mod trail;
+mod trouble;
+mod wire;
+mod wrapping;
+
+pub use command::ServerCommand;
+pub use dev::DevCommand;

@@ -1,0 +1,186 @@
+//! The server from its start to its end.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use strongroom_audit_sinks::{Options, Target};
+use strongroom_failure::{Class, Failure};
+use strongroom_http::{Limits, RequestServer, ServerCertificate, ServerTls};
+use strongroom_storage_redb::Redb;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::command::SealChoice;
+use crate::recorder::Recorder;
+use crate::seal::{FileSeal, Seal};
+use crate::store::Store;
+use crate::trail::{AuditTrail, Unaudited};
+use crate::wire;
+
+/// What a client may take. Each connection takes some 16 KiB while it is idle.
+const LIMITS: Limits =
+    Limits { connections: 2048, head_bytes: 64 * 1024, head_time: Duration::from_secs(30), connection_time: None };
+
+/// How long a body may take to come.
+const BODY_TIME: Duration = Duration::from_secs(60);
+
+/// Tokens that are taken away at once when they are over; the next ones a second later.
+const EXPIRED_AT_ONCE: usize = 500;
+
+/// How often files of certificates are looked at.
+const CERTIFICATES: Duration = Duration::from_secs(30);
+
+/// Where the audit trail goes.
+#[derive(Clone, Debug)]
+pub(crate) enum Audit {
+    /// Nowhere.
+    Off,
+    /// To standard output.
+    Stdout,
+    /// To a file.
+    File(PathBuf),
+}
+
+/// How a server runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Where it listens.
+    pub(crate) listen: SocketAddr,
+    /// The folder of the store.
+    pub(crate) data: PathBuf,
+    /// Who keeps the root key.
+    pub(crate) seal: SealChoice,
+    /// Where the audit trail goes.
+    pub(crate) audit: Audit,
+    /// Its certificate, where it serves TLS.
+    pub(crate) tls: Option<ServerCertificate>,
+    /// How long requests that are under way may take at the end.
+    pub(crate) drain: Duration,
+    /// Whether a store that can opens itself.
+    pub(crate) opens_itself: bool,
+}
+
+/// What a server has once it can serve.
+pub(crate) struct Ready {
+    /// Where it listens, with the port that was found.
+    pub(crate) address: SocketAddr,
+    /// The store.
+    pub(crate) store: Arc<Store>,
+}
+
+/// Serves until a signal ends it. `ready` hears when it can serve.
+///
+/// # Errors
+/// What keeps it from starting: names it, and the cure.
+pub(crate) fn run(settings: Settings, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("server").build();
+    let failed = |error| Failure::new(Class::Unavailable, format!("no threads can be started: {error}"));
+    runtime.map_err(failed)?.block_on(serve(settings, ready))
+}
+
+async fn serve(settings: Settings, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
+    let tls = settings.tls.clone().map(ServerTls::read).transpose()?;
+    let trail = match &settings.audit {
+        Audit::Off => None,
+        Audit::Stdout => Some(Arc::new(AuditTrail::new(Options::new(Target::Stdout)))),
+        Audit::File(path) => Some(Arc::new(AuditTrail::new(Options::new(Target::File(path.clone()))))),
+    };
+    let recorder: Arc<dyn Recorder> = match &trail {
+        Some(trail) => trail.clone(),
+        None => Arc::new(Unaudited),
+    };
+    let file = settings.data.join("store.redb");
+    let told = |words: &str| tracing::info!("the store: {words}");
+    let storage = Arc::new(Redb::open(&file, told)?);
+    let seal: Option<Arc<dyn Seal>> = match &settings.seal {
+        SealChoice::Shamir => None,
+        SealChoice::File(path) => Some(Arc::new(FileSeal::new(path, &settings.data))),
+    };
+    if let Some(words) = seal.as_ref().and_then(|seal| seal.warning()) {
+        tracing::warn!("{words}");
+    }
+    let store = Arc::new(Store::new(storage, "redb", seal, recorder).await?);
+    if settings.opens_itself {
+        store.open_itself().await?;
+    }
+    let server = RequestServer::bind(settings.listen, tls.clone(), LIMITS, wire::LARGEST_BODY, BODY_TIME).await?;
+    let address = server.address();
+    tracing::info!(
+        %address, data = %settings.data.display(), initialised = store.is_initialised(),
+        sealed = store.open().is_none(), tls = tls.is_some(), "serving"
+    );
+    ready(&Ready { address, store: Arc::clone(&store) });
+    let tending = tokio::spawn(tend(Arc::clone(&store)));
+    let reloading = tokio::spawn(reload(tls, settings.tls, trail));
+    let answering = Arc::clone(&store);
+    let handle = move |received| {
+        let store = Arc::clone(&answering);
+        async move { store.answer(received).await }
+    };
+    server.run(handle, wire::refused, ended()?, settings.drain).await;
+    tracing::info!("ending");
+    tending.abort();
+    reloading.abort();
+    store.end().await;
+    Ok(())
+}
+
+/// Resolves at the first signal to end.
+fn ended() -> Result<impl Future<Output = ()>, Failure> {
+    let failed = |error| Failure::new(Class::Unavailable, format!("signals cannot be heard: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Takes tokens away that are over.
+async fn tend(store: Arc<Store>) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let Some(open) = store.open() else { continue };
+        let now = jiff::Timestamp::now().as_second();
+        if let Err(error) = open.tokens.expire(now, EXPIRED_AT_ONCE).await {
+            tracing::warn!(%error, "tokens that are over are taken away later");
+        }
+    }
+}
+
+/// Reads certificates and opens the audit file anew on SIGHUP, and certificates when their files change.
+async fn reload(tls: Option<ServerTls>, files: Option<ServerCertificate>, trail: Option<Arc<AuditTrail>>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    let mut seen = files.as_ref().map(written);
+    loop {
+        let is_asked = tokio::select! {
+            _ = hangup.recv() => true,
+            () = tokio::time::sleep(CERTIFICATES) => false,
+        };
+        let now = files.as_ref().map(written);
+        if is_asked {
+            tracing::info!("SIGHUP: opening the audit file anew");
+            if let Some(trail) = &trail {
+                trail.reopen();
+            }
+        }
+        let Some(tls) = tls.as_ref().filter(|_| is_asked || now != seen) else { continue };
+        match tls.reload() {
+            Ok(()) => tracing::info!("the certificate was read anew"),
+            Err(failure) => tracing::error!(%failure, "the certificate stays what it was"),
+        }
+        seen = now;
+    }
+}
+
+/// When the files were written last.
+fn written(files: &ServerCertificate) -> Vec<Option<SystemTime>> {
+    let paths = [Some(&files.certificate), Some(&files.key), files.client_authorities.as_ref()];
+    let time = |path: &PathBuf| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+    paths.into_iter().flatten().map(time).collect()
+}

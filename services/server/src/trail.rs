@@ -1,0 +1,214 @@
+//! The audit trail of a store: its file, from one unsealing to the next.
+
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use strongroom_audit::{Body, Chain, CheckpointKey, Head, Trail};
+use strongroom_audit_sinks::{Ending, Options, Sink, Target, continue_file};
+use strongroom_barrier::{Changes, View};
+use strongroom_failure::{Class, Failure};
+use strongroom_http::StatusCode;
+use strongroom_secret::SecretBytes;
+
+use crate::exchange::Fault;
+use crate::identifiers::uuid;
+use crate::members::Members;
+use crate::recorder::Recorder;
+
+/// Where the store keeps which trail it writes, and how far it was.
+const PLACE: &str = "audit-head";
+
+/// Every so many lines one is a checkpoint.
+const EVERY: NonZeroU64 = match NonZeroU64::new(1000) {
+    Some(every) => every,
+    None => NonZeroU64::MIN,
+};
+
+/// Which trail is written, and how far it was.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    trail: String,
+    head: Head,
+}
+
+struct Running {
+    sink: Sink,
+    view: View,
+    name: String,
+    /// The head that the sink gave last.
+    head: Arc<Mutex<Option<Head>>>,
+}
+
+/// The trail, running while the store is open.
+pub(crate) struct AuditTrail {
+    options: Options,
+    running: RwLock<Option<Arc<Running>>>,
+}
+
+impl AuditTrail {
+    /// A trail that begins with the first unsealing.
+    pub(crate) fn new(options: Options) -> Self {
+        Self { options, running: RwLock::default() }
+    }
+
+    fn running(&self) -> Option<Arc<Running>> {
+        self.running.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has the file opened anew: somebody rotated it.
+    pub(crate) fn reopen(&self) {
+        if let Some(running) = self.running() {
+            running.sink.reopen();
+        }
+    }
+}
+
+#[async_trait]
+impl Recorder for AuditTrail {
+    async fn begin(&self, view: View, key: SecretBytes) -> Result<(), Failure> {
+        let unavailable = |words: String| Failure::new(Class::Unavailable, words);
+        let found = view.read_one(PLACE).await.map_err(|error| unavailable(error.to_string()))?;
+        let kept: Option<Kept> = found.and_then(|found| serde_json::from_slice(found.value.expose()).ok());
+        let key = CheckpointKey::new(1, key)?;
+        let (name, chain) = self.chain(kept, key).await?;
+        let head = Arc::new(Mutex::new(None));
+        let (given, to, whose) = (Arc::clone(&head), view.clone(), name.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let keep = move |head: Head| {
+            *given.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
+            // The one who writes entries does not wait for the storage.
+            let (to, kept) = (to.clone(), Kept { trail: whose.clone(), head });
+            runtime.spawn(async move { written(&to, &kept).await });
+        };
+        let (first, start) = (chain.head(), Sink::start(self.options.clone(), chain, keep)?);
+        written(&view, &Kept { trail: name.clone(), head: first }).await;
+        let running = Running { sink: start, view, name, head };
+        *self.running.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(running));
+        Ok(())
+    }
+
+    async fn end(&self) {
+        let Some(running) = self.running.write().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        // Requests that are under way hold it for as long as they last.
+        let Ok(mut running) = Arc::try_unwrap(running) else { return };
+        let ended = tokio::task::spawn_blocking(move || {
+            running.sink.close();
+            running
+        });
+        if let Ok(Running { view, name, head, .. }) = ended.await {
+            let head = *head.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(head) = head {
+                written(&view, &Kept { trail: name, head }).await;
+            }
+        }
+    }
+
+    async fn record(&self, entry: Body) -> Result<(), Fault> {
+        let Some(running) = self.running() else { return Err(Fault::sealed()) };
+        let refused =
+            |error: strongroom_audit_sinks::NotRecorded| Fault::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+        running.sink.record(entry).await.map_err(refused)
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.running().and_then(|running| running.sink.state().trouble)
+    }
+
+    fn devices(&self) -> Members {
+        let (kind, path) = match &self.options.target {
+            Target::File(path) => ("file", path.display().to_string()),
+            Target::Stdout => ("file", "stdout".to_owned()),
+        };
+        let device = json!({
+            "type": kind, "path": "file/", "description": "the required sink", "local": false,
+            "options": {"file_path": path},
+        });
+        Members::default().with("file/", device)
+    }
+}
+
+impl AuditTrail {
+    /// The trail's name and the chain that goes on behind what is in its file. A file that was changed is set aside, and
+    /// another trail begun: the store must not stop because somebody tampered, and must not hide it.
+    async fn chain(&self, kept: Option<Kept>, key: CheckpointKey) -> Result<(String, Chain), Failure> {
+        let new = || -> Result<(String, Trail), Failure> {
+            let name = uuid().map_err(|fault| Failure::new(Class::Unavailable, fault.to_string()))?;
+            let trail = Trail::new(&name)?;
+            Ok((name, trail))
+        };
+        let Target::File(path) = self.options.target.clone() else {
+            let (name, trail) = new()?;
+            let head = Head::of_new(&trail);
+            return Ok((name, Chain::new(trail, head, key, EVERY)));
+        };
+        let (name, trail, stored) = match kept {
+            Some(Kept { trail, head }) => (trail.clone(), Trail::new(&trail)?, Some(head)),
+            None => {
+                let (name, trail) = new()?;
+                (name, trail, None)
+            }
+        };
+        let (place, read, keys) = (path.clone(), trail.clone(), [key.clone()]);
+        let ending = tokio::task::spawn_blocking(move || continue_file(&place, &read, &keys, stored)).await;
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::new(Class::Invalid, format!("the audit file {} cannot be read: {error}", path.display()))
+        };
+        match ending.map_err(|error| failed(&error))?.map_err(|error| failed(&error))? {
+            Ending::Whole(head) => Ok((name, Chain::new(trail, head, key, EVERY))),
+            Ending::Wrong(fault) => {
+                let aside = set_aside(&path).map_err(|error| failed(&error))?;
+                tracing::error!(
+                    file = %aside.display(), line = fault.place, fault = ?fault.kind,
+                    "the audit file was changed outside of this store: it is set aside, and another trail begins"
+                );
+                let (name, trail) = new()?;
+                let head = Head::of_new(&trail);
+                Ok((name, Chain::new(trail, head, key, EVERY)))
+            }
+        }
+    }
+}
+
+fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
+    let named = |number: usize| PathBuf::from(format!("{}.suspect-{number}", path.display()));
+    let free = (1..).map(named).find(|path| !path.exists()).unwrap_or_else(|| named(0));
+    std::fs::rename(path, &free)?;
+    Ok(free)
+}
+
+async fn written(view: &View, kept: &Kept) {
+    let Ok(record) = serde_json::to_vec(kept) else { return };
+    let puts = vec![(PLACE.to_owned(), SecretBytes::new(record))];
+    if let Err(error) = view.commit(&Changes { puts, ..Changes::default() }).await {
+        tracing::warn!(%error, "the head of the audit trail is not kept: what is missing at its end may not show");
+    }
+}
+
+/// No trail: only where somebody asked for that by name.
+pub(crate) struct Unaudited;
+
+#[async_trait]
+impl Recorder for Unaudited {
+    async fn begin(&self, _view: View, _key: SecretBytes) -> Result<(), Failure> {
+        tracing::warn!("--audit off: nobody will be able to say who read what");
+        Ok(())
+    }
+
+    async fn end(&self) {}
+
+    async fn record(&self, _entry: Body) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    fn devices(&self) -> Members {
+        Members::default()
+    }
+}
