@@ -53,10 +53,10 @@ impl Round<'_> {
 
     /// How the values that end stand now; most have none.
     pub(super) fn standing(&self, now: Timestamp) -> Tended {
-        match self.operator.index().generator_states.concerns(&self.key()) {
-            true => self.kept(now, false).standing(),
-            false => Tended::default(),
+        if !self.operator.index().generator_states.concerns(&self.key()) {
+            return Tended::default();
         }
+        self.kept(now, false).standing()
     }
 
     /// After a synchronisation that ended well: what was delivered before is used no more.

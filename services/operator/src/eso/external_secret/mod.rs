@@ -35,6 +35,7 @@ use tokio::time::Instant;
 use self::ask::Asker;
 use self::write::{Writer, Written};
 use crate::announcements::Announced;
+use crate::eso::generators::Tended;
 use crate::eso::templates;
 use crate::eso::timing::{DEFAULT_INTERVAL, retry_after, until};
 use crate::index::{Key, ready_condition, stores_of, target_of};

@@ -30,6 +30,7 @@ use strongroom_sync::status::told;
 
 use self::source::Sources;
 use self::stores::{Meant, Opened};
+use crate::eso::generators::Tended;
 use crate::eso::templates;
 use crate::eso::timing::{DEFAULT_INTERVAL, retry_after, until};
 use crate::index::Key;

@@ -73,10 +73,10 @@ impl Round<'_> {
 
     /// How the values that end stand now; most have none.
     pub(super) fn standing(&self, now: Timestamp) -> Tended {
-        match self.operator.index().generator_states.concerns(&self.key()) {
-            true => self.kept(now).standing(),
-            false => Tended::default(),
+        if !self.operator.index().generator_states.concerns(&self.key()) {
+            return Tended::default();
         }
+        self.kept(now).standing()
     }
 
     /// After a synchronisation that ended well: what was pushed before is used no more.
