@@ -13,6 +13,7 @@ use strongroom_launch::Run;
 use strongroom_migrate::MigrateCommand;
 use strongroom_operator::OperatorCommand;
 use strongroom_read::{Audience, report};
+use strongroom_server::{DevCommand, ServerCommand};
 use strongroom_template_command::TemplateCommand;
 
 /// Secrets for Kubernetes, whole: start programs with their secrets, and look at where those come from
@@ -34,6 +35,8 @@ enum Command {
     Explain(Explain),
     Select(Select),
     Operator(Box<OperatorCommand>),
+    Server(Box<ServerCommand>),
+    Dev(Box<DevCommand>),
     Why(Why),
     Es(EsCommand),
     Crds(Crds),
@@ -58,6 +61,8 @@ fn main() -> ExitCode {
         Command::Explain(explain) => return explain.run(&variables),
         Command::Select(select) => select.run(),
         Command::Operator(operator) => return operator.run(&variables),
+        Command::Server(server) => return server.run(),
+        Command::Dev(dev) => return dev.run(&variables),
         Command::Why(why) => return why.run(&variables),
         Command::Es(es) => return es.run(&variables),
         Command::Crds(crds) => return crds.run(),

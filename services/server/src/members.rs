@@ -14,7 +14,7 @@ pub(crate) struct Members(Map<String, Value>);
 
 impl Members {
     /// The first JSON object of a body, as Vault reads it: what stands behind it does not count, and of two members of a
-    /// name the last one does. An empty body is an empty object.
+    /// name the last one does. An empty body and null are an empty object.
     ///
     /// # Errors
     /// 400 for anything else; says where it breaks, and quotes nothing.
@@ -22,9 +22,9 @@ impl Members {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self::default());
         }
-        let first = serde_json::Deserializer::from_slice(body).into_iter::<Map<String, Value>>().next();
+        let first = serde_json::Deserializer::from_slice(body).into_iter::<Option<Map<String, Value>>>().next();
         match first {
-            Some(Ok(members)) => Ok(Self(members)),
+            Some(Ok(members)) => Ok(Self(members.unwrap_or_default())),
             Some(Err(error)) => {
                 let (line, column) = (error.line(), error.column());
                 Err(Fault::invalid(format!("failed to parse JSON input: line {line}, column {column}")))
@@ -223,7 +223,9 @@ mod tests {
     fn of_two_objects_the_first_counts_and_of_two_members_the_last() {
         let members = Members::parse(br#" {"a":1,"a":2} {"a":3}"#).unwrap();
         assert_eq!(members.number("a").unwrap(), Some(2));
-        assert!(Members::parse(b"").unwrap().expose().is_empty());
+        for empty in [b"".as_slice(), b" \n", b"null"] {
+            assert!(Members::parse(empty).unwrap().expose().is_empty());
+        }
         let fault = Members::parse(br#"{"canary":"#).unwrap_err();
         assert!(!fault.to_string().contains("canary"), "{fault}");
         assert!(Members::parse(b"[]").is_err());

@@ -1,0 +1,14 @@
+//! The server as its clients meet it: a process of its own, which tests kill, and clients that nobody changed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "a test's own files have one reader")]
+
+mod clients;
+mod crashes;
+mod hostile;
+mod kv;
+mod policies;
+mod sealing;
+mod serving;
+mod tokens;
+mod trail;
