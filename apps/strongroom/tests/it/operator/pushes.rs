@@ -67,7 +67,8 @@ pub(super) fn reader(namespace: &str, store: &str, keys: &[&str]) {
 }
 
 fn reader_of(namespace: &str, kind: &str, store: &str, keys: &[&str]) {
-    let entries: Vec<_> = keys.iter().map(|key| json!({"secretKey": key, "remoteRef": {"key": key}})).collect();
+    let own = |key: &str| key.replace('/', ".");
+    let entries: Vec<_> = keys.iter().map(|key| json!({"secretKey": own(key), "remoteRef": {"key": key}})).collect();
     let object = json!({
         "apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret",
         "metadata": {"name": format!("reader-{store}"), "annotations": {"strongroom.dev/partial": "true"}},
@@ -423,7 +424,7 @@ fn a_namespace_that_metadata_or_a_status_names_opens_no_other_key_of_a_store_wit
     push(&other, "app", &spec("theirs/a"));
     stands(&other, "app", ("True", "Synced"));
     reader_of(&other, "ClusterSecretStore", &store, &["theirs/a"]);
-    holds(&other, &store, &[("theirs/a", "1")]);
+    holds(&other, &store, &[("theirs.a", "1")]);
     let mut over = spec("theirs/a");
     over["data"][0] = into("mine", over["data"][0].take());
     source(&namespace, "changed", &json!({}), &json!({"a": "2"}));
@@ -441,7 +442,7 @@ fn a_namespace_that_metadata_or_a_status_names_opens_no_other_key_of_a_store_wit
     API.patch("pushsecrets", &namespace, "away", &json!({"metadata": {"annotations": {"force-sync": "1"}}}));
     let (_, message) = stands(&namespace, "away", ("False", "Errored"));
     assert!(message.contains("no namespaces"), "{message}");
-    holds(&other, &store, &[("theirs/a", "1")]);
+    holds(&other, &store, &[("theirs.a", "1")]);
 }
 
 #[test]

@@ -194,12 +194,13 @@ impl Maker<'_> {
     }
 }
 
-/// Of the states that stand for values of one place, those that are neither the oldest nor `kept`.
+/// Of the states that stand for values of one place, those that are neither the oldest nor `kept`. Times are in seconds:
+/// which of several is the oldest is not known where they were made in the same one.
 fn between(live: &[Arc<GeneratorState>], kept: Option<&str>) -> Vec<Name> {
-    let mut live: Vec<&GeneratorState> = live.iter().map(Arc::as_ref).collect();
     let made = |state: &GeneratorState| state.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    live.sort_by_key(|state| (made(state), state.metadata.name.clone()));
-    let names = live.into_iter().skip(1).filter_map(|state| name_of(&state.metadata));
+    let oldest = live.iter().map(|state| made(state)).min();
+    let younger = live.iter().filter(|state| Some(made(state)) > oldest);
+    let names = younger.filter_map(|state| name_of(&state.metadata));
     names.filter(|name| Some(&*name.name) != kept).collect()
 }
 
@@ -398,6 +399,7 @@ mod tests {
         check(&[("kept", 3), ("lost", 2), ("delivered", 1)], Some("kept"), &["lost"]);
         check(&[("kept", 3), ("b", 2), ("a", 2), ("delivered", 1)], Some("kept"), &["a", "b"]);
         check(&[("a", 1), ("b", 2)], None, &["b"]);
+        check(&[("a", 1), ("delivered", 1), ("b", 2), ("kept", 2)], Some("kept"), &["b"]);
     }
 
     #[test]
