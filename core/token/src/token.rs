@@ -139,9 +139,14 @@ impl Token {
         }
     }
 
-    /// Whether it can be used at `now`.
+    /// Whether it is neither over at `now` nor revoked.
     pub fn is_live(&self, now: i64) -> bool {
-        !self.is_revoked && self.expires.is_none_or(|end| now < end) && (self.num_uses == 0 || self.uses_left > 0)
+        !self.is_revoked && self.expires.is_none_or(|end| now < end)
+    }
+
+    /// Whether it may be used once more.
+    pub fn has_uses(&self) -> bool {
+        self.num_uses == 0 || self.uses_left > 0
     }
 
     /// Whether it can be used from an address.

@@ -120,15 +120,16 @@ impl Tokens {
         Ok(Created { token, id, record })
     }
 
-    /// The token, where it is live at `now`.
+    /// The token, where it is live at `now` and may be used.
     ///
     /// # Errors
     /// [`TokenError::Unknown`]; the view's.
     pub async fn find(&self, token: &SecretBytes, now: i64) -> Result<Found, TokenError> {
-        self.find_id(&self.id(token), now).await
+        let found = self.find_id(&self.id(token), now).await?;
+        if found.record.has_uses() { Ok(found) } else { Err(TokenError::Unknown) }
     }
 
-    /// The token with this id, where it is live at `now`.
+    /// The token with this id, where it is live at `now`; also one whose last use is under way.
     ///
     /// # Errors
     /// As [`Tokens::find`].
@@ -176,7 +177,7 @@ impl Tokens {
     /// [`TokenError::Unknown`] where none is left; the view's.
     pub async fn use_up(&self, id: &str, now: i64) -> Result<u64, TokenError> {
         let changed = self.change(id, |token| {
-            if !token.is_live(now) {
+            if !token.is_live(now) || !token.has_uses() {
                 return Err(TokenError::Unknown);
             }
             Ok(Token { uses_left: token.uses_left.saturating_sub(1), ..token.clone() })

@@ -113,7 +113,8 @@ pub fn continue_file(
         file.set_len(0)?;
         return Ok(Ending::Whole(behind));
     }
-    let tail = stored.map_or(Tail::Unknown, Tail::AtLeast);
+    // Before the first line there is nothing that could be missing.
+    let tail = stored.filter(|head| head.sequence > 0).map_or(Tail::Unknown, Tail::AtLeast);
     let mut verifier = Verifier::new(trail, keys, Start::Anywhere, tail);
     file.seek(SeekFrom::Start(0))?;
     let mut rest = length;

@@ -49,7 +49,12 @@ impl Open {
         if asker.num_uses == 0 {
             return;
         }
-        if matches!(self.tokens.find_id(&asker.id, now.as_second()).await, Err(TokenError::Unknown))
+        let is_over = match self.tokens.find_id(&asker.id, now.as_second()).await {
+            Ok(found) => !found.record.has_uses(),
+            Err(error) => error == TokenError::Unknown,
+        };
+        if is_over
+            && !asker.is_wrapping
             && let Err(error) = self.tokens.revoke(&asker.id).await
         {
             tracing::warn!(%error, "a token that was used up is taken away later");
@@ -66,6 +71,7 @@ impl Open {
             metadata: record.metadata.clone(),
             entity_id: String::new(),
             num_uses: record.num_uses,
+            is_wrapping: record.is_wrapping,
             creation_ttl: record.ttl.first,
             issue_time: Timestamp::from_second(record.created).unwrap_or_default(),
             acl: self.policies.acl(&record.policies, &Identity::default(), now.as_second()),

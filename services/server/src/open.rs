@@ -1,7 +1,7 @@
 //! The store while it is unsealed.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use strongroom_audit::{Body, Hasher};
@@ -42,6 +42,8 @@ pub(crate) struct Asker {
     pub(crate) entity_id: String,
     /// Uses that the token was made with; 0 for any number.
     pub(crate) num_uses: u64,
+    /// Whether it stands for one wrapped answer.
+    pub(crate) is_wrapping: bool,
     /// Seconds that the token was made for; 0 for ever.
     pub(crate) creation_ttl: u64,
     /// When it was made.
@@ -62,6 +64,8 @@ pub(crate) struct Open {
     pub(crate) policies: Policies,
     /// Who may ask.
     pub(crate) tokens: Tokens,
+    /// Moves of mounts.
+    pub(crate) moves: Moves,
     hasher: Hasher,
     recorder: Arc<dyn Recorder>,
 }
@@ -102,6 +106,7 @@ impl Open {
             system,
             policies,
             tokens,
+            moves: Moves::default(),
             hasher,
             recorder,
         };
@@ -226,6 +231,28 @@ impl Open {
     /// Deletes all records of a mount that is gone, a bounded number at a time.
     async fn erase(&self, mount: &Mount) -> Result<(), Fault> {
         View::new(Arc::clone(&self.storage), Arc::clone(&self.barrier), &mount.uuid).erase("").await.map_err(of_view)
+    }
+}
+
+/// The last moves of mounts, for those who ask how far they are.
+#[derive(Default)]
+pub(crate) struct Moves(StdMutex<VecDeque<(String, (String, String))>>);
+
+impl Moves {
+    /// Moves that are remembered.
+    const MOST: usize = 64;
+
+    /// Notes a move by its id: from where, and to where.
+    pub(crate) fn note(&self, id: &str, from: String, to: String) {
+        let mut moves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        moves.truncate(Self::MOST - 1);
+        moves.push_front((id.to_owned(), (from, to)));
+    }
+
+    /// From where and to where a move went.
+    pub(crate) fn get(&self, id: &str) -> Option<(String, String)> {
+        let moves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        moves.iter().find(|(known, _)| known == id).map(|(_, ends)| ends.clone())
     }
 }
 

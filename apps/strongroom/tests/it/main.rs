@@ -11,6 +11,7 @@ mod kes;
 mod migration;
 mod operator;
 mod pages;
+mod server;
 
 use std::io::Write;
 use std::process::{Command, Stdio};

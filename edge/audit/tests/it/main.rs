@@ -205,6 +205,10 @@ fn a_file_that_was_changed_is_not_gone_on_with() {
         assert!(matches!(ending(&wrong), Ending::Wrong(_)));
     }
     assert_eq!(ending(""), Ending::Whole(head.unwrap()), "it was rotated away");
+    // The process ended before a head was kept.
+    let origin = Some(Head::of_new(&trail()));
+    std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+    assert_eq!(continue_file(&path, &trail(), &[key()], origin).unwrap(), Ending::Whole(head.unwrap()));
 }
 
 /// Where the tests run as a child, writes until it is killed, and tells of each entry that was acknowledged.

@@ -41,7 +41,9 @@ const SUDO: &[&str] = &[
 impl Engine for System {
     fn is_for_everybody(&self, path: &str, _operation: Operation) -> bool {
         // A wrapping token is the right to look it up and to unwrap it; the handlers see to that.
+        // What a UI may show depends on the token, which its handler looks at.
         matches!(path, "wrapping/lookup" | "wrapping/unwrap" | "internal/ui/mounts")
+            || path.starts_with("internal/ui/mounts/")
     }
 
     fn needs_sudo(&self, path: &str, operation: Operation) -> bool {
@@ -57,7 +59,7 @@ impl Engine for System {
         match first {
             "mounts" => mounting::mounts(call, MountClass::Secret, rest).await,
             "auth" => mounting::mounts(call, MountClass::Auth, rest).await,
-            "remount" => mounting::remount(call).await,
+            "remount" => mounting::remount(call, rest).await,
             "policies" => match rest.strip_prefix("acl").map(|rest| rest.trim_start_matches('/')) {
                 Some(name) => policies::acl(call, name).await,
                 None => Err(Fault::unsupported_path(call)),

@@ -1,6 +1,6 @@
 //! `sys/mounts`, `sys/auth` and `sys/remount`.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use strongroom_policy::acl::Operation;
 
 use super::repeated;
@@ -41,12 +41,19 @@ pub(super) async fn mounts(call: &Call<'_>, class: MountClass, rest: &str) -> Re
     }
 }
 
-/// `sys/remount`: moves a mount.
-pub(super) async fn remount(call: &Call<'_>) -> Result<Response, Fault> {
+/// `sys/remount`: moves a mount. It is done when it is answered; clients that ask how far it is are told so.
+pub(super) async fn remount(call: &Call<'_>, rest: &str) -> Result<Response, Fault> {
+    if let Some(id) = rest.strip_prefix("status/") {
+        let (from, to) = call.open.moves.get(id).ok_or_else(Fault::absent)?;
+        let info = json!({"source_mount": from, "target_mount": to, "status": "success"});
+        return Ok(Response::of(Members::default().with("migration_id", id).with("migration_info", info)));
+    }
     let data = &call.request.data;
     let (from, to) = (with_slash(&data.required("from")?), with_slash(&data.required("to")?));
     call.open.move_mount(&from, &to).await?;
-    Ok(Response::empty())
+    let id = crate::identifiers::uuid()?;
+    call.open.moves.note(&id, from, to);
+    Ok(Response::of(Members::default().with("migration_id", id)))
 }
 
 fn table(call: &Call<'_>, class: MountClass) -> Response {

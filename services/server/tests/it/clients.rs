@@ -51,7 +51,7 @@ fn the_bao_command_line_passes_its_flows() {
     assert!(bao(&server, &token, &["kv", "put", "-mount=secret", "web", "user=no"]).unwrap_err().contains("403"));
     assert_eq!(ok(&["token", "capabilities", &token, "secret/data/web"]), "read");
     ok(&["token", "renew", &token]);
-    let wrapped = ok(&["kv", "get", "-mount=secret", "-wrap-ttl=60s", "-field=wrapping_token", "web"]);
+    let wrapped = ok(&["read", "-wrap-ttl=60s", "-field=wrapping_token", "secret/data/web"]);
     assert!(bao(&server, &root, &["unwrap", "-format=json", &wrapped]).unwrap().contains("ann"));
     let made = ok(&["write", "-wrap-ttl=60s", "-f", "-field=wrapping_token", "auth/token/create"]);
     assert!(ok(&["unwrap", "-field=token", &made]).starts_with("s."));

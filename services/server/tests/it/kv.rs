@@ -135,7 +135,9 @@ fn secrets_without_versions_have_their_own_mount_and_numbers_stay_exact() {
     assert_eq!(ask("GET", "two/data/a", None).status, 404);
     assert_eq!(ask("POST", "sys/mounts/two/deeper", Some(json!({"type": "kv"}))).status, 400);
     let moved = ask("POST", "sys/remount", Some(json!({"from": "two", "to": "three/four"})));
-    assert_eq!(moved.status, 204);
+    let id = moved.data()["migration_id"].as_str().unwrap().to_owned();
+    let status = ask("GET", &format!("sys/remount/status/{id}"), None).data();
+    assert_eq!(status["migration_info"]["status"], json!("success"));
     ask("PUT", "three/four/data/a", Some(json!({"data": {}})));
     assert_eq!(ask("GET", "three/four/data/a", None).status, 200);
     assert_eq!(ask("POST", "sys/mounts/x", Some(json!({"type": "pki"}))).status, 400);
