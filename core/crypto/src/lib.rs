@@ -25,7 +25,7 @@ mod ssh;
 pub use crate::aead::{AEAD_KEY_LENGTH, AEAD_OVERHEAD, open, open_alike, seal, seal_alike};
 pub use crate::certificates::{CertificateFacts, NewCertificate};
 pub use crate::containers::{Container, make_container, make_trust_store, open_container};
-pub use crate::derive::{bcrypt_hash, scrypt_64};
+pub use crate::derive::{argon2id_32, bcrypt_hash, scrypt_64};
 pub use crate::digest::{
     adler32, equal_in_constant_time, hmac_sha1, hmac_sha256, hmac_sha512, sha1, sha3_224, sha256, sha512,
     thumbprint_sha1, thumbprint_sha256,

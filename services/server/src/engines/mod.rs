@@ -1,9 +1,11 @@
 //! What can be mounted, and what every store has mounted from the start.
 
+mod approle;
 mod cubbyhole;
 mod kv1;
 mod kv2;
 mod token;
+mod userpass;
 
 use std::sync::Arc;
 
@@ -31,11 +33,15 @@ pub(crate) fn make(mount: &Mount, view: View) -> Result<Arc<dyn Engine>, Fault> 
             return Err(Fault::invalid(format!("kv mounts have version 1 or 2, and not {other}")));
         }
         (MountClass::Auth, "token", _) => Arc::new(token::TokenMethod::new(view)),
+        (MountClass::Auth, "approle", _) => Arc::new(approle::AppRole::new(view)),
+        (MountClass::Auth, "userpass", _) => Arc::new(userpass::UserPass::new(view)),
         (MountClass::Secret, kind, _) => {
             return Err(Fault::invalid(format!("plugin not found in the catalog: {kind} (served here: kv)")));
         }
         (MountClass::Auth, kind, _) => {
-            return Err(Fault::invalid(format!("plugin not found in the catalog: {kind} (served here: token)")));
+            return Err(Fault::invalid(format!(
+                "plugin not found in the catalog: {kind} (served here: approle, userpass)"
+            )));
         }
     })
 }

@@ -7,6 +7,7 @@ mod clients;
 mod crashes;
 mod hostile;
 mod kv;
+mod logins;
 mod policies;
 mod sealing;
 mod serving;
