@@ -19,7 +19,7 @@ BUILD_FACTS = STRONGROOM_BUILD_DATE="$$(git log -1 --format=%cI 2>/dev/null)" \
 help: ## List the chores
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  make \1\t\2/p' Makefile | expand -t 20
 
-demo: world-program ## Start a real process with secrets from two real stores, and say what to try next
+demo: ## A store, a secret, a process that starts with it, a change and its way back, and who read it
 	@dev/demo/run.sh
 
 test: world ## Every test, against real parts (the first time this builds Kubernetes: about 10 minutes)

@@ -1,52 +1,67 @@
 #!/usr/bin/env bash
-# Starts a real process with secrets from two real stores: OpenBao, and an emulator of AWS.
+# Starts a store, puts a secret into it, starts a process with it, changes it, rolls it back, and says who read it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-target="${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-gnu/world"
-world="$target/world"
+strongroom="${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-gnu/world/strongroom"
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 show() { printf '$ %s\n' "$*"; }
 
 say "Building strongroom (the first time takes some minutes)"
 cargo build --locked --profile world -p strongroom
-strongroom="$target/strongroom"
 
-say "Starting two stores: OpenBao, and AWS as moto plays it"
+say "Starting the built-in store, in a folder that goes when the demo ends"
 folder="$(mktemp -d)"
-trap '"$world" down --name demo >/dev/null 2>&1 || true; rm -r "$folder"' EXIT
-exports="$("$world" up --name demo --stores-only --examples)"
-eval "$exports"
+show "strongroom dev"
+"$strongroom" dev --listen 127.0.0.1:0 --data "$folder/store" --json > "$folder/ready" 2> "$folder/log" &
+store=$!
+trap 'kill "$store" 2>/dev/null || true; wait "$store" 2>/dev/null || true; rm -r "$folder"' EXIT
+for _ in $(seq 100); do [ -s "$folder/ready" ] && break; kill -0 "$store" || { cat "$folder/log"; exit 1; }; sleep 0.1; done
+STRONGROOM_ADDR="$(sed 's/.*"address":"\([^"]*\)".*/\1/' "$folder/ready")"
+STRONGROOM_TOKEN="$(cat "$folder/store/token")"
+export STRONGROOM_ADDR STRONGROOM_TOKEN VAULT_ADDR="$STRONGROOM_ADDR" VAULT_TOKEN="$STRONGROOM_TOKEN"
+echo "  it serves $STRONGROOM_ADDR, to every client of Vault and OpenBao as well"
+
+say "A secret goes in by standard input: the command line is no place for values"
+show "strongroom kv put app password=- < password.txt"
+printf 'first-password' | "$strongroom" kv put app password=-
 
 say "A file of variables that holds references, and no secret"
 cat > "$folder/demo.env" <<'ENV'
 DB_USER=app
-DB_PASSWORD=sr://aws-sm/prod%2Fdb#password
-LICENSE=sr://aws-ssm/%2Fapp%2Flicense
-API_TOKEN=vault:secret/data/app#token
+DB_PASSWORD=vault:secret/data/app#password
 ENV
 cat "$folder/demo.env"
-
-say "What would be read, by whom, in how many calls"
 show "strongroom run --env-file demo.env --dry-run -- true"
 "$strongroom" run --env-file "$folder/demo.env" --dry-run -- true
 
-say "A process that starts with its secrets"
-show "strongroom run --env-file demo.env -- sh -c '…'"
-"$strongroom" run --env-file "$folder/demo.env" -- sh -c '
-  for name in DB_USER DB_PASSWORD LICENSE API_TOKEN; do
+process='for name in DB_USER DB_PASSWORD; do
     eval "value=\$$name"; printf "  %-12s a value of %s characters\n" "$name" "${#value}"
   done'
+say "A process that starts with its secret"
+show "strongroom run --env-file demo.env -- sh -c '…'"
+"$strongroom" run --env-file "$folder/demo.env" -- sh -c "$process"
 
-say "And one that does not start, because a key does not exist"
-show "strongroom run --env 'OOPS=vault:secret/data/app#tokne' -- echo never printed"
-"$strongroom" run --env 'OOPS=vault:secret/data/app#tokne' -- echo never printed || echo "  (exit code $?)"
+say "Somebody changes it, and it was a mistake"
+show "strongroom kv put app password=- < typo.txt; strongroom kv rollback app --version 1; strongroom kv history app"
+printf 'oops' | "$strongroom" kv put app password=-
+"$strongroom" kv rollback app --version 1
+"$strongroom" kv history app
+"$strongroom" run --env-file "$folder/demo.env" -- sh -c "$process"
+
+say "And a process that does not start, because a key does not exist"
+show "strongroom run --env 'OOPS=vault:secret/data/app#pasword' -- echo never printed"
+"$strongroom" run --env 'OOPS=vault:secret/data/app#pasword' -- echo never printed || echo "  (exit code $?)"
+
+say "Who read it, from the audit trail, in which no value is"
+show "strongroom audit list audit.log --path secret/data/app"
+"$strongroom" audit list "$folder/store/audit.log" --path secret/data/app
+! grep -q 'first-password' "$folder/store/audit.log" "$folder/store/store.redb" || { echo "a value lies on the disk"; exit 1; }
 
 say "What to try next"
 cat <<NEXT
-  eval "\$(make -s world-up WORLD='--stores-only --examples')"   the same stores for your shell
-  $strongroom explain 'vault:secret/data/app#token'
-  $strongroom get 'sr://aws-sm/prod%2Fdb#password'
-  make world-down
-  $strongroom --help
-  docs/references.md                               every way to write a reference
+  $strongroom dev                                  a store that stays, and how to use it
+  $strongroom kv --help
+  docs/guides/built-in-store.md                    tokens, policies, TLS, the audit trail
+  docs/references.md                               references to AWS, Google, Vault and the rest
+  docs/operator.md                                 the same secrets in a cluster
 NEXT

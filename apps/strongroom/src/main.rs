@@ -14,6 +14,7 @@ use strongroom_migrate::MigrateCommand;
 use strongroom_operator::OperatorCommand;
 use strongroom_read::{Audience, report};
 use strongroom_server::{DevCommand, ServerCommand};
+use strongroom_store_command::{AuditCommand, KvCommand};
 use strongroom_template_command::TemplateCommand;
 
 /// Secrets for Kubernetes, whole: start programs with their secrets, and look at where those come from
@@ -37,6 +38,8 @@ enum Command {
     Operator(Box<OperatorCommand>),
     Server(Box<ServerCommand>),
     Dev(Box<DevCommand>),
+    Kv(KvCommand),
+    Audit(AuditCommand),
     Why(Why),
     Es(EsCommand),
     Crds(Crds),
@@ -63,6 +66,8 @@ fn main() -> ExitCode {
         Command::Operator(operator) => return operator.run(&variables),
         Command::Server(server) => return server.run(),
         Command::Dev(dev) => return dev.run(&variables),
+        Command::Kv(kv) => return kv.run(&variables),
+        Command::Audit(audit) => return audit.run(),
         Command::Why(why) => return why.run(&variables),
         Command::Es(es) => return es.run(&variables),
         Command::Crds(crds) => return crds.run(),

@@ -55,6 +55,38 @@ fn a_store_to_try_out_serves_our_own_commands_and_is_found_again() {
     assert_eq!(["token", "seal.key", "store.redb", "audit.log"].map(mode), [0o600; 4]);
     let trail = std::fs::read_to_string(place.join("audit.log")).unwrap();
     assert!(trail.contains("secret/data/app") && !trail.contains(CANARY), "a value is in the trail");
+    // The commands for people: values come in by standard input, and are hidden from nobody who redirects.
+    let ours = [("STRONGROOM_ADDR", address), ("STRONGROOM_TOKEN", token)];
+    let kv = |words: &[&str], input: &str| strongroom(&[&["kv"], words].concat(), &ours, input.as_bytes());
+    let refused = kv(&["put", "web", &format!("password={CANARY}")], "");
+    assert!(
+        refused.code == 1 && !refused.stderr.contains(CANARY) && refused.stderr.contains("password=-"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(kv(&["put", "web", "password=-"], "one\n").text(), "web: version 1\n");
+    assert_eq!(kv(&["put", "web", "--keep", "--json", "-"], "{\"user\":\"ann\"}").text(), "web: version 2\n");
+    assert_eq!(kv(&["put", "web", "--env", "-", "--cas", "2"], "export password='two'\n").text(), "web: version 3\n");
+    assert_eq!(kv(&["put", "web", "x=-", "--cas", "2"], "no").code, 1);
+    assert_eq!(kv(&["rollback", "web", "--version", "2"], "").text(), "web: version 4\n");
+    assert_eq!(kv(&["get", "web", "--field", "user"], "").text(), "ann");
+    assert!(kv(&["get", "web"], "").text().contains("password = one"));
+    assert_eq!(kv(&["list"], "").text(), "app\nweb\n");
+    assert_eq!(kv(&["delete", "web"], "").code, 0);
+    let gone = kv(&["get", "web"], "");
+    assert!(gone.code == 4 && gone.stderr.contains("was deleted at"), "{}", gone.stderr);
+    assert_eq!(kv(&["undelete", "web", "--versions", "4"], "").code, 0);
+    assert_eq!(kv(&["destroy", "web", "--versions", "1,3"], "").code, 0);
+    let history = kv(&["history", "web"], "");
+    let states: Vec<_> =
+        history.text().lines().skip(1).map(|line| line.split_whitespace().nth(2).unwrap_or("")).collect();
+    assert_eq!(states, ["destroyed", "", "destroyed", "current"]);
+    assert_eq!(kv(&["get", "none"], "").code, 4);
+    let nobody = strongroom(&["kv", "list"], &[], b"");
+    assert!(nobody.code == 1 && nobody.stderr.contains("STRONGROOM_ADDR"), "{}", nobody.stderr);
+    let file = place.join("audit.log").display().to_string();
+    let listed = strongroom(&["audit", "list", &file, "--path", "secret/data/web"], &[], b"");
+    assert!(listed.text().lines().count() > 5 && listed.text().contains("root"), "{}", listed.text());
     drop(ending);
     // Another start finds what was there.
     let (_ending, again) = dev(&place);

@@ -62,6 +62,7 @@ const ORDER: &[&str] = &[
     "commands/template",
     "commands/es",
     "commands/migrate",
+    "commands/store",
     "apps/strongroom",
     "apps/strongroom-init",
 ];
