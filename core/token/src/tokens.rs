@@ -238,13 +238,15 @@ impl Tokens {
         self.revoke(id).await
     }
 
-    /// Ends all tokens that were made by a path that begins with `prefix`: `auth/userpass/`. Reads all tokens.
+    /// Ends all tokens that were made by the path `prefix` or one below it: `auth/userpass`. Reads all tokens.
     ///
     /// # Errors
     /// The view's.
     pub async fn revoke_made_by(&self, prefix: &str) -> Result<(), TokenError> {
         for (id, found) in self.view.read_folder(TOKENS).await? {
-            if record(&found.value)?.path.starts_with(prefix) {
+            let path = record(&found.value)?.path;
+            let below = path.strip_prefix(prefix.trim_end_matches('/'));
+            if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
                 self.revoke(&id).await?;
             }
         }

@@ -66,7 +66,9 @@ impl Open {
     }
 
     async fn handled(&self, mounted: &Mounted, call: &Call<'_>) -> Result<Response, Fault> {
-        let response = mounted.engine.handle(call).await?;
+        let late =
+            |_| Fault::new(StatusCode::SERVICE_UNAVAILABLE, "the request took too long; a change may be made still");
+        let response = tokio::time::timeout(LONGEST, mounted.engine.handle(call)).await.map_err(late)??;
         match call.request.wrap_time {
             Some(time) if response.data.is_some() || response.auth.is_some() => {
                 crate::wrapping::wrap(call, response, time).await
@@ -180,5 +182,5 @@ fn changes(operation: Operation) -> bool {
     !matches!(operation, Operation::Read | Operation::List | Operation::Scan)
 }
 
-/// The most time that one request may take in all, in its engine: none waits for people.
-pub(crate) const LONGEST: Duration = Duration::from_secs(90);
+/// The most time that one request may take in its engine: none waits for people.
+const LONGEST: Duration = Duration::from_secs(90);

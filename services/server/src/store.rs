@@ -14,7 +14,6 @@ use strongroom_storage::Storage;
 use tokio::sync::Mutex;
 
 use crate::exchange::{Fault, Response};
-use crate::handle::LONGEST;
 use crate::identifiers::uuid;
 use crate::members::Members;
 use crate::open::Open;
@@ -214,10 +213,9 @@ impl Store {
         if request.path == "sys/seal" {
             return self.sealed_by(&open, &request).await;
         }
-        match tokio::time::timeout(LONGEST, open.serve(&request)).await {
-            Ok(Ok(response)) => wire::answered(&request.id, &response),
-            Ok(Err(fault)) => wire::failed(&fault),
-            Err(_) => wire::failed(&Fault::new(StatusCode::SERVICE_UNAVAILABLE, "the request took too long")),
+        match open.serve(&request).await {
+            Ok(response) => wire::answered(&request.id, &response),
+            Err(fault) => wire::failed(&fault),
         }
     }
 

@@ -33,6 +33,10 @@ pub(crate) fn request(received: &Received, id: String, now: Timestamp) -> Result
     let fields = || -> Result<Request, Fault> {
         let query = query(received.uri.query().unwrap_or_default())?;
         let operation = operation(&received.method, &query)?;
+        // A policy would take it for another path than the engine.
+        if path.ends_with('/') && !matches!(operation, Operation::List | Operation::Scan) {
+            return Err(Fault::absent());
+        }
         let has_body = !matches!(operation, Operation::Read | Operation::List | Operation::Scan);
         let mut data = if has_body { Members::parse(received.body.expose())? } else { Members::default() };
         // A deletion names its versions behind the question mark or in its body.

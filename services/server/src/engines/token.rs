@@ -96,7 +96,10 @@ impl TokenMethod {
             policies,
             metadata: metadata(data)?,
             display_name: display_name.map_or_else(|| "token".to_owned(), |name| format!("token-{name}")),
-            path: call.request.path.clone(),
+            path: match role.as_ref().map(|role| role.path_suffix.as_str()) {
+                None | Some("") => call.request.path.clone(),
+                Some(suffix) => format!("{}/{suffix}", call.request.path),
+            },
             parent: (!orphan).then(|| asker.id.clone()),
             ttl,
             num_uses: stricter(asked_uses, role_uses),

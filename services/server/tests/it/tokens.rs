@@ -59,6 +59,7 @@ fn what_a_token_made_ends_with_it_and_uses_and_times_are_counted() {
     assert_eq!((refused.status, refused.errors()), (400, vec!["child policies must be subset of parent".to_owned()]));
     assert_eq!(ask("auth/token/create", &maker, json!({"no_parent": true})).status, 400);
     assert_eq!(ask("auth/token/create-orphan", &maker, json!({})).status, 403, "that takes sudo");
+    assert_eq!(ask("auth/token/create-orphan/", &maker, json!({})).status, 404, "another path is no way around");
     assert!(lives(&child));
     assert_eq!(ask("auth/token/revoke", &root, json!({"token": maker})).status, 204);
     assert!(!lives(&child) && !lives(&maker));
