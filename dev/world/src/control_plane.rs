@@ -361,6 +361,8 @@ fn start_controller_manager(folder: &Path, program: &Path, inside: &Cluster) -> 
     command.arg(format!("--flex-volume-plugin-dir={}", folder.join("volume-plugins").display()));
     // No leader to elect, no metrics to serve, hence no port.
     command.args(["--use-service-account-credentials", "--leader-elect=false", "--secure-port=0"]);
+    // By default it asks 20 times a second: hundreds of rollouts would wait for it, and not for what is tested.
+    command.args(["--kube-api-qps=500", "--kube-api-burst=1000"]);
     let mut part = Part::start("kube-controller-manager", &command, folder)?;
     // Pods are refused before their service account exists; this one is the controller manager's first work.
     part.wait_until(PATIENCE, || inside.kubectl(&["get", "serviceaccount", "default"]).is_ok())?;
