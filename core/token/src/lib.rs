@@ -6,12 +6,19 @@
 //!
 //! # What a crash leaves
 //! A token that is revoked is marked first, which is one commit and ends it; then its children and itself go, each with
-//! its accessor. Whoever loads the tokens next goes on with those that are marked.
+//! its accessor. Whoever loads the tokens next goes on with those that are marked. So does [`Tokens::expire`], where a
+//! request was given up in the middle.
+//!
+//! # What is kept ready
+//! A token without counted uses that was seen before is found without a read. One process writes tokens, and it forgets
+//! one before it changes it: what was read before a change never comes in after it, and where it is not known whether a
+//! change happened the storage is asked each time.
 
 #![forbid(unsafe_code)]
 
 pub mod cidr;
 pub mod error;
+mod ready;
 pub mod token;
 pub mod tokens;
 
