@@ -19,6 +19,7 @@
 
 pub mod cidr;
 pub mod creation;
+mod ends;
 pub mod error;
 mod ready;
 pub mod role;

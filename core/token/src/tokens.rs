@@ -1,14 +1,14 @@
 //! All tokens of a store.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use strongroom_barrier::{Changes, View, ViewError};
 use strongroom_crypto::{hmac_sha256, random_below};
 use strongroom_secret::SecretBytes;
 use strongroom_storage::{Outcome, Revision, StorageError};
 
+use crate::ends::{ASKED, Due, Ends};
 use crate::error::TokenError;
 use crate::ready::Ready;
 use crate::token::{NewToken, Token};
@@ -25,9 +25,6 @@ const LETTERS: usize = 24;
 
 /// Records that are read at once.
 const AT_ONCE: usize = 1000;
-
-/// When a token ends that somebody asked to revoke.
-const ASKED: i64 = i64::MIN;
 
 /// Seconds until what could not be taken away is tried again.
 const AGAIN: i64 = 30;
@@ -67,9 +64,7 @@ pub struct Tokens {
     cubbyholes: View,
     id_key: SecretBytes,
     ready: Ready,
-    /// When each token that ends does, with its id. A time that is too early does no harm, and one that is missing would
-    /// never come: times come in before what they are the times of, and go after it.
-    ends: Mutex<BTreeSet<(i64, String)>>,
+    ends: Ends,
 }
 
 impl Tokens {
@@ -78,13 +73,14 @@ impl Tokens {
     /// # Errors
     /// The view's.
     pub async fn load(view: View, cubbyholes: View, id_key: SecretBytes) -> Result<Self, TokenError> {
-        let tokens = Self { view, cubbyholes, id_key, ready: Ready::default(), ends: Mutex::default() };
+        let tokens = Self { view, cubbyholes, id_key, ready: Ready::default(), ends: Ends::default() };
         let ids = tokens.view.list(TOKENS).await?;
         for ids in ids.chunks(AT_ONCE) {
             for (id, token) in tokens.read(ids).await? {
                 // Whatever was being taken away is due.
-                let end = if token.is_revoked { Some(ASKED) } else { token.expires };
-                tokens.ends().extend(end.map(|end| (end, id)));
+                if let Some(end) = if token.is_revoked { Some(ASKED) } else { token.expires } {
+                    tokens.ends.note(&id, end);
+                }
             }
         }
         Ok(tokens)
@@ -122,7 +118,9 @@ impl Tokens {
         changes.puts.push((accessor_key(&record.accessor), SecretBytes::from(id.clone())));
         changes.puts.extend(held.map(|held| (wrapped_key(&id), held)));
         changes.puts.extend(record.parent.as_ref().map(|parent| (child_key(parent, &id), SecretBytes::default())));
-        self.ends().extend(record.expires.map(|end| (end, id.clone())));
+        if let Some(end) = record.expires {
+            self.ends.note(&id, end);
+        }
         for _ in 0..ATTEMPTS {
             let mut changes = changes.clone();
             if let Some(parent) = &record.parent {
@@ -258,7 +256,7 @@ impl Tokens {
             return Err(TokenError::Unknown);
         }
         // What it held is had whatever becomes of the rest, which is due.
-        self.ends().insert((ASKED, id.to_owned()));
+        self.ends.note(id, ASKED);
         self.take_away(id).await.ok();
         Ok(held.value)
     }
@@ -322,43 +320,38 @@ impl Tokens {
     /// # Errors
     /// The view's, of the first that was not taken away; what is due stays due.
     pub async fn expire(&self, now: i64, limit: usize) -> Result<usize, TokenError> {
-        let due: Vec<(i64, String)> =
-            self.ends().range(..=(now, String::from(char::MAX))).take(limit).cloned().collect();
         let mut first = None;
         let mut count = 0;
-        for (end, id) in due {
-            match self.end(end, &id, now).await {
-                Ok(()) => count += 1,
+        for due in self.ends.due(now, limit) {
+            match self.end(&due, now).await {
+                Ok(next) => {
+                    self.ends.settle(&due, next);
+                    count += usize::from(next.is_none());
+                }
                 Err(error) => {
-                    let later = if end == ASKED { ASKED } else { now.saturating_add(AGAIN) };
-                    self.ends().insert((later, id.clone()));
+                    let later = if due.time == ASKED { ASKED } else { now.saturating_add(AGAIN) };
+                    self.ends.settle(&due, Some(later));
                     first = first.or(Some(error));
-                    if later == end {
-                        continue;
-                    }
                 }
             }
-            self.ends().remove(&(end, id));
         }
         first.map_or(Ok(count), Err)
     }
 
-    /// Takes away a token whose time may have come.
-    async fn end(&self, end: i64, id: &str, now: i64) -> Result<(), TokenError> {
-        match self.kept(id).await? {
-            None => {}
-            Some((token, _)) if end == ASKED || !token.is_live(now) => self.revoke(id).await?,
-            // It was renewed meanwhile.
-            Some((token, _)) => self.ends().extend(token.expires.map(|end| (end, id.to_owned()))),
+    /// Takes away a token whose time may have come, or says when it will.
+    async fn end(&self, due: &Due, now: i64) -> Result<Option<i64>, TokenError> {
+        match self.kept(&due.id).await? {
+            Some((token, _)) if due.time > ASKED && token.is_live(now) => Ok(token.expires),
+            Some(_) => self.revoke(&due.id).await.map(|()| None),
+            None => Ok(None),
         }
-        Ok(())
     }
 
     /// Ends a token with one commit; nothing where there is none.
     async fn mark(&self, id: &str) -> Result<Option<Arc<Token>>, TokenError> {
         let marked = self.change(id, None, |token| {
             // Whoever is cut off here, or whose storage fails, is due at once.
-            self.ends().insert((ASKED, id.to_owned()));
+            self.ends.note(id, ASKED);
             Ok(Token { is_revoked: true, ..token.clone() })
         });
         match marked.await {
@@ -398,7 +391,7 @@ impl Tokens {
     async fn delete(&self, id: &str) -> Result<(), TokenError> {
         for _ in 0..ATTEMPTS {
             let Some((token, revision)) = self.kept(id).await? else {
-                self.gone(id, None);
+                self.gone(id);
                 return Ok(());
             };
             self.cubbyholes.erase(&format!("{id}/")).await?;
@@ -407,7 +400,7 @@ impl Tokens {
             deletes.extend(token.is_wrapping.then(|| wrapped_key(id)));
             let conditions = vec![(token_key(id), Some(revision))];
             if self.view.commit(&Changes { conditions, deletes, ..Changes::default() }).await? != Outcome::Conflict {
-                self.gone(id, token.expires);
+                self.gone(id);
                 return Ok(());
             }
         }
@@ -415,13 +408,9 @@ impl Tokens {
     }
 
     /// Forgets what is known of a token that is deleted.
-    fn gone(&self, id: &str, end: Option<i64>) {
+    fn gone(&self, id: &str) {
         self.ready.forget(id);
-        let mut ends = self.ends();
-        ends.remove(&(ASKED, id.to_owned()));
-        if let Some(end) = end {
-            ends.remove(&(end, id.to_owned()));
-        }
+        self.ends.forget(id);
     }
 
     /// Changes a token, and takes one key away with the same commit.
@@ -437,8 +426,9 @@ impl Tokens {
             if after == before && delete.is_none() {
                 return Ok(Arc::new(after));
             }
-            let end = |token: &Token| token.expires.map(|end| (end, id.to_owned()));
-            self.ends().extend(end(&after));
+            if let Some(end) = after.expires {
+                self.ends.note(id, end);
+            }
             let changes = Changes {
                 conditions: vec![(token_key(id), Some(revision))],
                 puts: vec![(token_key(id), written(&after)?)],
@@ -450,9 +440,6 @@ impl Tokens {
                 changing.over();
             }
             if outcome? != Outcome::Conflict {
-                if let Some(end) = end(&before).filter(|_| before.expires != after.expires) {
-                    self.ends().remove(&end);
-                }
                 return Ok(Arc::new(after));
             }
         }
@@ -471,10 +458,6 @@ impl Tokens {
         let found = self.view.read(&keys).await?;
         let found = ids.iter().zip(found).filter_map(|(id, found)| Some((id, found?)));
         found.map(|(id, found)| Ok((id.clone(), record(&found.value)?))).collect()
-    }
-
-    fn ends(&self) -> MutexGuard<'_, BTreeSet<(i64, String)>> {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
