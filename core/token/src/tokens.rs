@@ -26,9 +26,6 @@ const LETTERS: usize = 24;
 /// Records that are read at once.
 const AT_ONCE: usize = 1000;
 
-/// Seconds until what could not be taken away is tried again.
-const AGAIN: i64 = 30;
-
 /// How often a change begins again because another came between.
 const ATTEMPTS: usize = 32;
 
@@ -328,11 +325,7 @@ impl Tokens {
                     self.ends.settle(&due, next);
                     count += usize::from(next.is_none());
                 }
-                Err(error) => {
-                    let later = if due.time == ASKED { ASKED } else { now.saturating_add(AGAIN) };
-                    self.ends.settle(&due, Some(later));
-                    first = first.or(Some(error));
-                }
+                Err(error) => first = first.or(Some(error)),
             }
         }
         first.map_or(Ok(count), Err)

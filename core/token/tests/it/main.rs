@@ -182,6 +182,15 @@ fn renewing_moves_the_end_and_what_cannot_be_renewed_stays() {
         assert!(tokens.find(&made.token, 1150).await.is_ok());
         assert_eq!(tokens.expire(1190, 10).await.unwrap(), 1);
         assert_eq!(world.records(), 0);
+        let shorter = tokens.create(wanted(100), 1000).await.unwrap();
+        tokens.renew(&shorter.id, 10, 10_000, 1001).await.unwrap();
+        tokens.renew(&shorter.id, 50, 10_000, 1002).await.unwrap();
+        assert_eq!(tokens.expire(1051, 10).await.unwrap(), 0);
+        assert_eq!(tokens.expire(1052, 10).await.unwrap(), 1);
+        let sooner = tokens.create(wanted(100), 1000).await.unwrap();
+        tokens.renew(&sooner.id, 10, 10_000, 1001).await.unwrap();
+        assert_eq!(tokens.expire(1011, 10).await.unwrap(), 1);
+        assert_eq!(world.records(), 0);
         let fixed = tokens.create(NewToken { is_renewable: false, ..wanted(100) }, 1000).await.unwrap();
         let refused = tokens.renew(&fixed.id, 0, 10_000, 1001).await.unwrap_err();
         assert_eq!(refused, TokenError::Invalid("lease is not renewable".to_owned()));
@@ -260,6 +269,22 @@ fn a_token_that_cannot_be_taken_away_holds_up_no_other_and_is_tried_again() {
         assert!(matches!(tokens.expire(10, 10).await, Err(TokenError::View(_))));
         assert_eq!(world.records(), 2, "one token and its accessor");
         assert_eq!(tokens.expire(10, 10).await.unwrap(), 1);
+        assert_eq!(world.records(), 0);
+    });
+}
+
+#[test]
+fn a_revocation_that_the_storage_did_not_take_is_made_good() {
+    let world = World::new();
+    let tokens = world.tokens();
+    block_on(async {
+        let root = tokens.create(wanted(0), 0).await.unwrap();
+        tokens.create(child_of(&root), 0).await.unwrap();
+        world.ends_after(0);
+        assert!(matches!(tokens.revoke(&root.id).await, Err(TokenError::View(_))));
+        assert!(tokens.expire(1, 10).await.is_err());
+        world.ends_after(usize::MAX);
+        tokens.expire(1, 10).await.unwrap();
         assert_eq!(world.records(), 0);
     });
 }
