@@ -50,13 +50,13 @@ impl Ttl {
     /// What somebody asked for, within what is allowed: of the mount, or of the system. `usual` stands where nothing is
     /// asked for. The second is whether less is given than was asked for.
     pub fn within(asked: Self, usual: u64, most: u64) -> (Self, bool) {
+        let most = stricter(most, asked.longest);
         if asked.period > 0 {
-            let period = asked.period.min(most);
+            let period = stricter(asked.period, most);
             return (Self { first: period, longest: asked.longest, period }, period < asked.period);
         }
-        let most = if asked.longest == 0 { most } else { most.min(asked.longest) };
         let wanted = if asked.first == 0 { usual } else { asked.first };
-        let first = wanted.min(most);
+        let first = stricter(wanted, most);
         (Self { first, longest: asked.longest, period: 0 }, first < wanted && asked.first > 0)
     }
 }
@@ -165,16 +165,21 @@ impl Token {
         let wanted = match (self.ttl.period, increment) {
             (0, 0) => self.ttl.first,
             (0, increment) => increment,
-            (period, _) => period,
+            (period, _) => stricter(period, most),
         };
-        let mut limit = self.ttl.longest;
-        if self.ttl.period == 0 {
-            limit = if limit == 0 { most } else { limit.min(most) };
-        }
+        let limit = if self.ttl.period == 0 { stricter(self.ttl.longest, most) } else { self.ttl.longest };
         let end = now.saturating_add_unsigned(wanted);
         let last = if limit == 0 { end } else { self.created.saturating_add_unsigned(limit).min(end) };
         let renewed = Self { expires: Some(last), renewed: Some(now), ..self.clone() };
         (renewed, last < end)
+    }
+}
+
+/// The smaller of two limits, of which 0 is none.
+pub(crate) fn stricter(one: u64, other: u64) -> u64 {
+    match (one, other) {
+        (0, limit) | (limit, 0) => limit,
+        (one, other) => one.min(other),
     }
 }
 
@@ -198,6 +203,7 @@ mod tests {
         check(ttl(0, 50, 0), ttl(50, 50, 0), false);
         check(ttl(7, 0, 30), ttl(30, 0, 30), false);
         check(ttl(0, 0, 5000), ttl(1000, 0, 1000), true);
+        check(ttl(0, 20, 30), ttl(20, 20, 20), true);
     }
 
     #[test]
@@ -216,6 +222,7 @@ mod tests {
         check(ttl(100, 200, 0), 0, 1150, 1200, true);
         check(ttl(60, 0, 60), 5, 9000, 9060, false);
         check(ttl(60, 100, 60), 0, 1080, 1100, true);
+        check(ttl(900, 0, 900), 0, 9000, 9600, false);
         assert!(token(ttl(100, 0, 0)).is_live(1099) && !token(ttl(100, 0, 0)).is_live(1100));
         assert_eq!((token(ttl(0, 0, 0)).rest(5000), token(ttl(100, 0, 0)).rest(1040)), (0, 60));
     }

@@ -1,28 +1,30 @@
 //! All tokens of a store.
 
-use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use strongroom_barrier::{Changes, View};
+use strongroom_barrier::{Changes, View, ViewError};
 use strongroom_crypto::{hmac_sha256, random_below};
 use strongroom_secret::SecretBytes;
-use strongroom_storage::{Outcome, Revision};
+use strongroom_storage::{Outcome, Revision, StorageError};
 
+use crate::ends::{ASKED, Due, Ends};
 use crate::error::TokenError;
+use crate::ready::Ready;
 use crate::token::{NewToken, Token};
 
 const TOKENS: &str = "token/";
 const ACCESSORS: &str = "accessor/";
 const CHILDREN: &str = "children/";
+const WRAPPED: &str = "wrapped/";
 
 /// What a service token begins with, as OpenBao's do.
 const PREFIX: &str = "s.";
 /// Letters of a token behind its prefix, and of an accessor: 143 bits.
 const LETTERS: usize = 24;
 
-/// Tokens that are kept ready: some megabytes.
-const READY: usize = 20_000;
+/// Records that are read at once.
+const AT_ONCE: usize = 1000;
 
 /// How often a change begins again because another came between.
 const ATTEMPTS: usize = 32;
@@ -58,9 +60,8 @@ pub struct Tokens {
     /// What private data of tokens lie in, below their ids.
     cubbyholes: View,
     id_key: SecretBytes,
-    ready: Mutex<HashMap<String, Arc<Token>>>,
-    /// When each token that ends does, with its id.
-    ends: Mutex<BTreeSet<(i64, String)>>,
+    ready: Ready,
+    ends: Ends,
 }
 
 impl Tokens {
@@ -69,23 +70,24 @@ impl Tokens {
     /// # Errors
     /// The view's.
     pub async fn load(view: View, cubbyholes: View, id_key: SecretBytes) -> Result<Self, TokenError> {
-        let mut ends = BTreeSet::new();
-        for (id, found) in view.read_folder(TOKENS).await? {
-            let token = record(&found.value)?;
-            match (token.is_revoked, token.expires) {
+        let tokens = Self { view, cubbyholes, id_key, ready: Ready::default(), ends: Ends::default() };
+        let ids = tokens.view.list(TOKENS).await?;
+        for ids in ids.chunks(AT_ONCE) {
+            for (id, token) in tokens.read(ids).await? {
                 // Whatever was being taken away is due.
-                (true, _) => drop(ends.insert((i64::MIN, id))),
-                (false, Some(end)) => drop(ends.insert((end, id))),
-                (false, None) => {}
+                if let Some(end) = if token.is_revoked { Some(ASKED) } else { token.expires } {
+                    tokens.ends.note(&id, end);
+                }
             }
         }
-        Ok(Self { view, cubbyholes, id_key, ready: Mutex::default(), ends: Mutex::new(ends) })
+        Ok(tokens)
     }
 
     /// The id of a token.
     pub fn id(&self, token: &SecretBytes) -> String {
         let hash = hmac_sha256(self.id_key.expose(), token.expose());
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
     }
 
     /// Makes a token at `now`.
@@ -93,31 +95,44 @@ impl Tokens {
     /// # Errors
     /// The view's; [`TokenError::Unknown`] where its parent is gone.
     pub async fn create(&self, new: NewToken, now: i64) -> Result<Created, TokenError> {
-        let token = SecretBytes::from(format!("{PREFIX}{}", letters()?));
-        self.create_as(token, new, now).await
+        self.create_with(new, None, now).await
     }
 
-    async fn create_as(&self, token: SecretBytes, new: NewToken, now: i64) -> Result<Created, TokenError> {
+    /// Makes a token at `now` that holds something, for whoever comes with it first.
+    ///
+    /// # Errors
+    /// As [`Tokens::create`].
+    pub async fn wrap(&self, new: NewToken, held: SecretBytes, now: i64) -> Result<Created, TokenError> {
+        self.create_with(NewToken { num_uses: 1, is_wrapping: true, ..new }, Some(held), now).await
+    }
+
+    async fn create_with(&self, new: NewToken, held: Option<SecretBytes>, now: i64) -> Result<Created, TokenError> {
+        let token = SecretBytes::from(format!("{PREFIX}{}", letters()?));
         let id = self.id(&token);
         let record = Token::new(new, letters()?, now);
         let mut changes = Changes { conditions: vec![(token_key(&id), None)], ..Changes::default() };
-        if let Some(parent) = &record.parent {
-            // A parent that is revoked meanwhile takes this one with it, or it is not made.
-            let (found, revision) = self.kept(parent).await?.ok_or(TokenError::Unknown)?;
-            if !found.is_live(now) {
-                return Err(TokenError::Unknown);
-            }
-            changes.conditions.push((token_key(parent), Some(revision)));
-            changes.puts.push((child_key(parent, &id), SecretBytes::default()));
-        }
         changes.puts.push((token_key(&id), written(&record)?));
         changes.puts.push((accessor_key(&record.accessor), SecretBytes::from(id.clone())));
-        if self.view.commit(&changes).await? == Outcome::Conflict {
-            return Err(TokenError::Unknown);
+        changes.puts.extend(held.map(|held| (wrapped_key(&id), held)));
+        changes.puts.extend(record.parent.as_ref().map(|parent| (child_key(parent, &id), SecretBytes::default())));
+        if let Some(end) = record.expires {
+            self.ends.note(&id, end);
         }
-        let record = Arc::new(record);
-        self.note(&id, None, Some(&record));
-        Ok(Created { token, id, record })
+        for _ in 0..ATTEMPTS {
+            let mut changes = changes.clone();
+            if let Some(parent) = &record.parent {
+                // A parent that is revoked meanwhile takes this one with it, or it is not made.
+                let (found, revision) = self.kept(parent).await?.ok_or(TokenError::Unknown)?;
+                if !found.is_live(now) {
+                    return Err(TokenError::Unknown);
+                }
+                changes.conditions.push((token_key(parent), Some(revision)));
+            }
+            if self.view.commit(&changes).await? != Outcome::Conflict {
+                return Ok(Created { token, id, record: Arc::new(record) });
+            }
+        }
+        Err(TokenError::Busy)
     }
 
     /// The token, where it is live at `now` and may be used.
@@ -134,13 +149,15 @@ impl Tokens {
     /// # Errors
     /// As [`Tokens::find`].
     pub async fn find_id(&self, id: &str, now: i64) -> Result<Found, TokenError> {
-        let ready = self.ready().get(id).cloned();
-        let record = match ready {
-            Some(record) => record,
-            None => {
+        let record = match self.ready.get(id) {
+            Ok(record) => record,
+            Err(moment) => {
                 let (record, _) = self.kept(id).await?.ok_or(TokenError::Unknown)?;
                 let record = Arc::new(record);
-                self.keep_ready(id, &record);
+                // Counted uses are in the storage alone.
+                if record.is_live(now) && record.num_uses == 0 {
+                    self.ready.keep(id, &record, moment);
+                }
                 record
             }
         };
@@ -176,7 +193,7 @@ impl Tokens {
     /// # Errors
     /// [`TokenError::Unknown`] where none is left; the view's.
     pub async fn use_up(&self, id: &str, now: i64) -> Result<u64, TokenError> {
-        let changed = self.change(id, |token| {
+        let changed = self.change(id, None, |token| {
             if !token.is_live(now) || !token.has_uses() {
                 return Err(TokenError::Unknown);
             }
@@ -192,7 +209,7 @@ impl Tokens {
     /// [`TokenError::Invalid`] where it cannot be renewed.
     pub async fn renew(&self, id: &str, increment: u64, most: u64, now: i64) -> Result<(Arc<Token>, bool), TokenError> {
         let mut is_less = false;
-        let renewed = self.change(id, |token| {
+        let renewed = self.change(id, None, |token| {
             if !token.is_live(now) {
                 return Err(TokenError::Unknown);
             }
@@ -207,19 +224,56 @@ impl Tokens {
         Ok((renewed, is_less))
     }
 
+    /// What a wrapping token holds, which stays there.
+    ///
+    /// # Errors
+    /// [`TokenError::Unknown`] where it is no wrapping token, or over, or was taken; the view's.
+    pub async fn held(&self, id: &str, now: i64) -> Result<SecretBytes, TokenError> {
+        let (held, _) = self.wrapped(id, now).await?;
+        Ok(held.value)
+    }
+
+    /// Takes what a wrapping token holds, and ends it with the same commit: of all who come at once, one gets it.
+    ///
+    /// # Errors
+    /// As [`Tokens::held`]. [`StorageError::Unknown`] where it may be taken, and nobody has it.
+    pub async fn unwrap(&self, id: &str, now: i64) -> Result<SecretBytes, TokenError> {
+        let (held, (token, revision)) = self.wrapped(id, now).await?;
+        let changes = Changes {
+            conditions: vec![(token_key(id), Some(revision)), (wrapped_key(id), Some(held.revision))],
+            puts: vec![(token_key(id), written(&Token { is_revoked: true, ..token })?)],
+            deletes: vec![wrapped_key(id)],
+        };
+        let changing = self.ready.change(id);
+        let outcome = self.view.commit(&changes).await;
+        if is_certain(&outcome) {
+            changing.over();
+        }
+        if outcome? == Outcome::Conflict {
+            return Err(TokenError::Unknown);
+        }
+        // What it held is had whatever becomes of the rest, which is due.
+        self.ends.note(id, ASKED);
+        self.take_away(id).await.ok();
+        Ok(held.value)
+    }
+
+    async fn wrapped(&self, id: &str, now: i64) -> Result<(strongroom_barrier::Found, (Token, Revision)), TokenError> {
+        let mut found = self.view.read(&[&wrapped_key(id), &token_key(id)]).await?;
+        let (Some(Some(token)), Some(Some(held))) = (found.pop(), found.pop()) else { return Err(TokenError::Unknown) };
+        let kept = (record(&token.value)?, token.revision);
+        if kept.0.is_wrapping && kept.0.is_live(now) { Ok((held, kept)) } else { Err(TokenError::Unknown) }
+    }
+
     /// Ends a token, and with it all that it made. What is absent is no fault.
     ///
     /// # Errors
-    /// The view's; the token is over all the same, where it was marked already.
+    /// The view's. Whoever asked and got none, or gave up, has it done by [`Tokens::expire`].
     pub async fn revoke(&self, id: &str) -> Result<(), TokenError> {
-        let marked = self.change(id, |token| Ok(Token { is_revoked: true, ..token.clone() })).await;
-        match marked {
-            Err(TokenError::Unknown) => return Ok(()),
-            marked => drop(marked?),
+        if self.mark(id).await?.is_some() {
+            self.take_away(id).await?;
         }
-        // Whoever is cut off here, or whose storage fails, is due at once.
-        self.ends().insert((i64::MIN, id.to_owned()));
-        self.take_away(id).await
+        Ok(())
     }
 
     /// Ends a token alone: what it made goes on without a parent.
@@ -228,12 +282,11 @@ impl Tokens {
     /// The view's.
     pub async fn revoke_orphan(&self, id: &str) -> Result<(), TokenError> {
         for child in self.view.list(&format!("{CHILDREN}{id}/")).await? {
-            match self.change(&child, |token| Ok(Token { parent: None, ..token.clone() })).await {
+            let orphaned = |token: &Token| Ok(Token { parent: None, ..token.clone() });
+            match self.change(&child, Some(child_key(id, &child)), orphaned).await {
                 Ok(_) | Err(TokenError::Unknown) => {}
                 Err(error) => return Err(error),
             }
-            let deletes = vec![child_key(id, &child)];
-            self.view.commit(&Changes { deletes, ..Changes::default() }).await?;
         }
         self.revoke(id).await
     }
@@ -243,53 +296,86 @@ impl Tokens {
     /// # Errors
     /// The view's.
     pub async fn revoke_made_by(&self, prefix: &str) -> Result<(), TokenError> {
-        for (id, found) in self.view.read_folder(TOKENS).await? {
-            let path = record(&found.value)?.path;
+        let is_below = |path: &str| {
             let below = path.strip_prefix(prefix.trim_end_matches('/'));
-            if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-                self.revoke(&id).await?;
+            below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let ids = self.view.list(TOKENS).await?;
+        for ids in ids.chunks(AT_ONCE) {
+            for (id, token) in self.read(ids).await? {
+                if is_below(&token.path) {
+                    self.revoke(&id).await?;
+                }
             }
         }
         Ok(())
     }
 
     /// Takes away up to `limit` tokens that are over at `now`, and those that were cut off while they were taken away;
-    /// how many.
+    /// how many. One that cannot be taken away holds up no other.
     ///
     /// # Errors
-    /// The view's; what is due stays due.
+    /// The view's, of the first that was not taken away; what is due stays due.
     pub async fn expire(&self, now: i64, limit: usize) -> Result<usize, TokenError> {
-        let due: Vec<(i64, String)> =
-            self.ends().range(..=(now, String::from(char::MAX))).take(limit).cloned().collect();
-        for (end, id) in &due {
-            match self.kept(id).await? {
-                // It was renewed meanwhile, and is known under another time.
-                Some((token, _)) if !token.is_revoked && token.expires.is_some_and(|expires| expires > now) => {}
-                Some(_) => self.revoke(id).await?,
-                None => {}
+        let mut first = None;
+        let mut count = 0;
+        for due in self.ends.due(now, limit) {
+            match self.end(&due, now).await {
+                Ok(next) => {
+                    self.ends.settle(&due, next);
+                    count += usize::from(next.is_none());
+                }
+                Err(error) => first = first.or(Some(error)),
             }
-            self.ends().remove(&(*end, id.clone()));
         }
-        Ok(due.len())
+        first.map_or(Ok(count), Err)
     }
 
-    /// Deletes a token that is marked, after all that it made.
+    /// Takes away a token whose time may have come, or says when it will.
+    async fn end(&self, due: &Due, now: i64) -> Result<Option<i64>, TokenError> {
+        match self.kept(&due.id).await? {
+            Some((token, _)) if due.time > ASKED && token.is_live(now) => Ok(token.expires),
+            Some(_) => self.revoke(&due.id).await.map(|()| None),
+            None => Ok(None),
+        }
+    }
+
+    /// Ends a token with one commit; nothing where there is none.
+    async fn mark(&self, id: &str) -> Result<Option<Arc<Token>>, TokenError> {
+        let marked = self.change(id, None, |token| {
+            // Whoever is cut off here, or whose storage fails, is due at once.
+            self.ends.note(id, ASKED);
+            Ok(Token { is_revoked: true, ..token.clone() })
+        });
+        match marked.await {
+            Err(TokenError::Unknown) => Ok(None),
+            marked => marked.map(Some),
+        }
+    }
+
+    /// Deletes a token that is marked, after all that it made. Each of them is marked before it is looked at, so that it
+    /// makes no more.
     async fn take_away(&self, root: &str) -> Result<(), TokenError> {
-        let mut path = vec![root.to_owned()];
-        while let Some(id) = path.last().cloned() {
-            // The deepest first, so that whoever is cut off finds the rest below what is marked.
-            if let Some(child) = self.view.list(&format!("{CHILDREN}{id}/")).await?.into_iter().next() {
-                match self.kept(&child).await? {
-                    Some(_) => path.push(child),
-                    None => {
-                        let deletes = vec![child_key(&id, &child)];
-                        self.view.commit(&Changes { deletes, ..Changes::default() }).await?;
-                    }
-                }
+        let mut left = vec![Doomed { id: root.to_owned(), parent: None, is_alone: false }];
+        while let Some(doomed) = left.last_mut() {
+            let id = doomed.id.clone();
+            if std::mem::replace(&mut doomed.is_alone, true) {
+                self.delete(&id).await?;
+                left.pop();
                 continue;
             }
-            self.delete(&id).await?;
-            path.pop();
+            if let Some(parent) = doomed.parent.clone()
+                && self.mark(&id).await?.is_none()
+            {
+                let deletes = vec![child_key(&parent, &id)];
+                self.view.commit(&Changes { deletes, ..Changes::default() }).await?;
+            }
+            let children = self.view.list(&format!("{CHILDREN}{id}/")).await?;
+            left.extend(children.into_iter().map(|child| Doomed {
+                id: child,
+                parent: Some(id.clone()),
+                is_alone: false,
+            }));
         }
         Ok(())
     }
@@ -297,39 +383,57 @@ impl Tokens {
     /// Deletes one token without children, and what belongs to it.
     async fn delete(&self, id: &str) -> Result<(), TokenError> {
         for _ in 0..ATTEMPTS {
-            let Some((token, revision)) = self.kept(id).await? else { return Ok(()) };
-            // Out of use before anything of it goes.
-            self.ready().remove(id);
+            let Some((token, revision)) = self.kept(id).await? else {
+                self.gone(id);
+                return Ok(());
+            };
             self.cubbyholes.erase(&format!("{id}/")).await?;
             let mut deletes = vec![token_key(id), accessor_key(&token.accessor)];
             deletes.extend(token.parent.as_ref().map(|parent| child_key(parent, id)));
+            deletes.extend(token.is_wrapping.then(|| wrapped_key(id)));
             let conditions = vec![(token_key(id), Some(revision))];
             if self.view.commit(&Changes { conditions, deletes, ..Changes::default() }).await? != Outcome::Conflict {
-                self.note(id, Some(&token), None);
-                self.ends().remove(&(i64::MIN, id.to_owned()));
+                self.gone(id);
                 return Ok(());
             }
         }
         Err(TokenError::Busy)
     }
 
+    /// Forgets what is known of a token that is deleted.
+    fn gone(&self, id: &str) {
+        self.ready.forget(id);
+        self.ends.forget(id);
+    }
+
+    /// Changes a token, and takes one key away with the same commit.
     async fn change(
         &self,
         id: &str,
+        delete: Option<String>,
         mut with: impl FnMut(&Token) -> Result<Token, TokenError>,
     ) -> Result<Arc<Token>, TokenError> {
         for _ in 0..ATTEMPTS {
             let (before, revision) = self.kept(id).await?.ok_or(TokenError::Unknown)?;
             let after = with(&before)?;
+            if after == before && delete.is_none() {
+                return Ok(Arc::new(after));
+            }
+            if let Some(end) = after.expires {
+                self.ends.note(id, end);
+            }
             let changes = Changes {
                 conditions: vec![(token_key(id), Some(revision))],
                 puts: vec![(token_key(id), written(&after)?)],
-                deletes: Vec::new(),
+                deletes: delete.iter().cloned().collect(),
             };
-            if self.view.commit(&changes).await? != Outcome::Conflict {
-                let after = Arc::new(after);
-                self.note(id, Some(&before), Some(&after));
-                return Ok(after);
+            let changing = self.ready.change(id);
+            let outcome = self.view.commit(&changes).await;
+            if is_certain(&outcome) {
+                changing.over();
+            }
+            if outcome? != Outcome::Conflict {
+                return Ok(Arc::new(after));
             }
         }
         Err(TokenError::Busy)
@@ -340,47 +444,42 @@ impl Tokens {
         Ok(Some((record(&found.value)?, found.revision)))
     }
 
-    /// Takes in what was committed.
-    fn note(&self, id: &str, before: Option<&Token>, after: Option<&Arc<Token>>) {
-        let mut ends = self.ends();
-        if let Some(end) = before.and_then(|token| token.expires) {
-            ends.remove(&(end, id.to_owned()));
-        }
-        if let Some(end) = after.and_then(|token| token.expires) {
-            ends.insert((end, id.to_owned()));
-        }
-        drop(ends);
-        match after {
-            Some(token) => self.keep_ready(id, token),
-            None => drop(self.ready().remove(id)),
-        }
+    /// The tokens with these ids that are there still.
+    async fn read(&self, ids: &[String]) -> Result<Vec<(String, Token)>, TokenError> {
+        let keys: Vec<String> = ids.iter().map(|id| token_key(id)).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let found = self.view.read(&keys).await?;
+        let found = ids.iter().zip(found).filter_map(|(id, found)| Some((id, found?)));
+        found.map(|(id, found)| Ok((id.clone(), record(&found.value)?))).collect()
     }
+}
 
-    fn keep_ready(&self, id: &str, token: &Arc<Token>) {
-        let mut ready = self.ready();
-        if ready.len() >= READY && !ready.contains_key(id) {
-            ready.clear();
-        }
-        ready.insert(id.to_owned(), Arc::clone(token));
-    }
+/// A token that is about to be deleted.
+struct Doomed {
+    id: String,
+    /// Whose child it was found as.
+    parent: Option<String>,
+    /// Whether all that it made was found before.
+    is_alone: bool,
+}
 
-    fn ready(&self) -> MutexGuard<'_, HashMap<String, Arc<Token>>> {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn ends(&self) -> MutexGuard<'_, BTreeSet<(i64, String)>> {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Whether it is known what came of a commit.
+fn is_certain(outcome: &Result<Outcome, ViewError>) -> bool {
+    !matches!(outcome, Err(ViewError::Storage(StorageError::Unknown(_))))
 }
 
 impl fmt::Debug for Tokens {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Tokens").field("ready", &self.ready().len()).finish_non_exhaustive()
+        formatter.debug_struct("Tokens").field("ready", &self.ready.len()).finish_non_exhaustive()
     }
 }
 
 fn token_key(id: &str) -> String {
     format!("{TOKENS}{id}")
+}
+
+fn wrapped_key(id: &str) -> String {
+    format!("{WRAPPED}{id}")
 }
 
 fn accessor_key(accessor: &str) -> String {

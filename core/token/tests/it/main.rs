@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod races;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
@@ -20,10 +22,11 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().unwrap()
 }
 
-/// A storage that takes so many more commits and then none.
+/// A storage that takes so many more commits and then none, and fails at so many scans.
 struct Ending {
     memory: Memory,
     commits: AtomicUsize,
+    scans_to_fail: AtomicUsize,
 }
 
 impl Storage for Ending {
@@ -32,7 +35,11 @@ impl Storage for Ending {
     }
 
     fn scan<'a>(&'a self, prefix: &'a str, after: Option<&'a str>, limit: usize) -> Pending<'a, Page> {
-        self.memory.scan(prefix, after, limit)
+        let left = self.scans_to_fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        match left {
+            Ok(_) => Box::pin(async { Err(StorageError::Unavailable("it failed".into())) }),
+            Err(_) => self.memory.scan(prefix, after, limit),
+        }
     }
 
     fn children<'a>(&'a self, folder: &'a str, after: Option<&'a Child>, limit: usize) -> Pending<'a, Children> {
@@ -58,15 +65,23 @@ struct World {
     id_key: SecretBytes,
 }
 
+fn key() -> SecretBytes {
+    random_bytes(KEY_LENGTH).unwrap()
+}
+
+fn open_barrier() -> SharedBarrier {
+    let root = RootKey::new(key()).unwrap();
+    let wrapped = KeyRing::new(key(), key()).unwrap().wrap(&root).unwrap();
+    let mut barrier = Barrier::default();
+    barrier.unseal(&root, &wrapped).unwrap();
+    Arc::new(RwLock::new(barrier))
+}
+
 impl World {
     fn new() -> Self {
-        let key = || random_bytes(KEY_LENGTH).unwrap();
-        let root = RootKey::new(key()).unwrap();
-        let wrapped = KeyRing::new(key(), key()).unwrap().wrap(&root).unwrap();
-        let mut barrier = Barrier::default();
-        barrier.unseal(&root, &wrapped).unwrap();
-        let storage = Arc::new(Ending { memory: Memory::default(), commits: AtomicUsize::new(usize::MAX) });
-        Self { storage, barrier: Arc::new(RwLock::new(barrier)), id_key: key() }
+        let commits = AtomicUsize::new(usize::MAX);
+        let storage = Arc::new(Ending { memory: Memory::default(), commits, scans_to_fail: AtomicUsize::new(0) });
+        Self { storage, barrier: open_barrier(), id_key: key() }
     }
 
     fn view(&self, mount: &str) -> View {
@@ -167,6 +182,15 @@ fn renewing_moves_the_end_and_what_cannot_be_renewed_stays() {
         assert!(tokens.find(&made.token, 1150).await.is_ok());
         assert_eq!(tokens.expire(1190, 10).await.unwrap(), 1);
         assert_eq!(world.records(), 0);
+        let shorter = tokens.create(wanted(100), 1000).await.unwrap();
+        tokens.renew(&shorter.id, 10, 10_000, 1001).await.unwrap();
+        tokens.renew(&shorter.id, 50, 10_000, 1002).await.unwrap();
+        assert_eq!(tokens.expire(1051, 10).await.unwrap(), 0);
+        assert_eq!(tokens.expire(1052, 10).await.unwrap(), 1);
+        let sooner = tokens.create(wanted(100), 1000).await.unwrap();
+        tokens.renew(&sooner.id, 10, 10_000, 1001).await.unwrap();
+        assert_eq!(tokens.expire(1011, 10).await.unwrap(), 1);
+        assert_eq!(world.records(), 0);
         let fixed = tokens.create(NewToken { is_renewable: false, ..wanted(100) }, 1000).await.unwrap();
         let refused = tokens.renew(&fixed.id, 0, 10_000, 1001).await.unwrap_err();
         assert_eq!(refused, TokenError::Invalid("lease is not renewable".to_owned()));
@@ -231,6 +255,38 @@ fn a_revocation_that_is_cut_off_anywhere_ends_the_token_or_leaves_it_and_is_fini
             }
         });
     }
+}
+
+#[test]
+fn a_token_that_cannot_be_taken_away_holds_up_no_other_and_is_tried_again() {
+    let world = World::new();
+    let tokens = world.tokens();
+    block_on(async {
+        for first in 1..=3 {
+            tokens.create(wanted(first), 0).await.unwrap();
+        }
+        world.storage.scans_to_fail.store(1, Ordering::SeqCst);
+        assert!(matches!(tokens.expire(10, 10).await, Err(TokenError::View(_))));
+        assert_eq!(world.records(), 2, "one token and its accessor");
+        assert_eq!(tokens.expire(10, 10).await.unwrap(), 1);
+        assert_eq!(world.records(), 0);
+    });
+}
+
+#[test]
+fn a_revocation_that_the_storage_did_not_take_is_made_good() {
+    let world = World::new();
+    let tokens = world.tokens();
+    block_on(async {
+        let root = tokens.create(wanted(0), 0).await.unwrap();
+        tokens.create(child_of(&root), 0).await.unwrap();
+        world.ends_after(0);
+        assert!(matches!(tokens.revoke(&root.id).await, Err(TokenError::View(_))));
+        assert!(tokens.expire(1, 10).await.is_err());
+        world.ends_after(usize::MAX);
+        tokens.expire(1, 10).await.unwrap();
+        assert_eq!(world.records(), 0);
+    });
 }
 
 #[test]
