@@ -4,17 +4,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use strongroom_barrier::Changes;
 use strongroom_http::StatusCode;
 use strongroom_policy::acl::Operation;
 use strongroom_secret::SecretBytes;
-use strongroom_storage::Outcome;
 use strongroom_token::{NewToken, TokenError, Ttl};
 
 use crate::engine::Call;
 use crate::exchange::{Fault, Response, Wrapped};
 use crate::members::Members;
-use crate::trouble::{of_token, of_view};
+use crate::trouble::of_token;
 
 /// The policy that wrapping tokens bear, for people who look at one. The store itself sees to what they may.
 const POLICY: &str = "response-wrapping";
@@ -27,10 +25,6 @@ struct Waiting {
     path: String,
     created: i64,
     ttl: u64,
-}
-
-fn key(id: &str) -> String {
-    format!("wrapped/{id}")
 }
 
 /// Puts an answer behind a token.
@@ -55,15 +49,11 @@ async fn keep(call: &Call<'_>, body: Value, ttl: u64, path: &str) -> Result<Wrap
         policies: vec![POLICY.to_owned()],
         path: path.to_owned(),
         ttl: Ttl { first: ttl, longest: ttl, period: 0 },
-        num_uses: 1,
-        is_wrapping: true,
         ..NewToken::default()
     };
-    let created = call.open.tokens.create(new, now.as_second()).await.map_err(of_token)?;
     let waiting = Waiting { body, path: path.to_owned(), created: now.as_second(), ttl };
     let record = serde_json::to_vec(&waiting).map_err(|error| Fault::internal(error.to_string()))?;
-    let puts = vec![(key(&created.id), SecretBytes::new(record))];
-    call.open.system().commit(&Changes { puts, ..Changes::default() }).await.map_err(of_view)?;
+    let created = call.open.tokens.wrap(new, SecretBytes::new(record), now.as_second()).await.map_err(of_token)?;
     Ok(Wrapped {
         token: created.token,
         accessor: created.record.accessor.clone(),
@@ -105,30 +95,21 @@ fn named(call: &Call<'_>) -> Result<String, Fault> {
     Ok(call.open.tokens.id(token))
 }
 
-async fn waiting(call: &Call<'_>, id: &str) -> Result<(Waiting, strongroom_storage::Revision), Fault> {
-    match call.open.tokens.find_id(id, call.request.now.as_second()).await {
-        Ok(found) if found.record.is_wrapping => {}
-        Ok(_) | Err(TokenError::Unknown) => return Err(invalid()),
-        Err(error) => return Err(of_token(error)),
-    }
-    let found = call.open.system().read_one(&key(id)).await.map_err(of_view)?.ok_or_else(invalid)?;
-    let waiting = serde_json::from_slice(found.value.expose());
-    Ok((waiting.map_err(|_| Fault::internal("a wrapped answer is a newer version's"))?, found.revision))
+/// What waited, of which one commit makes sure that nobody has it twice.
+fn read(held: Result<SecretBytes, TokenError>) -> Result<Waiting, Fault> {
+    let held = match held {
+        Err(TokenError::Unknown) => return Err(invalid()),
+        held => held.map_err(of_token)?,
+    };
+    serde_json::from_slice(held.expose()).map_err(|_| Fault::internal("a wrapped answer is a newer version's"))
 }
 
-/// Takes what waits: of two who unwrap at once, one gets it.
 async fn taken(call: &Call<'_>, id: &str) -> Result<Waiting, Fault> {
-    let (waiting, revision) = waiting(call, id).await?;
-    let changes = Changes { conditions: vec![(key(id), Some(revision))], deletes: vec![key(id)], ..Changes::default() };
-    if call.open.system().commit(&changes).await.map_err(of_view)? == Outcome::Conflict {
-        return Err(invalid());
-    }
-    call.open.tokens.revoke(id).await.map_err(of_token)?;
-    Ok(waiting)
+    read(call.open.tokens.unwrap(id, call.request.now.as_second()).await)
 }
 
 async fn lookup(call: &Call<'_>) -> Result<Response, Fault> {
-    let (waiting, _) = waiting(call, &named(call)?).await?;
+    let waiting = read(call.open.tokens.held(&named(call)?, call.request.now.as_second()).await)?;
     let created = jiff::Timestamp::from_second(waiting.created).unwrap_or_default();
     let data = Members::default()
         .with("creation_path", waiting.path)

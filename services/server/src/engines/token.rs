@@ -3,42 +3,22 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use strongroom_barrier::{Changes, View};
 use strongroom_policy::acl::Operation;
 use strongroom_secret::SecretBytes;
-use strongroom_token::{Cidr, NewToken, Ttl};
+use strongroom_token::{Asked, Maker, Role, Times, Ttl, decide};
 
 use crate::engine::{Call, Engine};
 use crate::exchange::{Fault, Response};
 use crate::identity::{granted, shown};
 use crate::members::Members;
-use crate::policies::{DEFAULT, ROOT};
 use crate::trouble::{of_token, of_view};
 
 const ROLES: &str = "roles/";
 
 /// The engine of `auth/token/`.
 pub(crate) struct TokenMethod(View);
-
-/// What tokens of a role are.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Role {
-    allowed_policies: Vec<String>,
-    disallowed_policies: Vec<String>,
-    allowed_policies_glob: Vec<String>,
-    disallowed_policies_glob: Vec<String>,
-    orphan: bool,
-    renewable: bool,
-    path_suffix: String,
-    token_explicit_max_ttl: u64,
-    token_period: u64,
-    token_num_uses: u64,
-    token_no_default_policy: bool,
-    token_bound_cidrs: Vec<Cidr>,
-}
 
 impl TokenMethod {
     pub(super) fn new(view: View) -> Self {
@@ -57,63 +37,19 @@ impl TokenMethod {
         if matches!(data.text("type")?.as_deref(), Some("batch")) {
             return Err(Fault::invalid("batch tokens are not served: ask for a service token"));
         }
-        let has_sudo = asker.acl.is_root() || has_sudo(call);
         if data.text("id")?.is_some_and(|id| !id.is_empty()) {
             return Err(Fault::invalid("a token's id cannot be chosen: leave it out"));
         }
-        let wants_orphan = is_orphan || data.flag("no_parent")?.unwrap_or_default();
-        if data.flag("no_parent")?.unwrap_or_default() && !has_sudo {
-            return Err(Fault::invalid("root or sudo privileges required to create orphan token"));
-        }
-        let (name, role) = role.map_or((None, None), |(name, role)| (Some(name), Some(role)));
-        let policies = policies(data, asker, role.as_ref(), has_sudo)?;
-        let asked = Ttl {
-            first: seconds(data, "ttl")?.or(seconds(data, "lease")?).unwrap_or_default(),
-            longest: stricter(
-                seconds(data, "explicit_max_ttl")?.unwrap_or_default(),
-                role.as_ref().map_or(0, |role| role.token_explicit_max_ttl),
-            ),
-            period: match (seconds(data, "period")?.filter(|period| *period > 0), &role) {
-                (Some(_), _) if !has_sudo => {
-                    return Err(Fault::invalid("root or sudo privileges required to create periodic token"));
-                }
-                (Some(period), _) => period,
-                (None, role) => role.as_ref().map_or(0, |role| role.token_period),
-            },
-        };
+        let now = call.request.now.as_second();
+        let own = call.open.tokens.find_id(&asker.id, now).await.map_err(of_token)?;
+        let maker = Maker { id: &asker.id, token: &own.record, has_sudo: has_sudo(call) };
+        let role = role.as_ref().map(|(name, role)| (*name, role));
         let (usual, most) = call.open.lease_times(call.mount);
-        let is_root = policies.iter().any(|policy| policy == ROOT);
-        let (ttl, is_less) = match is_root && asked == Ttl::default() {
-            // Root's tokens last unless somebody says how long.
-            true => (Ttl::default(), false),
-            false => Ttl::within(asked, usual, most),
-        };
-        let asked_uses = data.number("num_uses")?.and_then(|uses| u64::try_from(uses).ok()).unwrap_or_default();
-        let role_uses = role.as_ref().map_or(0, |role| role.token_num_uses);
-        let orphan = wants_orphan || role.as_ref().is_some_and(|role| role.orphan);
-        let display_name = data.text("display_name")?.filter(|name| !name.is_empty());
-        let new = NewToken {
-            policies,
-            metadata: metadata(data)?,
-            display_name: display_name.map_or_else(|| "token".to_owned(), |name| format!("token-{name}")),
-            path: match role.as_ref().map(|role| role.path_suffix.as_str()) {
-                None | Some("") => call.request.path.clone(),
-                Some(suffix) => format!("{}/{suffix}", call.request.path),
-            },
-            parent: (!orphan).then(|| asker.id.clone()),
-            ttl,
-            num_uses: stricter(asked_uses, role_uses),
-            is_renewable: data.flag("renewable")?.unwrap_or(true) && role.as_ref().is_none_or(|role| role.renewable),
-            bound_cidrs: role.map_or_else(Vec::new, |role| role.token_bound_cidrs),
-            is_wrapping: false,
-            role: name.unwrap_or_default().to_owned(),
-        };
-        let created = call.open.tokens.create(new, call.request.now.as_second()).await.map_err(of_token)?;
-        let response = Response { auth: Some(granted(&created, call.request.now)), ..Response::default() };
-        Ok(match is_less {
-            true => response.warning(format!("TTL of what was asked for exceeded the limit of {most} seconds")),
-            false => response,
-        })
+        let asked = asked(call, is_orphan)?;
+        let decided = decide(&maker, asked, role, Times { usual, most }).map_err(of_token)?;
+        let created = call.open.tokens.create(decided.new, now).await.map_err(of_token)?;
+        let auth = Some(granted(&created, call.request.now));
+        Ok(Response { auth, warnings: decided.warnings, ..Response::default() })
     }
 
     async fn roles(&self, call: &Call<'_>, name: &str) -> Result<Response, Fault> {
@@ -247,77 +183,26 @@ fn has_sudo(call: &Call<'_>) -> bool {
     names.iter().any(|name| matches!(*name, "sudo" | "root"))
 }
 
-/// The policies of a new token: those that are asked for, which have to be the asker's own unless it may make any.
-fn policies(
-    data: &Members,
-    asker: &crate::open::Asker,
-    role: Option<&Role>,
-    has_sudo: bool,
-) -> Result<Vec<String>, Fault> {
-    let asked = data.texts("policies")?.unwrap_or_default();
-    let mut policies: Vec<String> = asked.iter().map(|name| name.trim().to_lowercase()).collect();
-    match role {
-        Some(role) => {
-            if policies.is_empty() {
-                policies = match role.allowed_policies.is_empty() {
-                    true => asker.policies.clone(),
-                    false => role.allowed_policies.clone(),
-                };
-            }
-            if let Some(refused) = policies.iter().find(|policy| !role.allows(policy, &asker.policies)) {
-                return Err(Fault::invalid(format!(
-                    "token policies ([\"{refused}\"]) must be subset of the role's allowed policies"
-                )));
-            }
-        }
-        None if policies.is_empty() => policies = asker.policies.clone(),
-        None if !has_sudo => {
-            let is_own = |policy: &&String| !asker.policies.contains(*policy) && *policy != DEFAULT;
-            if policies.iter().find(is_own).is_some() {
-                return Err(Fault::invalid("child policies must be subset of parent"));
-            }
-        }
-        None => {}
-    }
-    if policies.iter().any(|policy| policy == ROOT) && !asker.acl.is_root() {
-        return Err(Fault::invalid("root tokens may not be created without parent token being root"));
-    }
-    let is_plain =
-        data.flag("no_default_policy")?.unwrap_or_default() || role.is_some_and(|role| role.token_no_default_policy);
-    if !is_plain && !policies.iter().any(|policy| policy == ROOT) {
-        policies.push(DEFAULT.to_owned());
-    }
-    policies.sort();
-    policies.dedup();
-    Ok(policies)
-}
-
-impl Role {
-    fn allows(&self, policy: &str, own: &[String]) -> bool {
-        let matches = |globs: &[String]| globs.iter().any(|glob| is_like(policy, glob));
-        if self.disallowed_policies.iter().any(|refused| refused == policy) || matches(&self.disallowed_policies_glob) {
-            return false;
-        }
-        if self.allowed_policies.is_empty() && self.allowed_policies_glob.is_empty() {
-            return own.iter().any(|own| own == policy) || policy == DEFAULT;
-        }
-        self.allowed_policies.iter().any(|allowed| allowed == policy) || matches(&self.allowed_policies_glob)
-    }
-}
-
-/// Whether a text is like a pattern, in which `*` stands for anything.
-fn is_like(text: &str, pattern: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
-    for part in middle {
-        match rest.find(part) {
-            Some(place) => rest = rest.get(place + part.len()..).unwrap_or_default(),
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
+/// What a request asks for.
+fn asked(call: &Call<'_>, is_orphans_path: bool) -> Result<Asked, Fault> {
+    let data = &call.request.data;
+    let policies = data.texts("policies")?.unwrap_or_default();
+    Ok(Asked {
+        policies: policies.iter().map(|name| name.trim().to_lowercase()).collect(),
+        metadata: metadata(data)?,
+        display_name: data.text("display_name")?.unwrap_or_default(),
+        path: call.request.path.clone(),
+        is_orphans_path,
+        no_parent: data.flag("no_parent")?.unwrap_or_default(),
+        no_default_policy: data.flag("no_default_policy")?.unwrap_or_default(),
+        is_renewable: data.flag("renewable")?.unwrap_or(true),
+        ttl: Ttl {
+            first: seconds(data, "ttl")?.or(seconds(data, "lease")?).unwrap_or_default(),
+            longest: seconds(data, "explicit_max_ttl")?.unwrap_or_default(),
+            period: seconds(data, "period")?.unwrap_or_default(),
+        },
+        num_uses: data.number("num_uses")?.and_then(|uses| u64::try_from(uses).ok()).unwrap_or_default(),
+    })
 }
 
 fn changed(before: Option<Role>, data: &Members) -> Result<Role, Fault> {
@@ -396,33 +281,4 @@ fn metadata(data: &Members) -> Result<BTreeMap<String, String>, Fault> {
 
 fn seconds(data: &Members, name: &str) -> Result<Option<u64>, Fault> {
     Ok(data.duration(name)?.map(|time| time.as_secs()))
-}
-
-/// The smaller of two limits, of which 0 is none.
-fn stricter(one: u64, other: u64) -> u64 {
-    match (one, other) {
-        (0, limit) | (limit, 0) => limit,
-        (one, other) => one.min(other),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_like_patterns_or_not() {
-        for (text, pattern, expected) in [
-            ("team-a", "team-*", true),
-            ("team-a", "*", true),
-            ("team-a", "team-a", true),
-            ("team-ab", "team-a", false),
-            ("a-x-b", "a-*-b", true),
-            ("a-b", "a-*-b", false),
-            ("xteam-a", "team-*", false),
-            ("", "*", true),
-        ] {
-            assert_eq!(is_like(text, pattern), expected, "{text} {pattern}");
-        }
-    }
 }

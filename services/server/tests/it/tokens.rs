@@ -66,6 +66,10 @@ fn what_a_token_made_ends_with_it_and_uses_and_times_are_counted() {
     let twice =
         text(&auth(&ask("auth/token/create", &root, json!({"policies": ["default"], "num_uses": 2})))["client_token"]);
     assert_eq!([lives(&twice), lives(&twice), lives(&twice)], [true, true, false]);
+    let once = json!({"policies": ["maker", "default"], "num_uses": 5});
+    let once = text(&auth(&ask("auth/token/create", &root, once))["client_token"]);
+    let words = "restricted use token cannot generate child tokens";
+    assert_eq!(ask("auth/token/create", &once, json!({})).errors(), [words], "it would go on as another");
     let short =
         text(&auth(&ask("auth/token/create", &root, json!({"policies": ["default"], "ttl": "2s"})))["client_token"]);
     assert!(lives(&short));
