@@ -15,7 +15,8 @@ impl Drop for Wiped {
     }
 }
 
-fn wipe(value: &mut Value) {
+/// Wipes all texts in a value. Numbers stay: their texts are their library's own.
+pub fn wipe(value: &mut Value) {
     match value {
         Value::String(text) => text.zeroize(),
         Value::Array(items) => items.iter_mut().for_each(wipe),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use zeroize::Zeroize as _;
+use strongroom_kv::json::wipe;
 
 use crate::exchange::Fault;
 
@@ -181,15 +181,6 @@ impl FromIterator<(String, Value)> for Members {
 impl Drop for Members {
     fn drop(&mut self) {
         self.0.values_mut().for_each(wipe);
-    }
-}
-
-fn wipe(value: &mut Value) {
-    match value {
-        Value::String(text) => text.zeroize(),
-        Value::Array(items) => items.iter_mut().for_each(wipe),
-        Value::Object(members) => members.values_mut().for_each(wipe),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
