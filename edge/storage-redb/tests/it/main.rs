@@ -167,7 +167,7 @@ fn twenty_kills_among_concurrent_writers_lose_no_acknowledged_write_and_tear_non
             }
         });
     }
-    assert!(all > 100, "hardly anything was written: {all}");
+    assert!(all > 20, "hardly anything was written: {all}");
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn twenty_kills_under_concurrent_writers_lose_no_acknowledged_write_and_leave_th
         }
         drop(server);
     }
-    assert!(ids.len() > 100, "hardly anything was written: {}", ids.len());
+    assert!(ids.len() > 20, "hardly anything was written: {}", ids.len());
     let server = Serving::over(&folder, &[]);
     assert!(!folder.path().join("audit.log.suspect-1").exists(), "{}", server.logged());
     let told: Vec<String> = entries(&server.audit_file())

@@ -71,9 +71,9 @@ fn what_a_token_made_ends_with_it_and_uses_and_times_are_counted() {
     let words = "restricted use token cannot generate child tokens";
     assert_eq!(ask("auth/token/create", &once, json!({})).errors(), [words], "it would go on as another");
     let short =
-        text(&auth(&ask("auth/token/create", &root, json!({"policies": ["default"], "ttl": "2s"})))["client_token"]);
+        text(&auth(&ask("auth/token/create", &root, json!({"policies": ["default"], "ttl": "3s"})))["client_token"]);
     assert!(lives(&short));
-    std::thread::sleep(Duration::from_millis(3100));
+    std::thread::sleep(Duration::from_millis(4100));
     assert!(!lives(&short));
     let periodic = auth(&ask(
         "auth/token/create",
