@@ -76,7 +76,7 @@ pub enum Handle {
 /// One token, and what hangs from it.
 pub struct Login {
     token: Arc<Token>,
-    /// By what others can renew or revoke it; nothing where it may not look itself up.
+    /// By what others can renew or revoke it; nothing for a batch token, and where a given one may not look itself up.
     pub accessor: Option<String>,
     /// How long it lasts; nothing where it has no end or does not tell it.
     pub remaining: Option<Duration>,
@@ -129,9 +129,10 @@ impl Vault {
     pub async fn log_in(&self) -> Result<Login, Failure> {
         let token = self.session.token(&self.api).await?;
         let is_own = self.session.auth().can_log_in();
-        if is_own && !token.accessor.is_empty() {
+        if is_own {
             return Ok(Login {
-                accessor: Some(token.accessor.clone()),
+                // A batch token has none, and ends all the same.
+                accessor: Some(token.accessor.clone()).filter(|accessor| !accessor.is_empty()),
                 remaining: token.remaining(),
                 renewable: token.is_renewable(),
                 is_own,
