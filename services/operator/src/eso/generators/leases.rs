@@ -390,7 +390,8 @@ mod tests {
     fn between_deliveries_the_first_and_the_kept_state_stay() {
         let check = |states: &[(&str, i64)], kept: Option<&str>, expected: &[&str]| {
             let live: Vec<_> = states.iter().map(|(name, second)| state(name, *second)).collect();
-            let names: Vec<_> = between(&live, kept).iter().map(|name| name.name.to_string()).collect();
+            let mut names: Vec<_> = between(&live, kept).iter().map(|name| name.name.to_string()).collect();
+            names.sort();
             assert_eq!(names, expected, "{states:?}, kept: {kept:?}");
         };
         check(&[], None, &[]);
