@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         Command::Explain(explain) => return explain.run(&variables),
         Command::Select(select) => select.run(),
         Command::Operator(operator) => return operator.run(&variables),
-        Command::Server(server) => return server.run(),
+        Command::Server(server) => return server.run(&variables),
         Command::Dev(dev) => return dev.run(&variables),
         Command::Kv(kv) => return kv.run(&variables),
         Command::Audit(audit) => return audit.run(),

@@ -1,6 +1,8 @@
 //! `strongroom server`.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -8,10 +10,11 @@ use std::time::Duration;
 
 use clap::Args;
 use strongroom_failure::{Class, Failure};
-use strongroom_http::ServerCertificate;
+use strongroom_http::{ClientCertificate, Pem, Roots, ServerCertificate, TlsSettings};
+use strongroom_secret::SecretBytes;
 use strongroom_telemetry::{LogFormat, LogLevel};
 
-use crate::run::{Audit, Settings, run};
+use crate::run::{Audit, Place, Settings, run};
 
 /// How a server logs.
 #[derive(Args)]
@@ -44,6 +47,28 @@ pub struct ServerCommand {
     /// The folder of the store: made where there is none, for its owner alone
     #[arg(long)]
     data: PathBuf,
+    /// Where records are kept: `redb`, a file in the folder, or `etcd:ADDRESS,ADDRESS...`, which several servers may share
+    #[arg(long, default_value = "redb")]
+    storage: StorageChoice,
+    /// What the store's keys in etcd begin with
+    #[arg(long, default_value = "strongroom/")]
+    etcd_prefix: String,
+    /// A PEM file of authorities that sign etcd's certificates
+    #[arg(long)]
+    etcd_authorities: Option<PathBuf>,
+    /// A PEM file: this server's certificate for etcd
+    #[arg(long, requires = "etcd_key")]
+    etcd_certificate: Option<PathBuf>,
+    /// A PEM file: the key of that certificate
+    #[arg(long, requires = "etcd_certificate")]
+    etcd_key: Option<PathBuf>,
+    /// Where clients find this server while it is the active one of several: `https://10.0.0.5:8200` [default: the
+    /// address that it listens on]
+    #[arg(long)]
+    advertise: Option<String>,
+    /// This server's name among several, which stays the same: its audit trail goes on under it [default: the machine's]
+    #[arg(long)]
+    node: Option<String>,
     /// Who keeps the root key while the server does not run: `shamir` (people, who unseal it), or `file:PATH`
     #[arg(long, default_value = "shamir")]
     seal: SealChoice,
@@ -69,6 +94,30 @@ pub struct ServerCommand {
     logs: LogOptions,
 }
 
+/// Where records are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StorageChoice {
+    /// In a file.
+    Redb,
+    /// In etcd, at these addresses.
+    Etcd(Vec<String>),
+}
+
+impl FromStr for StorageChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_address = |address: &&str| address.starts_with("http://") || address.starts_with("https://");
+        match text.split_once(':') {
+            None if text == "redb" => Ok(Self::Redb),
+            Some(("etcd", list)) if list.split(',').all(|address| is_address(&address)) => {
+                Ok(Self::Etcd(list.split(',').map(str::to_owned).collect()))
+            }
+            _ => Err("write redb, or etcd:https://ADDRESS:2379,https://ADDRESS:2379".to_owned()),
+        }
+    }
+}
+
 /// Who keeps the root key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SealChoice {
@@ -92,9 +141,9 @@ impl FromStr for SealChoice {
 
 impl ServerCommand {
     /// Serves until a signal ends it.
-    pub fn run(self) -> ExitCode {
+    pub fn run(self, variables: &[OsString]) -> ExitCode {
         self.logs.install();
-        match self.settings().and_then(|settings| run(settings, |_| {})) {
+        match self.settings(variables).and_then(|settings| run(settings, |_| {})) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
                 tracing::error!(hint = failure.hint, "{failure}");
@@ -103,7 +152,9 @@ impl ServerCommand {
         }
     }
 
-    fn settings(self) -> Result<Settings, Failure> {
+    fn settings(self, variables: &[OsString]) -> Result<Settings, Failure> {
+        let node = self.node.clone().or_else(|| machine(variables)).unwrap_or_default();
+        let storage = self.storage(&node, variables);
         let listen = address(&self.listen)?;
         let tls = self.tls_certificate.zip(self.tls_key);
         let tls = tls.map(|(certificate, key)| ServerCertificate {
@@ -123,8 +174,43 @@ impl ServerCommand {
             None => Audit::File(self.data.join("audit.log")),
         };
         let drain = Duration::from_secs(self.drain_seconds);
-        Ok(Settings { listen, data: self.data, seal: self.seal, audit, tls, drain, opens_itself: true })
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let (data, seal, advertise) = (self.data, self.seal, self.advertise);
+        Ok(Settings { listen, data, storage, advertise, scheme, node, seal, audit, tls, drain, opens_itself: true })
     }
+
+    /// Name and password for etcd are STRONGROOM_ETCD_USER and STRONGROOM_ETCD_PASSWORD.
+    fn storage(&self, node: &str, variables: &[OsString]) -> Place {
+        let StorageChoice::Etcd(endpoints) = self.storage.clone() else { return Place::Redb };
+        let file = |path: &PathBuf| Pem::File(path.clone());
+        let client = self.etcd_certificate.as_ref().zip(self.etcd_key.as_ref());
+        let tls = TlsSettings {
+            roots: self.etcd_authorities.as_ref().map_or_else(Roots::default, |path| Roots::Only(vec![file(path)])),
+            client: client
+                .map(|(certificate, key)| ClientCertificate { certificate: file(certificate), key: file(key) }),
+            ..TlsSettings::default()
+        };
+        let name = variable(variables, "STRONGROOM_ETCD_USER");
+        let password = variable(variables, "STRONGROOM_ETCD_PASSWORD");
+        let login = name.zip(password).map(|(name, password)| (name, SecretBytes::from(password)));
+        let (prefix, node) = (self.etcd_prefix.clone(), node.to_owned());
+        Place::Etcd(Box::new(strongroom_storage_etcd::Settings { endpoints, prefix, node, tls, login }))
+    }
+}
+
+/// A variable of the environment.
+pub(crate) fn variable(variables: &[OsString], name: &str) -> Option<String> {
+    let of_name = |entry: &OsString| {
+        let value = entry.as_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    };
+    variables.iter().find_map(of_name).filter(|value| !value.is_empty())
+}
+
+/// The machine's name, which in a pod is the pod's.
+fn machine(variables: &[OsString]) -> Option<String> {
+    let kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    variable(variables, "HOSTNAME").or_else(kernel).map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 /// An address with its port.

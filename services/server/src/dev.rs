@@ -18,7 +18,7 @@ use strongroom_secret::SecretBytes;
 
 use crate::command::{LogOptions, SealChoice, address};
 use crate::mounts::{Mount, MountClass};
-use crate::run::{Audit, Settings, run};
+use crate::run::{Audit, Place, Settings, run};
 use crate::store::Store;
 
 /// The built-in store for one person on one machine: on disk, unsealed, with a first token. Not for production
@@ -84,6 +84,10 @@ impl DevCommand {
             seal: SealChoice::File(data.join("seal.key")),
             audit: Audit::File(data.join("audit.log")),
             data,
+            storage: Place::Redb,
+            advertise: None,
+            scheme: "http",
+            node: String::new(),
             tls: None,
             drain: Duration::from_secs(2),
             opens_itself: true,

@@ -47,6 +47,12 @@ impl Custody {
         Self { format: FORMAT, kind: kind.to_owned(), id: id.to_owned(), root: wrapped_root, ring: wrapped_ring }
     }
 
+    /// The same with another key ring.
+    #[must_use]
+    pub(crate) fn with_ring(self, wrapped_ring: Vec<u8>) -> Self {
+        Self { ring: wrapped_ring, ..self }
+    }
+
     /// The root key as its keeper wrapped it.
     pub(crate) fn wrapped_root(&self) -> &[u8] {
         &self.root

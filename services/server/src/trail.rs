@@ -38,6 +38,7 @@ struct Kept {
 struct Running {
     sink: Sink,
     view: View,
+    place: String,
     name: String,
     /// The head that the sink gave last.
     head: Arc<Mutex<Option<Head>>>,
@@ -46,13 +47,18 @@ struct Running {
 /// The trail, running while the store is open.
 pub(crate) struct AuditTrail {
     options: Options,
+    /// Where in the store the head is kept.
+    place: String,
     running: RwLock<Option<Arc<Running>>>,
 }
 
 impl AuditTrail {
     /// A trail that begins with the first unsealing.
-    pub(crate) fn new(options: Options) -> Self {
-        Self { options, running: RwLock::default() }
+    ///
+    /// `node` is the server's name where several share a storage, and empty where one has it alone.
+    pub(crate) fn new(options: Options, node: &str) -> Self {
+        let place = if node.is_empty() { PLACE.to_owned() } else { format!("{PLACE}s/{}", node.replace('/', "-")) };
+        Self { options, place, running: RwLock::default() }
     }
 
     fn running(&self) -> Option<Arc<Running>> {
@@ -71,22 +77,22 @@ impl AuditTrail {
 impl Recorder for AuditTrail {
     async fn begin(&self, view: View, key: SecretBytes) -> Result<(), Failure> {
         let unavailable = |words: String| Failure::new(Class::Unavailable, words);
-        let found = view.read_one(PLACE).await.map_err(|error| unavailable(error.to_string()))?;
+        let found = view.read_one(&self.place).await.map_err(|error| unavailable(error.to_string()))?;
         let kept: Option<Kept> = found.and_then(|found| serde_json::from_slice(found.value.expose()).ok());
         let key = CheckpointKey::new(1, key)?;
         let (name, chain) = self.chain(kept, key).await?;
         let head = Arc::new(Mutex::new(None));
-        let (given, to, whose) = (Arc::clone(&head), view.clone(), name.clone());
+        let (given, to, whose, place) = (Arc::clone(&head), view.clone(), name.clone(), self.place.clone());
         let runtime = tokio::runtime::Handle::current();
         let keep = move |head: Head| {
             *given.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
             // The one who writes entries does not wait for the storage.
-            let (to, kept) = (to.clone(), Kept { trail: whose.clone(), head });
-            runtime.spawn(async move { written(&to, &kept).await });
+            let (to, place, kept) = (to.clone(), place.clone(), Kept { trail: whose.clone(), head });
+            runtime.spawn(async move { written(&to, &place, &kept).await });
         };
         let (first, start) = (chain.head(), Sink::start(self.options.clone(), chain, keep)?);
-        written(&view, &Kept { trail: name.clone(), head: first }).await;
-        let running = Running { sink: start, view, name, head };
+        written(&view, &self.place, &Kept { trail: name.clone(), head: first }).await;
+        let running = Running { sink: start, view, place: self.place.clone(), name, head };
         *self.running.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(running));
         Ok(())
     }
@@ -99,10 +105,10 @@ impl Recorder for AuditTrail {
             running.sink.close();
             running
         });
-        if let Ok(Running { view, name, head, .. }) = ended.await {
+        if let Ok(Running { view, place, name, head, .. }) = ended.await {
             let head = *head.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(head) = head {
-                written(&view, &Kept { trail: name, head }).await;
+                written(&view, &place, &Kept { trail: name, head }).await;
             }
         }
     }
@@ -180,9 +186,9 @@ fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
     Ok(free)
 }
 
-async fn written(view: &View, kept: &Kept) {
+async fn written(view: &View, place: &str, kept: &Kept) {
     let Ok(record) = serde_json::to_vec(kept) else { return };
-    let puts = vec![(PLACE.to_owned(), SecretBytes::new(record))];
+    let puts = vec![(place.to_owned(), SecretBytes::new(record))];
     if let Err(error) = view.commit(&Changes { puts, ..Changes::default() }).await {
         tracing::warn!(%error, "the head of the audit trail is not kept: what is missing at its end may not show");
     }

@@ -1,6 +1,7 @@
 //! `sys/`: what the store says of itself, and what changes it (governance.md §10.3).
 
 mod capabilities;
+mod keys;
 mod mounting;
 mod policies;
 mod tools;
@@ -33,8 +34,10 @@ const SUDO: &[&str] = &[
     "revoke-force/*",
     "revoke-prefix/*",
     "rotate",
+    "rotate/*",
     "seal",
     "step-down",
+    "storage/raft/snapshot",
 ];
 
 #[async_trait]
@@ -79,6 +82,9 @@ impl Engine for System {
             "leases" | "renew" | "revoke" | "revoke-prefix" | "revoke-force" => {
                 crate::leasing::handle(call, first, rest).await
             }
+            "rotate" if matches!(rest, "" | "keyring") => keys::rotate(call).await,
+            "key-status" if rest.is_empty() => keys::status(call).await,
+            "storage" if rest == "raft/snapshot" => keys::snapshot(call).await,
             "wrapping" => crate::wrapping::handle(call, rest).await,
             _ => Err(Fault::unsupported_path(call)),
         }

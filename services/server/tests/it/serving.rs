@@ -39,7 +39,7 @@ fn child() {
         })
         .collect();
     let ended = match Program::parse_from(arguments) {
-        Program::Server(server) => server.run(),
+        Program::Server(server) => server.run(&variables),
         Program::Dev(dev) => dev.run(&variables),
     };
     let is_well = format!("{ended:?}") == format!("{:?}", ExitCode::SUCCESS);
@@ -142,6 +142,15 @@ impl Serving {
         let answer = self.ask("PUT", "sys/init", "", Some(&json!({"secret_shares": 1, "secret_threshold": 1})));
         assert_eq!(answer.status, 200, "{}", answer.text);
         answer.json()["root_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until it is the active one of those that share its storage, which one alone is at once.
+    pub(crate) fn wait_until_active(&self) {
+        let begun = Instant::now();
+        while self.ask("GET", "sys/health", "", None).status != 200 {
+            assert!(begun.elapsed() < Duration::from_secs(30), "it is not active:\n{}", self.logged());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Asks, with a token where there is one.
