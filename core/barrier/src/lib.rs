@@ -96,6 +96,11 @@ impl std::error::Error for BarrierError {}
 pub struct Barrier(Option<KeyRing>);
 
 impl Barrier {
+    /// One that is open with these keys.
+    pub fn opened(ring: KeyRing) -> Self {
+        Self(Some(ring))
+    }
+
     /// Opens the barrier with a key ring that `root` wrapped.
     ///
     /// # Errors

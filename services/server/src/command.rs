@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -15,6 +16,7 @@ use strongroom_secret::SecretBytes;
 use strongroom_telemetry::{LogFormat, LogLevel};
 
 use crate::run::{Audit, Place, Settings, run};
+use crate::seal::{FileSeal, Seal};
 
 /// How a server logs.
 #[derive(Args)]
@@ -34,19 +36,12 @@ impl LogOptions {
     }
 }
 
-/// The built-in store: secrets with versions, tokens, policies and an audit trail, for every client of Vault and OpenBao
-#[derive(Args)]
-#[command(
-    after_help = "A new store is initialised once: PUT /v1/sys/init (bao operator init -key-shares=1 -key-threshold=1), \
-                  which gives the key that opens it and a first token. To try it out on one machine: strongroom dev"
-)]
-pub struct ServerCommand {
-    /// The address to listen on
-    #[arg(long, default_value = "127.0.0.1:8200")]
-    listen: String,
+/// Where a store keeps its records.
+#[derive(Args, Clone, Debug)]
+pub struct StorageOptions {
     /// The folder of the store: made where there is none, for its owner alone
     #[arg(long)]
-    data: PathBuf,
+    pub(crate) data: PathBuf,
     /// Where records are kept: `redb`, a file in the folder, or `etcd:ADDRESS,ADDRESS...`, which several servers may share
     #[arg(long, default_value = "redb")]
     storage: StorageChoice,
@@ -62,6 +57,41 @@ pub struct ServerCommand {
     /// A PEM file: the key of that certificate
     #[arg(long, requires = "etcd_certificate")]
     etcd_key: Option<PathBuf>,
+}
+
+impl StorageOptions {
+    /// The place for the server of this name. Name and password for etcd are STRONGROOM_ETCD_USER and
+    /// STRONGROOM_ETCD_PASSWORD.
+    pub(crate) fn place(&self, node: &str, variables: &[OsString]) -> Place {
+        let StorageChoice::Etcd(endpoints) = self.storage.clone() else { return Place::Redb };
+        let file = |path: &PathBuf| Pem::File(path.clone());
+        let client = self.etcd_certificate.as_ref().zip(self.etcd_key.as_ref());
+        let tls = TlsSettings {
+            roots: self.etcd_authorities.as_ref().map_or_else(Roots::default, |path| Roots::Only(vec![file(path)])),
+            client: client
+                .map(|(certificate, key)| ClientCertificate { certificate: file(certificate), key: file(key) }),
+            ..TlsSettings::default()
+        };
+        let name = variable(variables, "STRONGROOM_ETCD_USER");
+        let password = variable(variables, "STRONGROOM_ETCD_PASSWORD");
+        let login = name.zip(password).map(|(name, password)| (name, SecretBytes::from(password)));
+        let (prefix, node) = (self.etcd_prefix.clone(), node.to_owned());
+        Place::Etcd(Box::new(strongroom_storage_etcd::Settings { endpoints, prefix, node, tls, login }))
+    }
+}
+
+/// The built-in store: secrets with versions, tokens, policies and an audit trail, for every client of Vault and OpenBao
+#[derive(Args)]
+#[command(
+    after_help = "A new store is initialised once: PUT /v1/sys/init (bao operator init -key-shares=1 -key-threshold=1), \
+                  which gives the key that opens it and a first token. To try it out on one machine: strongroom dev"
+)]
+pub struct ServerCommand {
+    /// The address to listen on
+    #[arg(long, default_value = "127.0.0.1:8200")]
+    listen: String,
+    #[command(flatten)]
+    storage: StorageOptions,
     /// Where clients find this server while it is the active one of several: `https://10.0.0.5:8200` [default: the
     /// address that it listens on]
     #[arg(long)]
@@ -120,7 +150,7 @@ impl FromStr for StorageChoice {
 
 /// Who keeps the root key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum SealChoice {
+pub enum SealChoice {
     /// People.
     Shamir,
     /// A file.
@@ -135,6 +165,16 @@ impl FromStr for SealChoice {
             None if text == "shamir" => Ok(Self::Shamir),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
             _ => Err("write shamir, or file:PATH".to_owned()),
+        }
+    }
+}
+
+impl SealChoice {
+    /// What keeps the root key; nothing where people do. `data` is the folder of the store.
+    pub(crate) fn seal(&self, data: &Path) -> Option<Arc<dyn Seal>> {
+        match self {
+            Self::Shamir => None,
+            Self::File(path) => Some(Arc::new(FileSeal::new(path, data))),
         }
     }
 }
@@ -154,7 +194,7 @@ impl ServerCommand {
 
     fn settings(self, variables: &[OsString]) -> Result<Settings, Failure> {
         let node = self.node.clone().or_else(|| machine(variables)).unwrap_or_default();
-        let storage = self.storage(&node, variables);
+        let storage = self.storage.place(&node, variables);
         let listen = address(&self.listen)?;
         let tls = self.tls_certificate.zip(self.tls_key);
         let tls = tls.map(|(certificate, key)| ServerCertificate {
@@ -171,30 +211,12 @@ impl ServerCommand {
             Some("off") => Audit::Off,
             Some("stdout") => Audit::Stdout,
             Some(path) => Audit::File(PathBuf::from(path)),
-            None => Audit::File(self.data.join("audit.log")),
+            None => Audit::File(self.storage.data.join("audit.log")),
         };
         let drain = Duration::from_secs(self.drain_seconds);
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let (data, seal, advertise) = (self.data, self.seal, self.advertise);
+        let (data, seal, advertise) = (self.storage.data, self.seal, self.advertise);
         Ok(Settings { listen, data, storage, advertise, scheme, node, seal, audit, tls, drain, opens_itself: true })
-    }
-
-    /// Name and password for etcd are STRONGROOM_ETCD_USER and STRONGROOM_ETCD_PASSWORD.
-    fn storage(&self, node: &str, variables: &[OsString]) -> Place {
-        let StorageChoice::Etcd(endpoints) = self.storage.clone() else { return Place::Redb };
-        let file = |path: &PathBuf| Pem::File(path.clone());
-        let client = self.etcd_certificate.as_ref().zip(self.etcd_key.as_ref());
-        let tls = TlsSettings {
-            roots: self.etcd_authorities.as_ref().map_or_else(Roots::default, |path| Roots::Only(vec![file(path)])),
-            client: client
-                .map(|(certificate, key)| ClientCertificate { certificate: file(certificate), key: file(key) }),
-            ..TlsSettings::default()
-        };
-        let name = variable(variables, "STRONGROOM_ETCD_USER");
-        let password = variable(variables, "STRONGROOM_ETCD_PASSWORD");
-        let login = name.zip(password).map(|(name, password)| (name, SecretBytes::from(password)));
-        let (prefix, node) = (self.etcd_prefix.clone(), node.to_owned());
-        Place::Etcd(Box::new(strongroom_storage_etcd::Settings { endpoints, prefix, node, tls, login }))
     }
 }
 

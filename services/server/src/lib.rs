@@ -24,6 +24,7 @@ mod leasing;
 mod login;
 mod members;
 mod mounts;
+pub mod offline;
 mod open;
 mod policies;
 mod recorder;
@@ -39,5 +40,5 @@ mod trouble;
 mod wire;
 mod wrapping;
 
-pub use command::ServerCommand;
+pub use command::{SealChoice, ServerCommand, StorageOptions};
 pub use dev::DevCommand;

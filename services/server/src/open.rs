@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use strongroom_audit::{Body, Hasher};
+use strongroom_audit_sinks::Verdict;
 use strongroom_barrier::{Changes, View};
+use strongroom_failure::Failure;
 use strongroom_policy::acl::Acl;
 use strongroom_secret::SecretBytes;
 use strongroom_storage::Outcome;
@@ -23,7 +25,7 @@ use crate::recorder::Recorder;
 use crate::trouble::{of_token, of_view};
 
 /// The id of the system's own view.
-const SYSTEM: &str = "system";
+pub(crate) const SYSTEM: &str = "system";
 
 /// Backups at one time: each keeps the storage from forgetting what was overwritten since it began.
 const BACKUPS: usize = 2;
@@ -155,6 +157,11 @@ impl Open {
     /// What a value is written as in the audit trail.
     pub(crate) fn audit_hash(&self, input: &str) -> String {
         self.hasher.text(input).as_str().to_owned()
+    }
+
+    /// Reads the audit trail again; nothing where it is no file.
+    pub(crate) async fn check_trail(&self) -> Option<Result<Verdict, Failure>> {
+        self.recorder.check().await
     }
 
     /// The sinks of the audit trail, as `sys/audit` shows them.

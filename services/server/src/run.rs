@@ -3,7 +3,7 @@
 use std::fs::DirBuilder;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -19,7 +19,6 @@ use crate::command::SealChoice;
 use crate::keys::Keys;
 use crate::leading::lead;
 use crate::recorder::Recorder;
-use crate::seal::{FileSeal, Seal};
 use crate::store::Store;
 use crate::trail::{AuditTrail, Unaudited};
 use crate::wire;
@@ -104,7 +103,7 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&Ready)) -> Result<(), 
 
 async fn serve(settings: Settings, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
     let tls = settings.tls.clone().map(ServerTls::read).transpose()?;
-    let (storage, kind, election) = opened(&settings)?;
+    let (storage, kind, election) = opened(&settings.storage, &settings.data)?;
     // Servers that share a storage write a trail each.
     let node = election.as_ref().map_or("", |_| settings.node.as_str());
     let trail = match &settings.audit {
@@ -116,10 +115,7 @@ async fn serve(settings: Settings, ready: impl FnOnce(&Ready)) -> Result<(), Fai
         Some(trail) => trail.clone(),
         None => Arc::new(Unaudited),
     };
-    let seal: Option<Arc<dyn Seal>> = match &settings.seal {
-        SealChoice::Shamir => None,
-        SealChoice::File(path) => Some(Arc::new(FileSeal::new(path, &settings.data))),
-    };
+    let seal = settings.seal.seal(&settings.data);
     if let Some(words) = seal.as_ref().and_then(|seal| seal.warning()) {
         tracing::warn!("{words}");
     }
@@ -162,19 +158,19 @@ async fn serve(settings: Settings, ready: impl FnOnce(&Ready)) -> Result<(), Fai
     Ok(())
 }
 
-type Opened = (Arc<dyn Storage>, &'static str, Option<Arc<dyn Election>>);
+pub(crate) type Opened = (Arc<dyn Storage>, &'static str, Option<Arc<dyn Election>>);
 
 /// The storage, its name, and how servers that share it agree on the active one.
-fn opened(settings: &Settings) -> Result<Opened, Failure> {
-    match &settings.storage {
+pub(crate) fn opened(place: &Place, data: &Path) -> Result<Opened, Failure> {
+    match place {
         Place::Redb => {
             let told = |words: &str| tracing::info!("the store: {words}");
-            let storage = Arc::new(Redb::open(&settings.data.join("store.redb"), told)?);
+            let storage = Arc::new(Redb::open(&data.join("store.redb"), told)?);
             Ok((storage, "redb", None))
         }
         Place::Etcd(etcd) => {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(&settings.data);
-            let failed = |error| format!("cannot make {}: {error}", settings.data.display());
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
+            let failed = |error| format!("cannot make {}: {error}", data.display());
             made.map_err(|error| Failure::new(Class::Invalid, failed(error)))?;
             let storage = Arc::new(Etcd::new(strongroom_storage_etcd::Settings::clone(etcd))?);
             Ok((storage.clone(), "etcd", Some(storage)))

@@ -28,7 +28,7 @@ const SPOKEN: &str = "2.7.2";
 const AUDIT_PURPOSE: &str = "audit values";
 
 /// Checkpoints of the audit trail are made for this purpose.
-const CHECKPOINT_PURPOSE: &str = "audit checkpoints";
+pub(crate) const CHECKPOINT_PURPOSE: &str = "audit checkpoints";
 
 /// The ids of tokens are made for this purpose.
 const TOKEN_PURPOSE: &str = "token ids";
@@ -385,7 +385,7 @@ fn bare(data: Members) -> Reply {
 }
 
 /// A key as people give it: in hex or in base64.
-fn decoded(text: &str) -> Option<SecretBytes> {
+pub(crate) fn decoded(text: &str) -> Option<SecretBytes> {
     let text = text.trim();
     let pairs = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
     let hex: Option<Vec<u8>> =

@@ -22,6 +22,7 @@ pub(crate) struct System;
 const SUDO: &[&str] = &[
     "audit",
     "audit/*",
+    "audit-verify",
     "auth/*",
     "config/auditing/*",
     "leases/lookup",
@@ -74,6 +75,7 @@ impl Engine for System {
             "internal" => tools::internal(call, rest),
             "tools" => tools::tools(call, rest),
             "audit-hash" | "audit" => tools::own(call, first, rest),
+            "audit-verify" if rest.is_empty() => tools::verify_trail(call).await,
             "seal" if rest.is_empty() => match call.operation {
                 // Whoever asked is answered first.
                 Operation::Create | Operation::Update => Ok(Response::empty()),

@@ -14,3 +14,4 @@ mod sealing;
 mod serving;
 mod tokens;
 mod trail;
+mod upkeep;

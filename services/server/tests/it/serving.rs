@@ -103,7 +103,12 @@ impl Serving {
         let data = format!("--data={}", folder.path().display());
         let mut arguments = vec!["server", "--listen=127.0.0.1:0", &data, "--log-level=debug"];
         arguments.extend(more);
-        let mut child = Self::spawn(&arguments);
+        Self::with(folder, &arguments)
+    }
+
+    /// A server with exactly these arguments.
+    pub(crate) fn with(folder: &Arc<TempDir>, arguments: &[&str]) -> Self {
+        let mut child = Self::spawn(arguments);
         let logged = Arc::new(Mutex::new(String::new()));
         let (lines, sink) = (BufReader::new(child.stderr.take().unwrap()).lines(), Arc::clone(&logged));
         std::thread::spawn(move || {
@@ -183,6 +188,29 @@ impl Serving {
         let head = String::from_utf8(answer[..end].to_vec()).unwrap();
         let status = head.split(' ').nth(1)?.parse().ok()?;
         Some(Answer { status, head, text: String::from_utf8(answer[end + 4..].to_vec()).unwrap() })
+    }
+
+    /// The whole body of an answer that may be long and is no text; chunks are put together.
+    pub(crate) fn download(&self, path: &str, token: &str) -> Vec<u8> {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Vault-Token: {token}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+        assert!(head.starts_with("http/1.1 200") && head.contains("transfer-encoding: chunked"), "{head}");
+        let (mut rest, mut body) = (&answer[end + 4..], Vec::new());
+        loop {
+            let line = rest.windows(2).position(|window| window == b"\r\n").expect("a chunk");
+            let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
+            if size == 0 {
+                return body;
+            }
+            body.extend_from_slice(&rest[line + 2..line + 2 + size]);
+            rest = &rest[line + 2 + size + 2..];
+        }
     }
 
     /// Mounts `secret/` with versions.
