@@ -15,6 +15,7 @@ use strongroom_http::{ClientCertificate, Pem, Roots, ServerCertificate, TlsSetti
 use strongroom_secret::SecretBytes;
 use strongroom_telemetry::{LogFormat, LogLevel};
 
+use crate::keepers::{AwsKms, Transit};
 use crate::run::{Audit, Place, Settings, run};
 use crate::seal::{FileSeal, Seal};
 
@@ -60,6 +61,11 @@ pub struct StorageOptions {
 }
 
 impl StorageOptions {
+    /// The folder of the store.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// The place for the server of this name. Name and password for etcd are STRONGROOM_ETCD_USER and
     /// STRONGROOM_ETCD_PASSWORD.
     pub(crate) fn place(&self, node: &str, variables: &[OsString]) -> Place {
@@ -99,7 +105,9 @@ pub struct ServerCommand {
     /// This server's name among several, which stays the same: its audit trail goes on under it [default: the machine's]
     #[arg(long)]
     node: Option<String>,
-    /// Who keeps the root key while the server does not run: `shamir` (people, who unseal it), or `file:PATH`
+    /// Who keeps the root key while the server does not run: `shamir` (people, who unseal it), `file:PATH`, `awskms:KEY`
+    /// (by id, ARN or alias, with the machine's own credentials), or `transit:MOUNT/KEY` of another store (VAULT_ADDR,
+    /// VAULT_TOKEN and so on say which and how to log in)
     #[arg(long, default_value = "shamir")]
     seal: SealChoice,
     /// Where the audit trail goes: a file (DATA/audit.log by default), `stdout`, or `off`
@@ -155,6 +163,10 @@ pub enum SealChoice {
     Shamir,
     /// A file.
     File(PathBuf),
+    /// A key of AWS KMS.
+    AwsKms(String),
+    /// A key of another store's transit engine: `MOUNT/KEY`.
+    Transit(String),
 }
 
 impl FromStr for SealChoice {
@@ -164,15 +176,28 @@ impl FromStr for SealChoice {
         match text.split_once(':') {
             None if text == "shamir" => Ok(Self::Shamir),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
-            _ => Err("write shamir, or file:PATH".to_owned()),
+            Some(("awskms", key)) if !key.is_empty() => Ok(Self::AwsKms(key.to_owned())),
+            Some(("transit", place)) if place.split('/').all(|part| !part.is_empty()) => {
+                Ok(Self::Transit(place.to_owned()))
+            }
+            _ => Err("write shamir, file:PATH, awskms:KEY or transit:MOUNT/KEY".to_owned()),
         }
     }
 }
 
 impl SealChoice {
     /// What keeps the root key; nothing where people do. `data` is the folder of the store.
-    pub(crate) fn seal(&self, data: &Path) -> Option<Arc<dyn Seal>> {
+    pub(crate) fn seal(&self, data: &Path, variables: &[OsString]) -> Option<Arc<dyn Seal>> {
         match self {
+            Self::AwsKms(key) => {
+                let named = ["AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL"];
+                let endpoint = named.into_iter().find_map(|name| variable(variables, name));
+                Some(Arc::new(AwsKms::new(key.clone(), endpoint)))
+            }
+            Self::Transit(place) => {
+                let variables = variables.to_vec();
+                Some(Arc::new(Transit::new(place, Arc::new(move |name| variable(&variables, name)))))
+            }
             Self::Shamir => None,
             Self::File(path) => Some(Arc::new(FileSeal::new(path, data))),
         }
@@ -215,7 +240,8 @@ impl ServerCommand {
         };
         let drain = Duration::from_secs(self.drain_seconds);
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let (data, seal, advertise) = (self.storage.data, self.seal, self.advertise);
+        let (data, advertise) = (self.storage.data, self.advertise);
+        let seal = self.seal.seal(&data, variables);
         Ok(Settings { listen, data, storage, advertise, scheme, node, seal, audit, tls, drain, opens_itself: true })
     }
 }

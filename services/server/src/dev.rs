@@ -81,7 +81,7 @@ impl DevCommand {
         made.map_err(|error| Failure::new(Class::Invalid, format!("cannot make {}: {error}", data.display())))?;
         Ok(Settings {
             listen,
-            seal: SealChoice::File(data.join("seal.key")),
+            seal: SealChoice::File(data.join("seal.key")).seal(&data, variables),
             audit: Audit::File(data.join("audit.log")),
             data,
             storage: Place::Redb,

@@ -18,6 +18,7 @@ mod exchange;
 mod handle;
 mod identifiers;
 mod identity;
+mod keepers;
 mod keys;
 mod leading;
 mod leasing;

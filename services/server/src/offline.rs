@@ -1,5 +1,6 @@
 //! What is done with a store that does not run: bringing a backup back, and looking whether everything opens.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -73,7 +74,7 @@ fn of_backup(path: &Path, error: &SnapshotError) -> Failure {
 pub fn restore(
     backup: &Path,
     to: &StorageOptions,
-    variables: &[std::ffi::OsString],
+    variables: &[OsString],
     mut progress: impl FnMut(u64) + Send,
 ) -> Result<Checked, Failure> {
     let (about, mut whole) = reader(backup)?;
@@ -118,7 +119,7 @@ pub fn restore(
 ///
 /// # Errors
 /// `Invalid` where something is wrong: names it.
-pub fn verify_backup(backup: &Path, keeper: Option<Keeper>) -> Result<Checked, Failure> {
+pub fn verify_backup(backup: &Path, keeper: Option<Keeper>, variables: &[OsString]) -> Result<Checked, Failure> {
     let (about, mut records) = reader(backup)?;
     let mut custody = None;
     let mut count = 0;
@@ -132,7 +133,7 @@ pub fn verify_backup(backup: &Path, keeper: Option<Keeper>) -> Result<Checked, F
     let Some(keeper) = keeper else { return Ok(checked) };
     let changed = || of_backup(backup, &SnapshotError::Changed);
     let custody = Custody::parse(&custody.ok_or_else(changed)?)?;
-    let ring = within(ring_of(&custody, keeper, backup))?;
+    let ring = within(ring_of(&custody, keeper, backup, variables))?;
     let is_ours = records.is_of(&ring).map_err(|error| Failure::new(Class::Invalid, error.to_string()))?;
     if !is_ours {
         return Err(changed());
@@ -151,12 +152,12 @@ pub fn verify_backup(backup: &Path, keeper: Option<Keeper>) -> Result<Checked, F
 pub fn verify_data(
     of: &StorageOptions,
     keeper: Keeper,
-    variables: &[std::ffi::OsString],
+    variables: &[OsString],
     mut progress: impl FnMut(u64) + Send,
 ) -> Result<Checked, Failure> {
     within(async move {
         let (storage, _, _) = opened(&of.place("", variables), &of.data)?;
-        let ring = ring_of(&custody_of(&*storage, of).await?, keeper, &of.data).await?;
+        let ring = ring_of(&custody_of(&*storage, of).await?, keeper, &of.data, variables).await?;
         let snapshot = storage.snapshot().await.map_err(of_storage)?;
         let (mut records, mut after) = (0, None::<String>);
         loop {
@@ -182,11 +183,11 @@ pub fn verify_trail(
     of: &StorageOptions,
     keeper: Keeper,
     (file, node): (&Path, &str),
-    variables: &[std::ffi::OsString],
+    variables: &[OsString],
 ) -> Result<Verdict, Failure> {
     within(async move {
         let (storage, _, _) = opened(&of.place("", variables), &of.data)?;
-        let ring = ring_of(&custody_of(&*storage, of).await?, keeper, &of.data).await?;
+        let ring = ring_of(&custody_of(&*storage, of).await?, keeper, &of.data, variables).await?;
         let key =
             ring.derive(1, CHECKPOINT_PURPOSE).map_err(|error| Failure::new(Class::Invalid, error.to_string()))?;
         let barrier = std::sync::Arc::new(std::sync::RwLock::new(Barrier::opened(ring)));
@@ -200,14 +201,14 @@ async fn custody_of(storage: &dyn Storage, of: &StorageOptions) -> Running<Custo
     Custody::read(storage).await?.map(|(custody, _)| custody).ok_or_else(none)
 }
 
-async fn ring_of(custody: &Custody, keeper: Keeper, place: &Path) -> Running<KeyRing> {
+async fn ring_of(custody: &Custody, keeper: Keeper, place: &Path, variables: &[OsString]) -> Running<KeyRing> {
     let root = match keeper {
         Keeper::People(key) => {
             let unread = || Failure::new(Class::Invalid, "the key is neither hex nor base64");
             let key = key.expose_text().and_then(crate::store::decoded).ok_or_else(unread)?;
             unwrap_under(&key, custody.wrapped_root())?
         }
-        Keeper::Seal(choice) => match choice.seal(place) {
+        Keeper::Seal(choice) => match choice.seal(place, variables) {
             Some(seal) => seal.unwrap(custody.wrapped_root()).await?,
             None => return Err(Failure::new(Class::Invalid, "people keep the key: give it on standard input")),
         },

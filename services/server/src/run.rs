@@ -15,10 +15,10 @@ use strongroom_storage_etcd::Etcd;
 use strongroom_storage_redb::Redb;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::command::SealChoice;
 use crate::keys::Keys;
 use crate::leading::lead;
 use crate::recorder::Recorder;
+use crate::seal::Seal;
 use crate::store::Store;
 use crate::trail::{AuditTrail, Unaudited};
 use crate::wire;
@@ -57,7 +57,6 @@ pub(crate) enum Place {
 }
 
 /// How a server runs.
-#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// Where it listens.
     pub(crate) listen: SocketAddr,
@@ -71,8 +70,8 @@ pub(crate) struct Settings {
     pub(crate) scheme: &'static str,
     /// Its name among several.
     pub(crate) node: String,
-    /// Who keeps the root key.
-    pub(crate) seal: SealChoice,
+    /// Who keeps the root key; nobody but people, where nothing is here.
+    pub(crate) seal: Option<Arc<dyn Seal>>,
     /// Where the audit trail goes.
     pub(crate) audit: Audit,
     /// Its certificate, where it serves TLS.
@@ -115,7 +114,7 @@ async fn serve(settings: Settings, ready: impl FnOnce(&Ready)) -> Result<(), Fai
         Some(trail) => trail.clone(),
         None => Arc::new(Unaudited),
     };
-    let seal = settings.seal.seal(&settings.data);
+    let seal = settings.seal;
     if let Some(words) = seal.as_ref().and_then(|seal| seal.warning()) {
         tracing::warn!("{words}");
     }

@@ -100,15 +100,32 @@ impl Serving {
 
     /// A server over `folder`.
     pub(crate) fn start(folder: &Arc<TempDir>, more: &[&str]) -> Self {
+        Self::start_with(folder, more, &[])
+    }
+
+    /// A server over `folder`, with these variables in its environment.
+    pub(crate) fn start_with(folder: &Arc<TempDir>, more: &[&str], variables: &[(String, String)]) -> Self {
         let data = format!("--data={}", folder.path().display());
         let mut arguments = vec!["server", "--listen=127.0.0.1:0", &data, "--log-level=debug"];
         arguments.extend(more);
-        Self::with(folder, &arguments)
+        Self::of_child(folder, Self::spawn_with(&arguments, variables))
+    }
+
+    /// What a server tells that cannot start over `folder`.
+    pub(crate) fn fails(folder: &Arc<TempDir>, seal: &str, variables: &[(String, String)]) -> String {
+        let data = format!("--data={}", folder.path().display());
+        let child = Self::spawn_with(&["server", "--listen=127.0.0.1:0", &data, seal], variables);
+        let ended = child.wait_with_output().unwrap();
+        assert!(!ended.status.success());
+        String::from_utf8_lossy(&ended.stderr).into_owned()
     }
 
     /// A server with exactly these arguments.
     pub(crate) fn with(folder: &Arc<TempDir>, arguments: &[&str]) -> Self {
-        let mut child = Self::spawn(arguments);
+        Self::of_child(folder, Self::spawn(arguments))
+    }
+
+    fn of_child(folder: &Arc<TempDir>, mut child: Child) -> Self {
         let logged = Arc::new(Mutex::new(String::new()));
         let (lines, sink) = (BufReader::new(child.stderr.take().unwrap()).lines(), Arc::clone(&logged));
         std::thread::spawn(move || {
@@ -133,9 +150,14 @@ impl Serving {
 
     /// A process with these arguments.
     pub(crate) fn spawn(arguments: &[&str]) -> Child {
+        Self::spawn_with(arguments, &[])
+    }
+
+    fn spawn_with(arguments: &[&str], variables: &[(String, String)]) -> Child {
         Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "serving::child", "--nocapture"])
             .env(ARGUMENTS, arguments.join("\n"))
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -129,7 +129,7 @@ fn a_backup_taken_under_load_is_encrypted_whole_and_restores_to_one_moment() {
     let file = own.path().join("backup");
     std::fs::write(&file, &taken).unwrap();
     let seal = server.folder.path().to_owned();
-    let checked = verify_backup(&file, Some(keeper(&seal))).unwrap();
+    let checked = verify_backup(&file, Some(keeper(&seal)), &[]).unwrap();
     assert!(checked.records > 300 && checked.were_opened, "{checked:?}");
     // What is cut off or changed is no backup.
     for (what, bytes) in [
@@ -184,8 +184,8 @@ fn another_key_opens_neither_a_store_nor_its_backup() {
     assert!(refused.to_string().contains("not the key"), "{refused}");
     let file = other.path().join("backup");
     std::fs::write(&file, &taken).unwrap();
-    assert!(verify_backup(&file, Some(keeper(other.path()))).is_err());
-    assert!(!verify_backup(&file, None).unwrap().were_opened);
+    assert!(verify_backup(&file, Some(keeper(other.path())), &[]).is_err());
+    assert!(!verify_backup(&file, None, &[]).unwrap().were_opened);
 }
 
 #[test]
