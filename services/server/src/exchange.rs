@@ -42,6 +42,8 @@ pub(crate) struct Request {
 /// Who has logged in, as answers tell it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Auth {
+    /// The identity's id; empty where there is none.
+    pub(crate) entity_id: String,
     /// The new token.
     pub(crate) token: Option<SecretBytes>,
     /// Its accessor.
@@ -74,7 +76,7 @@ impl Auth {
             "metadata": metadata,
             "lease_duration": self.lease,
             "renewable": self.is_renewable,
-            "entity_id": "",
+            "entity_id": self.entity_id,
             "token_type": "service",
             "orphan": self.is_orphan,
             "mfa_requirement": null,

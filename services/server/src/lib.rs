@@ -27,6 +27,7 @@ mod members;
 mod mounts;
 pub mod offline;
 mod open;
+mod outside;
 mod policies;
 mod recorder;
 mod records;
@@ -38,6 +39,7 @@ mod system;
 mod telling;
 mod trail;
 mod trouble;
+mod usage;
 mod wire;
 mod wrapping;
 

@@ -23,6 +23,7 @@ use crate::mounts::{self, Mount, MountClass, Mounted, Mounts};
 use crate::policies::Policies;
 use crate::recorder::Recorder;
 use crate::trouble::{of_token, of_view};
+use crate::usage::Usage;
 
 /// The id of the system's own view.
 pub(crate) const SYSTEM: &str = "system";
@@ -72,6 +73,8 @@ pub(crate) struct Open {
     pub(crate) tokens: Tokens,
     /// Moves of mounts.
     pub(crate) moves: Moves,
+    /// Who read what.
+    pub(crate) usage: Usage,
     /// Whether all records are of the newest term, as far as is known.
     pub(crate) is_renewed: AtomicBool,
     /// Places for backups at one time.
@@ -107,6 +110,7 @@ impl Open {
             table = table.with(Mounted { mount: Arc::new(mount), engine });
         }
         let tokens = Tokens::load(system.clone(), cubbyholes, token_key).await.map_err(of_token)?;
+        let usage = Usage::new(system.clone());
         let open = Self {
             mounts: RwLock::new(Arc::new(table)),
             mounting: Mutex::default(),
@@ -115,6 +119,7 @@ impl Open {
             policies,
             tokens,
             moves: Moves::default(),
+            usage,
             is_renewed: AtomicBool::new(false),
             backups: Arc::new(Semaphore::new(BACKUPS)),
             hasher,
@@ -200,6 +205,7 @@ impl Open {
         }
         mounted.engine.retire(self, &mounted.mount).await?;
         self.swap(table.without(path)).await?;
+        self.usage.forget_mount(&mounted.mount.uuid).await?;
         self.erase(&mounted.mount).await
     }
 

@@ -33,6 +33,9 @@ const BODY_TIME: Duration = Duration::from_secs(60);
 /// Tokens that are taken away at once when they are over; the next ones a second later.
 const EXPIRED_AT_ONCE: usize = 500;
 
+/// How often what was noted of reads is kept.
+const USAGE: Duration = Duration::from_secs(5);
+
 /// How often files of certificates are looked at.
 const CERTIFICATES: Duration = Duration::from_secs(30);
 
@@ -131,6 +134,7 @@ async fn serve(settings: Settings, ready: impl FnOnce(&Ready)) -> Result<(), Fai
     );
     ready(&Ready { address, store: Arc::clone(&store) });
     let tending = tokio::spawn(tend(Arc::clone(&store)));
+    let keeping = tokio::spawn(keep_usage(Arc::clone(&store)));
     let renewing = tokio::spawn(renew(Arc::clone(&store)));
     let reloading = tokio::spawn(reload(tls, settings.tls, trail));
     let advertised = settings.advertise.unwrap_or_else(|| format!("{}://{address}", settings.scheme));
@@ -143,6 +147,7 @@ async fn serve(settings: Settings, ready: impl FnOnce(&Ready)) -> Result<(), Fai
     server.run(handle, wire::refused, ended()?, settings.drain).await;
     tracing::info!("ending");
     tending.abort();
+    keeping.abort();
     renewing.abort();
     reloading.abort();
     if let Some(leading) = leading {
@@ -188,6 +193,18 @@ fn ended() -> Result<impl Future<Output = ()>, Failure> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// Keeps what was noted of reads.
+async fn keep_usage(store: Arc<Store>) {
+    loop {
+        tokio::time::sleep(USAGE).await;
+        if let Some(open) = store.open()
+            && let Err(fault) = open.usage.keep().await
+        {
+            tracing::warn!(%fault, "who read what in the last seconds is in the audit trail alone");
+        }
+    }
 }
 
 /// Takes tokens away that are over.

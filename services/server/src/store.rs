@@ -185,7 +185,12 @@ impl Store {
     /// Closes the store for this server: the trail ends, and its head is kept. Requests that are under way fail where they
     /// would need a key. The root key stays.
     pub(crate) async fn deactivate(&self) {
-        *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
+        let open = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(open) = open
+            && let Err(fault) = open.usage.keep().await
+        {
+            tracing::warn!(%fault, "who read what in the last seconds is in the audit trail alone");
+        }
         self.recorder.end().await;
         self.keys.close_barrier();
     }

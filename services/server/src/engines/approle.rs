@@ -230,6 +230,7 @@ impl AppRole {
         }
         let mut login = Login {
             display_name: "approle".to_owned(),
+            alias: name.clone(),
             metadata: BTreeMap::from([("role_name".to_owned(), name.clone())]),
             bound_cidrs: Vec::new(),
         };

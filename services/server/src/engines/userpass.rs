@@ -107,6 +107,7 @@ impl UserPass {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         let login = Login {
             display_name: format!("{}-{name}", call.mount.path.trim_start_matches("auth/").trim_end_matches('/')),
+            alias: name.to_owned(),
             metadata: BTreeMap::from([("username".to_owned(), name.to_owned())]),
             bound_cidrs: Vec::new(),
         };

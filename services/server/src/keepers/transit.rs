@@ -12,18 +12,21 @@ use strongroom_vault::{Action, Settings, Vault};
 
 use crate::seal::Seal;
 
+/// Reads a variable of the environment.
+pub(crate) type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// A key of a transit engine.
 pub(crate) struct Transit {
     /// Where the engine is mounted, and the key's name.
     mount: String,
     key: String,
     /// The environment, in which the other store is named as for any client: `VAULT_ADDR`, `VAULT_TOKEN` ...
-    variables: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    variables: Lookup,
 }
 
 impl Transit {
     /// The key `MOUNT/KEY`.
-    pub(crate) fn new(place: &str, variables: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>) -> Self {
+    pub(crate) fn new(place: &str, variables: Lookup) -> Self {
         let (mount, key) = place.rsplit_once('/').unwrap_or(("transit", place));
         Self { mount: mount.to_owned(), key: key.to_owned(), variables }
     }

@@ -15,3 +15,4 @@ mod serving;
 mod tokens;
 mod trail;
 mod upkeep;
+mod usage;
