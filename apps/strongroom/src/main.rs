@@ -17,6 +17,10 @@ use strongroom_server::{DevCommand, ServerCommand};
 use strongroom_store_command::{AuditCommand, KvCommand, StoreCommand};
 use strongroom_template_command::TemplateCommand;
 
+/// What this program frees is wiped: secrets pass through many hands in it.
+#[global_allocator]
+static ALLOCATOR: strongroom_process::WipingAllocator = strongroom_process::WipingAllocator;
+
 /// Secrets for Kubernetes, whole: start programs with their secrets, and look at where those come from
 #[derive(Parser)]
 #[command(

@@ -104,6 +104,13 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&Ready)) -> Result<(), 
 }
 
 async fn serve(settings: Settings, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
+    let guarded = strongroom_process::guard_memory();
+    if !guarded.from_dumps {
+        tracing::warn!("core dumps of this process cannot be forbidden: one would hold secrets");
+    }
+    if !guarded.from_swap {
+        tracing::info!("memory is not locked: turn swap off, or run with CAP_IPC_LOCK and no limit of locked memory");
+    }
     let tls = settings.tls.clone().map(ServerTls::read).transpose()?;
     let (storage, kind, election) = opened(&settings.storage, &settings.data)?;
     // Servers that share a storage write a trail each.
