@@ -77,6 +77,7 @@ world-down: ## End the world that world-up started
 
 docs: ## API documentation, and the pages and definitions that are made from the code
 	UPDATE_DOCS=1 $(TEST) -p strongroom-reference --test it
+	UPDATE_DOCS=1 $(TEST) -p strongroom-server --test it document::
 	UPDATE_DOCS=1 $(TEST) -p strongroom --test it pages::
 	UPDATE_CRDS=1 $(TEST) -p strongroom-api --test it crds::
 	UPDATE_DOCS=1 $(TEST) -p strongroom --test it install::values::

@@ -10,6 +10,7 @@ use strongroom_audit::{Batch, Chain, Head};
 use tokio::sync::mpsc;
 
 use crate::file::LogFile;
+use crate::further::Further;
 use crate::{Job, NotRecorded, Options, Shared, Sync, Target};
 
 /// Entries that are written with one call.
@@ -33,12 +34,13 @@ pub(crate) struct Writer<K> {
     place: Option<Place>,
     kept: (Head, Instant),
     is_dirty: bool,
+    further: Vec<Further>,
 }
 
 impl<K: Fn(Head)> Writer<K> {
-    pub(crate) fn new(options: Options, chain: Chain, keep: K, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(options: Options, chain: Chain, keep: K, shared: Arc<Shared>, further: Vec<Further>) -> Self {
         let kept = (chain.head(), Instant::now());
-        Self { options, chain, keep, shared, place: None, kept, is_dirty: false }
+        Self { options, chain, keep, shared, place: None, kept, is_dirty: false, further }
     }
 
     /// Writes until nobody can send any more.
@@ -113,6 +115,10 @@ impl<K: Fn(Head)> Writer<K> {
             }
         }
         self.is_dirty = !sync;
+        if !self.further.is_empty() {
+            let batch: Arc<[u8]> = batch.bytes.as_slice().into();
+            self.further.iter().for_each(|further| further.tell(&batch));
+        }
         self.chain.accept(batch);
         *self.shared.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.chain.head());
         Ok(())

@@ -120,7 +120,6 @@ pub struct Endpoints {
     /// Of the public registry's service, for logins.
     pub ecr_public: Option<String>,
     /// Of the Key Management Service. No reference reads from it, so no configuration file names it.
-    #[cfg(feature = "key-management")]
     #[serde(skip)]
     pub kms: Option<String>,
 }
@@ -220,7 +219,6 @@ impl Endpoints {
             ("endpoints.sts", &self.sts),
             ("endpoints.ecr", &self.ecr),
             ("endpoints.ecrPublic", &self.ecr_public),
-            #[cfg(feature = "key-management")]
             ("endpoints.kms", &self.kms),
         ];
         for (field, address) in all {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use strongroom_audit_sinks::Target;
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{ClientCertificate, Pem, Roots, ServerCertificate, TlsSettings};
 use strongroom_secret::SecretBytes;
@@ -113,6 +114,13 @@ pub struct ServerCommand {
     /// Where the audit trail goes: a file (DATA/audit.log by default), `stdout`, or `off`
     #[arg(long)]
     audit: Option<String>,
+    /// Where entries of the audit trail go as well, a file or `stdout`; may be given again. What such a sink does not take
+    /// is counted, and no request waits for it
+    #[arg(long, value_name = "SINK")]
+    audit_also: Vec<String>,
+    /// Serve /metrics, /livez and /readyz on this address, to anybody
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_listen: Option<String>,
     /// A PEM file: the server's certificate, then those that signed it; read anew on SIGHUP and when it changes
     #[arg(long, requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
@@ -238,11 +246,31 @@ impl ServerCommand {
             Some(path) => Audit::File(PathBuf::from(path)),
             None => Audit::File(self.storage.data.join("audit.log")),
         };
+        let sink = |name: &String| match name.as_str() {
+            "stdout" => Target::Stdout,
+            path => Target::File(PathBuf::from(path)),
+        };
+        let audit_also = self.audit_also.iter().map(sink).collect();
+        let metrics = self.metrics_listen.as_deref().map(address).transpose()?;
         let drain = Duration::from_secs(self.drain_seconds);
         let scheme = if tls.is_some() { "https" } else { "http" };
         let (data, advertise) = (self.storage.data, self.advertise);
         let seal = self.seal.seal(&data, variables);
-        Ok(Settings { listen, data, storage, advertise, scheme, node, seal, audit, tls, drain, opens_itself: true })
+        Ok(Settings {
+            listen,
+            data,
+            storage,
+            advertise,
+            scheme,
+            node,
+            seal,
+            audit,
+            audit_also,
+            metrics,
+            tls,
+            drain,
+            opens_itself: true,
+        })
     }
 }
 

@@ -83,6 +83,8 @@ impl DevCommand {
             listen,
             seal: SealChoice::File(data.join("seal.key")).seal(&data, variables),
             audit: Audit::File(data.join("audit.log")),
+            audit_also: Vec::new(),
+            metrics: None,
             data,
             storage: Place::Redb,
             advertise: None,

@@ -138,11 +138,18 @@ pub(crate) struct Response {
     pub(crate) lease: Option<Leased>,
     /// Bytes that are the whole body and come part by part.
     pub(crate) stream: Option<mpsc::Receiver<ReplyPart>>,
+    /// A text that is the whole body, and its content type.
+    pub(crate) text: Option<(&'static str, String)>,
     /// Words to whoever asks. They hold no value.
     pub(crate) warnings: Vec<String>,
 }
 
 impl Response {
+    /// A text as it is.
+    pub(crate) fn text(content_type: &'static str, text: String) -> Self {
+        Self { text: Some((content_type, text)), ..Self::default() }
+    }
+
     /// Nothing but success: 204.
     pub(crate) fn empty() -> Self {
         Self::default()
@@ -185,6 +192,7 @@ impl Response {
             || self.wrapped.is_some()
             || self.lease.is_some()
             || self.stream.is_some()
+            || self.text.is_some()
             || !self.warnings.is_empty();
         let usual = if has_body { StatusCode::OK } else { StatusCode::NO_CONTENT };
         self.status.unwrap_or(usual)

@@ -11,6 +11,7 @@ use crate::engine::Call;
 use crate::exchange::{Fault, Request, Response};
 use crate::mounts::{Mount, Mounted};
 use crate::open::{Asker, Open};
+use crate::routes;
 use crate::telling;
 
 /// What was found out about a request before anything is done.
@@ -41,7 +42,10 @@ impl Open {
                 let asker = judged.asker.as_ref();
                 let call =
                     Call { request, operation: judged.operation, path, mount: &mounted.mount, asker, open: self };
-                self.handled(mounted, &call).await
+                match routes::serves(&mounted.mount, path, judged.operation) {
+                    true => self.handled(mounted, &call).await,
+                    false => Err(mounted.engine.absent(&call)),
+                }
             }
         };
         if let Some(asker) = &judged.asker {

@@ -239,6 +239,11 @@ impl Mounts {
         found.or_else(|| Some((self.0.get(&format!("{path}/"))?, "")))
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Mounted> {
+        self.0.values()
+    }
+
     /// All of a class.
     pub(crate) fn of(&self, class: MountClass) -> impl Iterator<Item = &Mounted> {
         self.0.values().filter(move |mounted| mounted.mount.class == class)

@@ -19,6 +19,7 @@ use crate::engines;
 use crate::exchange::Fault;
 use crate::keys::Keys;
 use crate::members::Members;
+use crate::meters::Meters;
 use crate::mounts::{self, Mount, MountClass, Mounted, Mounts};
 use crate::policies::Policies;
 use crate::recorder::Recorder;
@@ -79,6 +80,8 @@ pub(crate) struct Open {
     pub(crate) is_renewed: AtomicBool,
     /// Places for backups at one time.
     pub(crate) backups: Arc<Semaphore>,
+    /// What is counted.
+    pub(crate) meters: Arc<Meters>,
     hasher: Hasher,
     recorder: Arc<dyn Recorder>,
 }
@@ -93,6 +96,7 @@ impl Open {
         token_key: SecretBytes,
         hasher: Hasher,
         recorder: Arc<dyn Recorder>,
+        meters: Arc<Meters>,
     ) -> Result<Self, Fault> {
         let view = |id: &str| View::new(Arc::clone(keys.storage()), Arc::clone(keys.barrier()), id);
         let system = view(SYSTEM);
@@ -120,6 +124,7 @@ impl Open {
             tokens,
             moves: Moves::default(),
             usage,
+            meters,
             is_renewed: AtomicBool::new(false),
             backups: Arc::new(Semaphore::new(BACKUPS)),
             hasher,

@@ -34,6 +34,9 @@ pub(crate) trait Recorder: Send + Sync {
     /// Reads again what was recorded; nothing where that cannot be read.
     async fn check(&self) -> Option<Result<Verdict, Failure>>;
 
+    /// Entries by sink and outcome, for metrics.
+    fn counts(&self) -> Vec<(String, &'static str, u64)>;
+
     /// The sinks, as `sys/audit` shows them.
     fn devices(&self) -> Members;
 }

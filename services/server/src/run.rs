@@ -9,10 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use strongroom_audit_sinks::{Options, Target};
 use strongroom_failure::{Class, Failure};
-use strongroom_http::{Limits, RequestServer, ServerCertificate, ServerTls};
+use strongroom_http::{Answer, Limits, RequestServer, Route, Server, ServerCertificate, ServerTls, StatusCode};
 use strongroom_storage::{Election, Storage};
 use strongroom_storage_etcd::Etcd;
 use strongroom_storage_redb::Redb;
+use strongroom_telemetry::METRICS_CONTENT_TYPE;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::keys::Keys;
@@ -77,6 +78,10 @@ pub(crate) struct Settings {
     pub(crate) seal: Option<Arc<dyn Seal>>,
     /// Where the audit trail goes.
     pub(crate) audit: Audit,
+    /// Where the trail goes as well, best effort.
+    pub(crate) audit_also: Vec<Target>,
+    /// Where metrics and probes are served, if anywhere.
+    pub(crate) metrics: Option<SocketAddr>,
     /// Its certificate, where it serves TLS.
     pub(crate) tls: Option<ServerCertificate>,
     /// How long requests that are under way may take at the end.
@@ -117,9 +122,11 @@ async fn serve(settings: Settings, ready: impl FnOnce(&Ready)) -> Result<(), Fai
     let node = election.as_ref().map_or("", |_| settings.node.as_str());
     let trail = match &settings.audit {
         Audit::Off => None,
-        Audit::Stdout => Some(Arc::new(AuditTrail::new(Options::new(Target::Stdout), node))),
-        Audit::File(path) => Some(Arc::new(AuditTrail::new(Options::new(Target::File(path.clone())), node))),
+        Audit::Stdout => Some(Target::Stdout),
+        Audit::File(path) => Some(Target::File(path.clone())),
     };
+    let further = settings.audit_also;
+    let trail = trail.map(|target| Arc::new(AuditTrail::new(Options { further, ..Options::new(target) }, node)));
     let recorder: Arc<dyn Recorder> = match &trail {
         Some(trail) => trail.clone(),
         None => Arc::new(Unaudited),
@@ -140,12 +147,24 @@ async fn serve(settings: Settings, ready: impl FnOnce(&Ready)) -> Result<(), Fai
         sealed = !store.keys().are_known(), tls = tls.is_some(), "serving"
     );
     ready(&Ready { address, store: Arc::clone(&store) });
+    let probes = match settings.metrics {
+        Some(address) => Some(tokio::spawn(probes(address, &store).await?)),
+        None => None,
+    };
     let tending = tokio::spawn(tend(Arc::clone(&store)));
     let keeping = tokio::spawn(keep_usage(Arc::clone(&store)));
     let renewing = tokio::spawn(renew(Arc::clone(&store)));
     let reloading = tokio::spawn(reload(tls, settings.tls, trail));
     let advertised = settings.advertise.unwrap_or_else(|| format!("{}://{address}", settings.scheme));
     let leading = election.clone().map(|election| tokio::spawn(lead(Arc::clone(&store), election, advertised)));
+    let looked_at = Arc::downgrade(&store);
+    store.meters().registry().measured("strongroom_active", "Whether this server serves the store", move || {
+        f64::from(u8::from(looked_at.upgrade().is_some_and(|store| store.open().is_some())))
+    });
+    let looked_at = Arc::downgrade(&store);
+    store.meters().registry().measured("strongroom_sealed", "Whether the store is sealed", move || {
+        f64::from(u8::from(looked_at.upgrade().is_none_or(|store| !store.keys().are_known())))
+    });
     let answering = Arc::clone(&store);
     let handle = move |received| {
         let store = Arc::clone(&answering);
@@ -155,6 +174,7 @@ async fn serve(settings: Settings, ready: impl FnOnce(&Ready)) -> Result<(), Fai
     tracing::info!("ending");
     tending.abort();
     keeping.abort();
+    probes.inspect(tokio::task::JoinHandle::abort);
     renewing.abort();
     reloading.abort();
     if let Some(leading) = leading {
@@ -167,6 +187,23 @@ async fn serve(settings: Settings, ready: impl FnOnce(&Ready)) -> Result<(), Fai
         tracing::warn!(%error, "the others find out by themselves that this server has ended");
     }
     Ok(())
+}
+
+/// Metrics and probes, for whoever reaches the address.
+async fn probes(address: SocketAddr, store: &Arc<Store>) -> Result<impl Future<Output = ()> + use<>, Failure> {
+    let (counted, looked_at) = (Arc::clone(store), Arc::clone(store));
+    let metrics =
+        move || Answer { status: StatusCode::OK, content_type: METRICS_CONTENT_TYPE, body: counted.meters().text() };
+    let ready = move || match looked_at.readiness() {
+        Ok(()) => Answer::text(StatusCode::OK, "ok\n"),
+        Err(words) => Answer::text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {words}\n")),
+    };
+    let live = || Answer::text(StatusCode::OK, "ok\n");
+    let routes = vec![Route::new("/metrics", metrics), Route::new("/livez", live), Route::new("/readyz", ready)];
+    let server = Server::bind(address, routes).await.map_err(|failure| failure.in_field("--metrics-listen"))?;
+    tracing::info!(address = %server.address(), "serving metrics and probes");
+    // It ends with the process.
+    Ok(server.run(std::future::pending(), Duration::ZERO))
 }
 
 pub(crate) type Opened = (Arc<dyn Storage>, &'static str, Option<Arc<dyn Election>>);

@@ -1,7 +1,7 @@
 //! The store from its start to its end: sealed or open, and what is answered either way.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,6 +17,7 @@ use crate::exchange::{Fault, Response};
 use crate::identifiers::uuid;
 use crate::keys::Keys;
 use crate::members::Members;
+use crate::meters::Meters;
 use crate::open::Open;
 use crate::recorder::Recorder;
 use crate::wire;
@@ -51,6 +52,7 @@ pub(crate) struct Store {
     storage_kind: &'static str,
     election: Option<Arc<dyn Election>>,
     recorder: Arc<dyn Recorder>,
+    meters: Arc<Meters>,
     open: RwLock<Option<Arc<Open>>>,
     /// Whether it opens without people wherever its seal can.
     opens_itself: bool,
@@ -72,6 +74,7 @@ impl Store {
             keys: Arc::new(keys),
             storage_kind,
             election,
+            meters: Arc::new(Meters::new(Arc::clone(&recorder))),
             recorder,
             open: RwLock::default(),
             opens_itself,
@@ -177,7 +180,9 @@ impl Store {
         let hasher = strongroom_audit::Hasher::new(self.keys.derive(AUDIT_PURPOSE)?)?;
         let token_key = self.keys.derive(TOKEN_PURPOSE)?;
         let keys = Arc::clone(&self.keys);
-        let open = Open::load(keys, token_key, hasher, Arc::clone(&self.recorder)).await.map_err(of_fault)?;
+        let open = Open::load(keys, token_key, hasher, Arc::clone(&self.recorder), Arc::clone(&self.meters))
+            .await
+            .map_err(of_fault)?;
         self.recorder.begin(open.system().clone(), self.keys.derive(CHECKPOINT_PURPOSE)?).await?;
         Ok(open)
     }
@@ -201,28 +206,58 @@ impl Store {
         self.keys.forget();
     }
 
+    /// What is counted of it.
+    pub(crate) fn meters(&self) -> &Arc<Meters> {
+        &self.meters
+    }
+
+    /// Whether this server serves, for probes; why not.
+    ///
+    /// # Errors
+    /// What keeps it from serving.
+    pub(crate) fn readiness(&self) -> Result<(), String> {
+        match (self.is_initialised(), self.keys.are_known(), self.open().is_some()) {
+            (false, ..) => Err("the store was never initialised".to_owned()),
+            (true, false, _) => Err("the store is sealed".to_owned()),
+            (true, true, false) => Err("another server is the active one".to_owned()),
+            (true, true, true) => {
+                self.recorder.trouble().map_or(Ok(()), |words| Err(format!("the audit trail: {words}")))
+            }
+        }
+    }
+
     /// Answers a request.
     pub(crate) async fn answer(&self, received: Received) -> Reply {
+        let begun = Instant::now();
+        let (operation, reply) = self.replied(received).await;
+        self.meters.answered(operation, reply.status, begun.elapsed());
+        reply
+    }
+
+    /// The answer, and the operation as it is counted.
+    async fn replied(&self, received: Received) -> (&'static str, Reply) {
         let now = Timestamp::now();
         let id = match uuid() {
             Ok(id) => id,
-            Err(fault) => return wire::failed(&fault),
+            Err(fault) => return ("invalid", wire::failed(&fault)),
         };
         if let Some(reply) = self.without_the_trail(&received, now).await {
-            return reply;
+            return ("state", reply);
         }
         let request = match wire::request(&received, id, now) {
             Ok(request) => request,
-            Err(reply) => return reply,
+            Err(reply) => return ("invalid", reply),
         };
-        let Some(open) = self.open() else { return self.not_here(&received).await };
+        let operation = request.operation.capability().name();
+        let Some(open) = self.open() else { return (operation, self.not_here(&received).await) };
         if request.path == "sys/seal" {
-            return self.sealed_by(&open, &request).await;
+            return (operation, self.sealed_by(&open, &request).await);
         }
-        match open.serve(&request).await {
+        let reply = match open.serve(&request).await {
             Ok(response) => wire::answered(&request.id, response),
             Err(fault) => wire::failed(&fault),
-        }
+        };
+        (operation, reply)
     }
 
     /// A server that stands by sends clients to the active one.

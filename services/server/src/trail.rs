@@ -148,16 +148,33 @@ impl Recorder for AuditTrail {
         self.verify().await
     }
 
+    fn counts(&self) -> Vec<(String, &'static str, u64)> {
+        let Some(running) = self.running() else { return Vec::new() };
+        let state = running.sink.state();
+        let required = [("recorded", state.recorded), ("refused", state.refused)];
+        let mut counts: Vec<_> =
+            required.into_iter().map(|(outcome, count)| ("required".to_owned(), outcome, count)).collect();
+        for further in state.further {
+            counts.push((further.name.clone(), "recorded", further.recorded));
+            counts.push((further.name, "dropped", further.dropped));
+        }
+        counts
+    }
+
     fn devices(&self) -> Members {
-        let (kind, path) = match &self.options.target {
-            Target::File(path) => ("file", path.display().to_string()),
-            Target::Stdout => ("file", "stdout".to_owned()),
+        let device = |target: &Target, path: &str, description: &str| {
+            json!({
+                "type": "file", "path": path, "description": description, "local": false,
+                "options": {"file_path": target.to_string()},
+            })
         };
-        let device = json!({
-            "type": kind, "path": "file/", "description": "the required sink", "local": false,
-            "options": {"file_path": path},
-        });
-        Members::default().with("file/", device)
+        let mut devices = Members::default();
+        devices.set("file/", device(&self.options.target, "file/", "the required sink"));
+        for (number, target) in self.options.further.iter().enumerate() {
+            let path = format!("further-{}/", number + 1);
+            devices.set(&path, device(target, &path, "a further sink, best effort"));
+        }
+        devices
     }
 }
 
@@ -277,6 +294,10 @@ impl Recorder for Unaudited {
 
     async fn check(&self) -> Option<Result<Verdict, Failure>> {
         None
+    }
+
+    fn counts(&self) -> Vec<(String, &'static str, u64)> {
+        Vec::new()
     }
 
     fn devices(&self) -> Members {

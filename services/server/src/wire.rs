@@ -181,13 +181,17 @@ pub(crate) fn answered(id: &str, response: Response) -> Reply {
     if status == StatusCode::NO_CONTENT {
         return Reply { status, headers: Vec::new(), body: SecretBytes::default().into() };
     }
+    if let Some((content_type, text)) = response.text {
+        let kind = (header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        return Reply { status, headers: vec![kind], body: SecretBytes::from(text).into() };
+    }
     match (&response.data, response.is_bare, response.stream) {
         (_, _, Some(parts)) => {
             let bytes = (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
             Reply { status, headers: vec![bytes], body: ReplyBody::Parts(parts) }
         }
         (Some(data), true, None) => reply(status, data.expose()),
-        (_, _, None) => reply(status, &Envelope { id, response: &Response { stream: None, ..response } }),
+        (_, _, None) => reply(status, &Envelope { id, response: &Response { stream: None, text: None, ..response } }),
     }
 }
 

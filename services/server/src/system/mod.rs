@@ -9,6 +9,7 @@ mod tools;
 use async_trait::async_trait;
 use serde_json::json;
 use strongroom_policy::acl::Operation;
+use strongroom_telemetry::METRICS_CONTENT_TYPE;
 
 use crate::engine::{Call, Engine};
 use crate::exchange::{Fault, Response};
@@ -58,6 +59,10 @@ impl Engine for System {
         !is_look && !is_lookup && SUDO.iter().any(|known| matches(known, path))
     }
 
+    fn absent(&self, call: &Call<'_>) -> Fault {
+        Fault::unsupported_path(call)
+    }
+
     async fn handle(&self, call: &Call<'_>) -> Result<Response, Fault> {
         let (first, rest) = call.path.split_once('/').unwrap_or((call.path, ""));
         match first {
@@ -75,6 +80,7 @@ impl Engine for System {
             "internal" => tools::internal(call, rest),
             "tools" => tools::tools(call, rest),
             "audit-hash" | "audit" => tools::own(call, first, rest),
+            "metrics" if rest.is_empty() => Ok(Response::text(METRICS_CONTENT_TYPE, call.open.meters.text())),
             "audit-verify" if rest.is_empty() => tools::verify_trail(call).await,
             "seal" if rest.is_empty() => match call.operation {
                 // Whoever asked is answered first.

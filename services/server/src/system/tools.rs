@@ -17,6 +17,10 @@ const MOST_RANDOM: i64 = 128 * 1024;
 /// `sys/internal/ui/…` and `sys/internal/specs/openapi`.
 pub(super) fn internal(call: &Call<'_>, rest: &str) -> Result<Response, Fault> {
     match rest {
+        "specs/openapi" => match crate::routes::document(&call.open.mounts()) {
+            Value::Object(document) => Ok(Response::bare(Members::from(document))),
+            _ => Err(Fault::no_handler(&call.request.path)),
+        },
         "ui/mounts" => Ok(visible_mounts(call)),
         "ui/resultant-acl" => {
             let asker = call.asker.ok_or_else(Fault::bad_token)?;

@@ -10,6 +10,7 @@ static ALLOCATOR: strongroom_process::WipingAllocator = strongroom_process::Wipi
 mod clients;
 mod cluster;
 mod crashes;
+mod document;
 mod hostile;
 mod kv;
 mod logins;

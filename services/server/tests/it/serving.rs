@@ -198,9 +198,19 @@ impl Serving {
         self.send(&[head.as_bytes(), b"\r\n", body].concat()).expect("an answer")
     }
 
+    /// The answer of whatever listens at an address.
+    pub(crate) fn ask_at(address: &str, path: &str) -> Answer {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        Self::exchange(address, head.as_bytes()).expect("an answer")
+    }
+
     /// Sends bytes as they are; nothing where the connection ends without an answer.
     pub(crate) fn send(&self, bytes: &[u8]) -> Option<Answer> {
-        let mut stream = TcpStream::connect(&self.address).ok()?;
+        Self::exchange(&self.address, bytes)
+    }
+
+    fn exchange(address: &str, bytes: &[u8]) -> Option<Answer> {
+        let mut stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
         // What is refused early is answered before all was sent.
         let _ = stream.write_all(bytes);

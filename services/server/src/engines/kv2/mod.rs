@@ -202,16 +202,22 @@ impl Engine for Kv2 {
             "usage" => self.usage(call, path).await,
             "stale" if path.is_empty() => self.stale(call).await,
             "config" if path.is_empty() => self.config(call).await,
-            _ => {
-                let mount = &call.mount.path;
-                let words = format!(
-                    "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints \
-                     to use. If using the Vault CLI, use 'vault kv get' for this operation; read {mount}data/{}.",
-                    call.path
-                );
-                Err(Fault::absent().warning(words))
-            }
+            _ => Err(self.absent(call)),
         }
+    }
+
+    fn absent(&self, call: &Call<'_>) -> Fault {
+        let verb = call.path.split('/').next().unwrap_or_default();
+        if matches!(verb, "data" | "metadata" | "subkeys" | "delete" | "undelete" | "destroy" | "usage" | "stale") {
+            return Fault::unsupported();
+        }
+        let mount = &call.mount.path;
+        let words = format!(
+            "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints \
+             to use. If using the Vault CLI, use 'vault kv get' for this operation; read {mount}data/{}.",
+            call.path
+        );
+        Fault::absent().warning(words)
     }
 }
 
