@@ -31,4 +31,4 @@ pub use creation::{Asked, Decided, Maker, Times, decide};
 pub use error::TokenError;
 pub use role::Role;
 pub use token::{Alias, NewToken, Token, Ttl};
-pub use tokens::{Created, Tokens};
+pub use tokens::{Created, Found, Tokens};

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use jiff::Timestamp;
 use serde_json::json;
 use strongroom_failure::{Class, Failure};
 use strongroom_secret::SecretBytes;
@@ -118,7 +117,7 @@ async fn token_of(folder: &Path, store: &Store) -> Result<SecretBytes, Failure> 
         })?;
         return Ok(SecretBytes::from(token.trim().to_owned()));
     }
-    let now = Timestamp::now();
+    let now = crate::clock::now();
     let made = store.initialise(now).await?;
     let open = store.open().ok_or_else(|| Failure::new(Class::Unavailable, "the store did not open"))?;
     let of_fault = |fault: crate::exchange::Fault| Failure::new(Class::Unavailable, fault.errors.join("; "));

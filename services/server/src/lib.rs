@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod clock;
 mod command;
 mod dev;
 mod engine;
@@ -18,6 +19,8 @@ mod exchange;
 mod handle;
 mod identifiers;
 mod identity;
+#[cfg(feature = "in-process")]
+pub mod in_process;
 mod keepers;
 mod keys;
 mod leading;

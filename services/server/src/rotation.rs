@@ -72,7 +72,7 @@ impl Open {
             let changed = self.renew_all().await.map_err(of_view)?;
             tracing::info!(term, changed, "every record is encrypted under the newest key");
             // Between a rotation and its note the process may have ended.
-            let installed = if known.term == term { known.installed } else { Timestamp::now().as_second() };
+            let installed = if known.term == term { known.installed } else { crate::clock::now().as_second() };
             write(self.system(), PLACE, &Known { term, installed, is_everywhere: true }).await?;
         }
         // One that came meanwhile is seen to by the next call.

@@ -258,7 +258,7 @@ async fn tend(store: Arc<Store>) {
     loop {
         tick.tick().await;
         let Some(open) = store.open() else { continue };
-        let now = jiff::Timestamp::now().as_second();
+        let now = crate::clock::now().as_second();
         if let Err(error) = open.tokens.expire(now, EXPIRED_AT_ONCE).await {
             tracing::warn!(%error, "tokens that are over are taken away later");
         }

@@ -236,7 +236,7 @@ impl Store {
 
     /// The answer, and the operation as it is counted.
     async fn replied(&self, received: Received) -> (&'static str, Reply) {
-        let now = Timestamp::now();
+        let now = crate::clock::now();
         let id = match uuid() {
             Ok(id) => id,
             Err(fault) => return ("invalid", wire::failed(&fault)),
@@ -407,7 +407,7 @@ impl Store {
             .with("performance_standby", false)
             .with("replication_performance_mode", "disabled")
             .with("replication_dr_mode", "disabled")
-            .with("server_time_utc", Timestamp::now().as_second())
+            .with("server_time_utc", crate::clock::now().as_second())
             .with("version", SPOKEN);
         if let Some(custody) = custody.as_ref().filter(|_| !is_sealed) {
             body.set("cluster_name", "strongroom");

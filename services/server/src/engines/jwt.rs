@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -22,9 +23,9 @@ use crate::trouble::of_view;
 const CONFIG: &str = "config";
 const ROLES: &str = "role/";
 
-/// Seconds after which a key set is read again, and between two readings where a token names a key that it lacks.
-const FRESH: i64 = 300;
-const AGAIN: i64 = 10;
+/// After how long a key set is read again, and between two readings where a token names a key that it lacks.
+const FRESH: Duration = Duration::from_secs(300);
+const AGAIN: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -58,7 +59,7 @@ struct Role {
 /// A key set as it was read, whether that went well or not.
 struct Fetched {
     keys: Arc<Keys>,
-    at: i64,
+    at: Instant,
 }
 
 /// The engine of a JWT mount.
@@ -146,7 +147,7 @@ impl Jwt {
         let token =
             Token::parse(text.expose_text().unwrap_or_default()).map_err(|error| refused(&error.to_string()))?;
         let now = call.request.now.as_second();
-        let claims = self.verified(&config, &token, now).await?;
+        let claims = self.verified(&config, &token).await?;
         holds(&config, &role, claims, now)?;
         let user = claims.get(&role.user_claim).and_then(spoken);
         let user = user.ok_or_else(|| Fault::invalid(format!("claim {:?} not found in token", role.user_claim)))?;
@@ -160,7 +161,7 @@ impl Jwt {
     }
 
     /// The claims, signed by one of the keys.
-    async fn verified<'t>(&self, config: &Config, token: &'t Token<'_>, now: i64) -> Result<&'t Claims, Fault> {
+    async fn verified<'t>(&self, config: &Config, token: &'t Token<'_>) -> Result<&'t Claims, Fault> {
         let taken: Vec<Algorithm> = match config.jwt_supported_algs.as_slice() {
             [] => Algorithm::ALL.to_vec(),
             names => names.iter().filter_map(|name| Algorithm::of_name(name)).collect(),
@@ -170,18 +171,18 @@ impl Jwt {
             let keys = Keys::of_pem(config.jwt_validation_pubkeys.iter().map(String::as_str));
             return token.verify(&keys.map_err(refused)?, &taken).map_err(of);
         }
-        match token.verify(&*self.keys(config, now, FRESH).await?, &taken) {
+        match token.verify(&*self.keys(config, FRESH).await?, &taken) {
             // The signer may have begun to use another one.
-            Err(JwtError::NoKey) => token.verify(&*self.keys(config, now, AGAIN).await?, &taken).map_err(of),
+            Err(JwtError::NoKey) => token.verify(&*self.keys(config, AGAIN).await?, &taken).map_err(of),
             verified => verified.map_err(of),
         }
     }
 
-    /// The key set, read anew where it is older than `fresh` seconds; an old one where it cannot be.
-    async fn keys(&self, config: &Config, now: i64, fresh: i64) -> Result<Arc<Keys>, Fault> {
+    /// The key set, read anew where it is older than `fresh`; an old one where it cannot be.
+    async fn keys(&self, config: &Config, fresh: Duration) -> Result<Arc<Keys>, Fault> {
         let known = || {
             let fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
-            fetched.as_ref().map(|fetched| (Arc::clone(&fetched.keys), now - fetched.at < fresh))
+            fetched.as_ref().map(|fetched| (Arc::clone(&fetched.keys), fetched.at.elapsed() < fresh))
         };
         if let Some((keys, true)) = known() {
             return Ok(keys);
@@ -205,7 +206,7 @@ impl Jwt {
             }
         };
         *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Fetched { keys: Arc::clone(&keys), at: now });
+            Some(Fetched { keys: Arc::clone(&keys), at: Instant::now() });
         Ok(keys)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -28,8 +29,8 @@ const ROLES: &str = "role/";
 const LOCAL_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 const LOCAL_AUTHORITY: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
 
-/// Seconds that a review counts: a token that was revoked logs in no longer than this.
-const REMEMBERED: i64 = 30;
+/// How long a review counts: a token that was revoked logs in no longer than this.
+const REMEMBERED: Duration = Duration::from_secs(30);
 /// Reviews that are remembered.
 const MOST: usize = 10_000;
 
@@ -61,8 +62,8 @@ struct Account {
     uid: String,
 }
 
-/// A review, by the hash of the token and its audience, and until when it counts.
-type Reviews = HashMap<[u8; 32], (Account, i64)>;
+/// Reviews by the hash of the token and its audience, and when each was made: by a clock that does not jump.
+type Reviews = HashMap<[u8; 32], (Account, Instant)>;
 
 /// The engine of a Kubernetes mount.
 pub(super) struct Kubernetes {
@@ -222,8 +223,8 @@ impl Kubernetes {
             return Err(refused());
         }
         let key = sha256(&[role.audience.as_bytes(), b"\0", token.expose()].concat());
-        if let Some((account, until)) = self.reviews.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
-            && now < *until
+        if let Some((account, made)) = self.reviews.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
+            && made.elapsed() < REMEMBERED
         {
             return Ok(account.clone());
         }
@@ -236,10 +237,10 @@ impl Kubernetes {
         })?;
         let mut reviews = self.reviews.lock().unwrap_or_else(PoisonError::into_inner);
         if reviews.len() >= MOST {
-            reviews.retain(|_, (_, until)| now < *until);
+            reviews.retain(|_, (_, made)| made.elapsed() < REMEMBERED);
         }
         if reviews.len() < MOST {
-            reviews.insert(key, (account.clone(), ends.min(now + REMEMBERED)));
+            reviews.insert(key, (account.clone(), Instant::now()));
         }
         Ok(account)
     }

@@ -11,6 +11,7 @@ mod clients;
 mod cluster;
 mod crashes;
 mod document;
+mod faults;
 mod hostile;
 mod kv;
 mod logins;

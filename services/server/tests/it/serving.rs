@@ -148,6 +148,24 @@ impl Serving {
         Self { child, address, folder: Arc::clone(folder), logged }
     }
 
+    /// A server over `folder` whose files may not grow beyond so many bytes.
+    pub(crate) fn limited(folder: &Arc<TempDir>, bytes: u64, more: &[&str]) -> Self {
+        let (data, seal) = (folder.path().display(), folder.path().join("seal.key"));
+        let arguments =
+            [&format!("--data={data}") as &str, &format!("--seal=file:{}", seal.display()), "--log-level=debug"];
+        let arguments = [&["server", "--listen=127.0.0.1:0"], arguments.as_slice(), more].concat();
+        // In blocks of a kilobyte; the signal is ignored, so that writing fails.
+        let program = std::env::current_exe().unwrap();
+        let script = format!(
+            "trap '' XFSZ; ulimit -f {}; exec '{}' --exact serving::child --nocapture",
+            bytes / 1024,
+            program.display()
+        );
+        let mut command = Command::new("bash");
+        command.args(["-c", &script]).env(ARGUMENTS, arguments.join("\n"));
+        Self::of_child(folder, command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
     /// A process with these arguments.
     pub(crate) fn spawn(arguments: &[&str]) -> Child {
         Self::spawn_with(arguments, &[])
@@ -219,7 +237,7 @@ impl Serving {
         let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
         let head = String::from_utf8(answer[..end].to_vec()).unwrap();
         let status = head.split(' ').nth(1)?.parse().ok()?;
-        Some(Answer { status, head, text: String::from_utf8(answer[end + 4..].to_vec()).unwrap() })
+        Some(Answer { status, head, text: String::from_utf8_lossy(&answer[end + 4..]).into_owned() })
     }
 
     /// The whole body of an answer that may be long and is no text; chunks are put together.

@@ -208,7 +208,10 @@ impl Engine for Kv2 {
 
     fn absent(&self, call: &Call<'_>) -> Fault {
         let verb = call.path.split('/').next().unwrap_or_default();
-        if matches!(verb, "data" | "metadata" | "subkeys" | "delete" | "undelete" | "destroy" | "usage" | "stale") {
+        if matches!(
+            verb,
+            "data" | "metadata" | "subkeys" | "delete" | "undelete" | "destroy" | "usage" | "stale" | "config"
+        ) {
             return Fault::unsupported();
         }
         let mount = &call.mount.path;
