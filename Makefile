@@ -14,13 +14,16 @@ BUILD_FACTS = STRONGROOM_BUILD_DATE="$$(git log -1 --format=%cI 2>/dev/null)" \
           STRONGROOM_BUILD_COMMIT="$$(git rev-parse --short HEAD 2>/dev/null)" \
           STRONGROOM_BUILD_BRANCH="$$(git rev-parse --abbrev-ref HEAD 2>/dev/null)"
 
-.PHONY: help demo world-program test test-fast test-node lint bench soak build images chart world world-up world-down docs fuzz
+.PHONY: help demo demo-node world-program test test-fast test-node lint bench soak build images chart world world-up world-down docs fuzz
 
 help: ## List the chores
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  make \1\t\2/p' Makefile | expand -t 20
 
 demo: ## A store, a secret, a process that starts with it, a change and its way back, and who read it
 	@dev/demo/run.sh
+
+demo-node: world-program ## The same secret arriving in a pod of a real Kubernetes node, by the operator (as root; the first time builds Kubernetes)
+	@dev/demo/node.sh
 
 test: world ## Every test, against real parts (the first time this builds Kubernetes: about 10 minutes)
 	@[ "$$(id -u)" = 0 ] || echo "NOTE: not root, so the tests of PID namespaces and of the Kubernetes node are left out; run them with: sudo make test-node"
