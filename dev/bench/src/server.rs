@@ -1,6 +1,7 @@
 //! The built-in store under load, beside a real OpenBao: the same requests from the same client, in turn.
 
 mod client;
+mod filling;
 mod large;
 mod load;
 mod policies;

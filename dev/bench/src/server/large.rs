@@ -6,7 +6,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use super::client::request;
-use super::load::{Work, race, send_all};
+use super::filling::{Secrets, fill};
+use super::load::{Work, race};
 use super::store::{Kind, Store};
 use super::{folder, runtime, value};
 use crate::report::{Figure, Peer, Row, Target, Unit};
@@ -23,9 +24,6 @@ const VERSIONS: usize = 10;
 
 /// Bytes of each value: the store is to be large by its numbers.
 const VALUE: usize = 100;
-
-/// Connections that fill a store.
-const FILLING: usize = 128;
 
 /// How often a start is timed.
 const STARTS: usize = 5;
@@ -47,10 +45,8 @@ async fn compare(bench: &mut Bench) -> Result<()> {
     let directory = folder(bench)?;
     let (program, many) = (bench.programs.strongroom.clone(), bench.effort.load.secrets_of_large_store);
     let filled = async |secrets: usize| {
-        // What is asked while it is filled is not in the trail: that would be some gigabytes.
-        let place = directory.path().join(secrets.to_string());
-        let store = Store::new(Kind::Ours { has_audit: false }, &program, &place).await?;
-        let filled = Filled { store, secrets };
+        let store = Store::new(AUDITED, &program, &directory.path().join(secrets.to_string())).await?;
+        let mut filled = Filled { store, secrets };
         filled.fill().await?;
         anyhow::Ok(filled)
     };
@@ -80,22 +76,18 @@ async fn compare(bench: &mut Bench) -> Result<()> {
 }
 
 impl Filled {
-    /// Writes all versions of all secrets through the API.
-    async fn fill(&self) -> Result<()> {
+    /// Writes all versions of all secrets while the store does not run.
+    async fn fill(&mut self) -> Result<()> {
         let begun = Instant::now();
-        let token = self.store.token().to_owned();
-        let body = format!(r#"{{"data":{{"value":"{}"}}}}"#, value(VALUE));
-        let write = move |number| {
-            let write = request("POST", &format!("secret/data/{}", name(number)), &token, &body);
-            vec![write; VERSIONS]
-        };
-        send_all(self.store.address(), FILLING, self.secrets, write).await?;
-        let (writes, took) = (self.secrets * VERSIONS, begun.elapsed().as_secs_f64());
-        eprintln!("bench: {writes} versions written in {took:.0} s, {:.0} a second", writes as f64 / took);
+        self.store.end().await?;
+        let data = format!(r#"{{"value":"{}"}}"#, value(VALUE));
+        let secrets = Secrets { paths: (0..self.secrets).map(name).collect(), versions: VERSIONS, data };
+        fill(&self.store.data(), &self.store.seal_key(), self.store.mount(), secrets).await?;
+        eprintln!("bench: {} versions written in {:.0} s", self.secrets * VERSIONS, begun.elapsed().as_secs_f64());
         Ok(())
     }
 
-    /// Times from the start to the first read, audited from now on.
+    /// Times from the start to the first read.
     async fn starts(&mut self) -> Result<Figure> {
         let mut samples = Vec::with_capacity(STARTS);
         let first = request("GET", &format!("secret/data/{}", name(self.secrets / 2)), self.store.token(), "");

@@ -47,6 +47,8 @@ pub(crate) struct Store {
     /// What opens it, where it does not open itself.
     unseal_key: Option<String>,
     token: String,
+    /// The id of the mount.
+    mount: String,
 }
 
 impl Store {
@@ -58,7 +60,16 @@ impl Store {
         std::fs::create_dir_all(folder.join("data"))?;
         let (child, address) = spawn(kind, program, folder)?;
         let (program, folder) = (program.to_owned(), folder.to_owned());
-        let mut store = Self { kind, program, folder, child, address, unseal_key: None, token: String::new() };
+        let mut store = Self {
+            kind,
+            program,
+            folder,
+            child,
+            address,
+            unseal_key: None,
+            token: String::new(),
+            mount: String::new(),
+        };
         let shares = json!({"secret_shares": 1, "secret_threshold": 1});
         let asked = request("PUT", "sys/init", "", &shares.to_string());
         let made: Value = serde_json::from_slice(&store.until_answered(&asked).await?)?;
@@ -71,6 +82,9 @@ impl Store {
         // A KV mount of the peer's prepares itself for some moments.
         let config = body(json!({"max_versions": 10}));
         store.until_answered(&request("POST", "secret/config", root, &config)).await?;
+        let mounts = store.until_answered(&request("GET", "sys/mounts", root, "")).await?;
+        let mounts: Value = serde_json::from_slice(&mounts)?;
+        mounts["data"]["secret/"]["uuid"].as_str().context("the mount has no id")?.clone_into(&mut store.mount);
         let policy = body(json!({"policy": POLICY}));
         store.until_answered(&request("PUT", "sys/policies/acl/bench", root, &policy)).await?;
         let asked = body(json!({"policies": ["bench"]}));
@@ -93,6 +107,21 @@ impl Store {
     /// The token that load is sent with.
     pub(crate) fn token(&self) -> &str {
         &self.token
+    }
+
+    /// The id of the mount `secret/`.
+    pub(crate) fn mount(&self) -> &str {
+        &self.mount
+    }
+
+    /// Where the data are.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// The file that opens ours.
+    pub(crate) fn seal_key(&self) -> PathBuf {
+        self.folder.join("seal.key")
     }
 
     /// The process.
@@ -149,8 +178,14 @@ impl Store {
         }
     }
 
-    /// Asks it to end, and waits.
-    async fn end(&mut self) -> Result<()> {
+    /// Asks it to end, and waits. Nothing to do where it has ended.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub(crate) async fn end(&mut self) -> Result<()> {
+        if self.child.try_wait()?.is_some() {
+            return Ok(());
+        }
         kill(Pid::from_raw(i32::try_from(self.id())?), Signal::SIGTERM)?;
         let deadline = Instant::now() + ENDING;
         while self.child.try_wait()?.is_none() {
