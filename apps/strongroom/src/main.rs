@@ -14,7 +14,7 @@ use strongroom_migrate::MigrateCommand;
 use strongroom_operator::OperatorCommand;
 use strongroom_read::{Audience, report};
 use strongroom_server::{DevCommand, ServerCommand};
-use strongroom_store_command::{AuditCommand, KvCommand};
+use strongroom_store_command::{AuditCommand, KvCommand, StoreCommand};
 use strongroom_template_command::TemplateCommand;
 
 /// Secrets for Kubernetes, whole: start programs with their secrets, and look at where those come from
@@ -40,6 +40,7 @@ enum Command {
     Dev(Box<DevCommand>),
     Kv(KvCommand),
     Audit(AuditCommand),
+    Store(Box<StoreCommand>),
     Why(Why),
     Es(EsCommand),
     Crds(Crds),
@@ -64,10 +65,11 @@ fn main() -> ExitCode {
         Command::Explain(explain) => return explain.run(&variables),
         Command::Select(select) => select.run(),
         Command::Operator(operator) => return operator.run(&variables),
-        Command::Server(server) => return server.run(),
+        Command::Server(server) => return server.run(&variables),
         Command::Dev(dev) => return dev.run(&variables),
         Command::Kv(kv) => return kv.run(&variables),
-        Command::Audit(audit) => return audit.run(),
+        Command::Audit(audit) => return audit.run(&variables),
+        Command::Store(store) => return store.run(&variables),
         Command::Why(why) => return why.run(&variables),
         Command::Es(es) => return es.run(&variables),
         Command::Crds(crds) => return crds.run(),

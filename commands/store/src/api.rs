@@ -69,6 +69,45 @@ impl Api {
         runtime.block_on(self.asked(method, path, query, body))
     }
 
+    /// Asks for something long, and hands over its pieces as they come.
+    pub(crate) fn download(
+        &self,
+        path: &str,
+        each: &mut (dyn FnMut(&[u8]) -> std::io::Result<()> + Send),
+    ) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::new(Class::Unavailable, format!("cannot start: {error}")))?;
+        let request = self.request(&Method::GET, path, "", SecretBytes::default())?;
+        let mut written = |piece: &[u8]| {
+            each(piece).map_err(|error| strongroom_http::Error::of_caller(format!("cannot write what comes: {error}")))
+        };
+        match runtime.block_on(self.client.download(request, &mut written))? {
+            None => Ok(()),
+            Some(response) => Err(refused(response.status, path, response.json().ok().as_ref())),
+        }
+    }
+
+    fn request(
+        &self,
+        method: &Method,
+        path: &str,
+        query: &str,
+        body: SecretBytes,
+    ) -> Result<Request<SecretBytes>, Failure> {
+        let encoded = utf8_percent_encode(path, IN_PATH);
+        let mut request = Request::builder().method(method).uri(format!("{}/v1/{encoded}{query}", self.address));
+        request = request.header("x-vault-token", secret_header("", &self.token)?).header("x-vault-request", "true");
+        if let Some(namespace) = &self.namespace {
+            let unfit = |_| Failure::new(Class::Invalid, "the namespace is no plain text");
+            request = request.header("x-vault-namespace", HeaderValue::try_from(namespace).map_err(unfit)?);
+        }
+        if method == Method::PATCH {
+            request = request.header("content-type", "application/merge-patch+json");
+        }
+        let unfit = |error: &dyn std::fmt::Display| format!("{} is no address: {error}", self.address);
+        request.body(body).map_err(|error| Failure::new(Class::Invalid, unfit(&error)))
+    }
+
     async fn asked(
         &self,
         method: &str,
@@ -76,22 +115,9 @@ impl Api {
         query: &str,
         body: Option<&Value>,
     ) -> Result<Option<Value>, Failure> {
-        let invalid = |words: String| Failure::new(Class::Invalid, words);
-        let encoded = utf8_percent_encode(path, IN_PATH);
-        let method = Method::from_bytes(method.as_bytes()).map_err(|error| invalid(error.to_string()))?;
-        let mut request = Request::builder().method(&method).uri(format!("{}/v1/{encoded}{query}", self.address));
-        request = request.header("x-vault-token", secret_header("", &self.token)?).header("x-vault-request", "true");
-        if let Some(namespace) = &self.namespace {
-            let value =
-                HeaderValue::try_from(namespace).map_err(|_| invalid("the namespace is no plain text".to_owned()))?;
-            request = request.header("x-vault-namespace", value);
-        }
-        if method == Method::PATCH {
-            request = request.header("content-type", "application/merge-patch+json");
-        }
-        let body = body.map(json_body).transpose()?.unwrap_or_default();
-        let request =
-            request.body(body).map_err(|error| invalid(format!("{} is no address: {error}", self.address)))?;
+        let method = Method::from_bytes(method.as_bytes());
+        let method = method.map_err(|error| Failure::new(Class::Invalid, error.to_string()))?;
+        let request = self.request(&method, path, query, body.map(json_body).transpose()?.unwrap_or_default())?;
         let response = self.client.send(request).await?;
         if response.status == StatusCode::NO_CONTENT || (response.status.is_success() && response.body.is_empty()) {
             return Ok(None);

@@ -1,5 +1,6 @@
 //! `strongroom audit`: who read what, from the trail's file.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -8,9 +9,13 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use strongroom_failure::{Class, Failure};
+use strongroom_server::offline::verify_trail;
+use strongroom_server::{SealChoice, StorageOptions};
+use strongroom_stores::Ambient;
 
-use crate::api::ended;
+use crate::api::{Api, ended};
 use crate::kv::say;
+use crate::store::keeper;
 
 /// The audit trail: who asked for what, from its file
 #[derive(Args)]
@@ -36,15 +41,66 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Read the trail again and say whether it is what was written: no line edited, added, moved or missing. The running
+    /// store is asked; with --data, the files of one that does not run are read
+    Verify {
+        /// The trail's file, where it is not audit.log in the folder
+        #[arg(long, requires = "data", value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// The server's name among several that share a storage
+        #[arg(long, default_value = "", requires = "data")]
+        node: String,
+        /// Who keeps the root key, as the server was told; `shamir` has the key read from standard input
+        #[arg(long, requires = "data")]
+        seal: Option<SealChoice>,
+        #[command(flatten)]
+        of: Option<StorageOptions>,
+    },
 }
 
 impl AuditCommand {
     /// Reads the files.
-    pub fn run(self) -> ExitCode {
-        let Verb::List { files, path, denied, json } = self.verb;
+    pub fn run(self, variables: &[OsString]) -> ExitCode {
+        let (files, path, denied, json) = match self.verb {
+            Verb::List { files, path, denied, json } => (files, path, denied, json),
+            Verb::Verify { of: None, .. } => {
+                return ended(Api::of(&Ambient::of(variables)).and_then(|api| asked(&api)));
+            }
+            Verb::Verify { of: Some(of), file, node, seal } => {
+                return ended(read(&of, file, &node, seal.unwrap_or(SealChoice::Shamir), variables));
+            }
+        };
         let header = format!("{:<30}  {:<20}  {:<8}  {:<40}  {}\n", "TIME", "WHO", "DID", "PATH", "FROM");
         let listed = if json { Ok(()) } else { say(&header) };
         ended(listed.and_then(|()| files.iter().try_for_each(|file| list(file, &path, denied, json))))
+    }
+}
+
+/// Has the running store read its own trail.
+fn asked(api: &Api) -> Result<(), Failure> {
+    let answer = api.ask("POST", "sys/audit-verify", "", None)?.unwrap_or_default();
+    let data = &answer["data"];
+    if data["whole"] == Value::Bool(true) {
+        let [first, last, checkpoints] = ["first", "last", "checkpoints"].map(|name| data[name].clone());
+        return say(&format!("whole: lines {first} to {last}, {checkpoints} checkpoints\n"));
+    }
+    Err(Failure::new(Class::Invalid, format!("the trail is wrong: {}", data["fault"].as_str().unwrap_or_default())))
+}
+
+fn read(
+    of: &StorageOptions,
+    file: Option<PathBuf>,
+    node: &str,
+    seal: SealChoice,
+    variables: &[OsString],
+) -> Result<(), Failure> {
+    let file = file.unwrap_or_else(|| of.data().join("audit.log"));
+    match verify_trail(of, keeper(seal)?, (&file, node), variables)? {
+        Ok(verified) => {
+            let (first, last) = (verified.first, verified.last.sequence);
+            say(&format!("whole: lines {first} to {last}, {} checkpoints\n", verified.checkpoints))
+        }
+        Err(fault) => Err(Failure::new(Class::Invalid, format!("the trail is wrong: {fault}"))),
     }
 }
 

@@ -5,6 +5,48 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use sha3::Digest as _;
 
+/// The digests that signatures are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// SHA-256.
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
+impl Hash {
+    /// The digest of `bytes`.
+    pub fn of(self, bytes: &[u8]) -> Vec<u8> {
+        digest::digest(self.algorithm(), bytes).as_ref().to_vec()
+    }
+
+    /// HMAC (RFC 2104) of `message` under `key`.
+    pub fn hmac(self, key: &[u8], message: &[u8]) -> Vec<u8> {
+        let algorithm = match self {
+            Self::Sha256 => hmac::HMAC_SHA256,
+            Self::Sha384 => hmac::HMAC_SHA384,
+            Self::Sha512 => hmac::HMAC_SHA512,
+        };
+        hmac::sign(&hmac::Key::new(algorithm, key), message).as_ref().to_vec()
+    }
+
+    /// How many bytes a digest has.
+    pub fn length(self) -> usize {
+        self.algorithm().output_len()
+    }
+
+    /// The library's name for it.
+    pub(crate) fn algorithm(self) -> &'static digest::Algorithm {
+        match self {
+            Self::Sha256 => &digest::SHA256,
+            Self::Sha384 => &digest::SHA384,
+            Self::Sha512 => &digest::SHA512,
+        }
+    }
+}
+
 /// SHA-1 (FIPS 180-4). For formats that ask for it: it is no protection against whoever chooses both messages.
 pub fn sha1(bytes: &[u8]) -> [u8; 20] {
     of_length(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes)
@@ -13,6 +55,11 @@ pub fn sha1(bytes: &[u8]) -> [u8; 20] {
 /// SHA-256 (FIPS 180-4).
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     of_length(&digest::SHA256, bytes)
+}
+
+/// SHA-384 (FIPS 180-4).
+pub fn sha384(bytes: &[u8]) -> [u8; 48] {
+    of_length(&digest::SHA384, bytes)
 }
 
 /// SHA-512 (FIPS 180-4).

@@ -12,6 +12,7 @@ mod control_group;
 pub mod control_plane;
 mod debian;
 pub mod directory;
+pub mod etcd;
 mod gate;
 pub mod google;
 pub mod helm;

@@ -103,6 +103,8 @@ struct Shared {
     refused: AtomicU64,
     is_failing: AtomicBool,
     trouble: Mutex<String>,
+    /// The last line that was written.
+    head: Mutex<Option<Head>>,
     wants_reopening: AtomicBool,
 }
 
@@ -132,6 +134,7 @@ pub struct Sink {
     writer: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
     deadline: Duration,
+    first: Head,
 }
 
 impl Sink {
@@ -143,11 +146,12 @@ impl Sink {
     pub fn start(options: Options, chain: Chain, keep: impl Fn(Head) + Send + 'static) -> Result<Self, Failure> {
         let (jobs, waiting) = mpsc::channel(WAITING);
         let shared = Arc::new(Shared::default());
-        let (seen, deadline) = (Arc::clone(&shared), options.deadline);
+        *shared.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(chain.head());
+        let (seen, deadline, first) = (Arc::clone(&shared), options.deadline, chain.head());
         let thread = std::thread::Builder::new().name("audit".to_owned());
         let writer = thread.spawn(move || writer::Writer::new(options, chain, keep, seen).run(waiting));
         let failed = |error| Failure::new(Class::Unavailable, format!("no thread can be started: {error}"));
-        Ok(Self { jobs: Some(jobs), writer: Some(writer.map_err(failed)?), shared, deadline })
+        Ok(Self { jobs: Some(jobs), writer: Some(writer.map_err(failed)?), shared, deadline, first })
     }
 
     /// Puts an entry into the trail, and answers when it is written.
@@ -186,6 +190,11 @@ impl Sink {
 
     fn trouble(&self) -> String {
         self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The last line that was written.
+    pub fn head(&self) -> Head {
+        self.shared.head.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(self.first)
     }
 
     /// How it stands.

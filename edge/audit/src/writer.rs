@@ -1,8 +1,8 @@
 //! The one who writes.
 
 use std::io::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -114,6 +114,7 @@ impl<K: Fn(Head)> Writer<K> {
         }
         self.is_dirty = !sync;
         self.chain.accept(batch);
+        *self.shared.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.chain.head());
         Ok(())
     }
 

@@ -18,7 +18,7 @@ use strongroom_secret::SecretBytes;
 
 use crate::command::{LogOptions, SealChoice, address};
 use crate::mounts::{Mount, MountClass};
-use crate::run::{Audit, Settings, run};
+use crate::run::{Audit, Place, Settings, run};
 use crate::store::Store;
 
 /// The built-in store for one person on one machine: on disk, unsealed, with a first token. Not for production
@@ -81,9 +81,13 @@ impl DevCommand {
         made.map_err(|error| Failure::new(Class::Invalid, format!("cannot make {}: {error}", data.display())))?;
         Ok(Settings {
             listen,
-            seal: SealChoice::File(data.join("seal.key")),
+            seal: SealChoice::File(data.join("seal.key")).seal(&data, variables),
             audit: Audit::File(data.join("audit.log")),
             data,
+            storage: Place::Redb,
+            advertise: None,
+            scheme: "http",
+            node: String::new(),
             tls: None,
             drain: Duration::from_secs(2),
             opens_itself: true,

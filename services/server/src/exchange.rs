@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use strongroom_http::StatusCode;
+use strongroom_http::{ReplyPart, StatusCode};
 use strongroom_policy::acl::Operation;
 use strongroom_secret::SecretBytes;
+use tokio::sync::mpsc;
 
 use crate::members::Members;
 
@@ -115,7 +116,7 @@ pub(crate) struct Leased {
 }
 
 /// What is answered.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Response {
     /// 200 where nothing says otherwise; 204 without data and without more.
     pub(crate) status: Option<StatusCode>,
@@ -133,6 +134,8 @@ pub(crate) struct Response {
     pub(crate) wrapped: Option<Wrapped>,
     /// A lease.
     pub(crate) lease: Option<Leased>,
+    /// Bytes that are the whole body and come part by part.
+    pub(crate) stream: Option<mpsc::Receiver<ReplyPart>>,
     /// Words to whoever asks. They hold no value.
     pub(crate) warnings: Vec<String>,
 }
@@ -179,6 +182,7 @@ impl Response {
             || self.unwrapped_auth.is_some()
             || self.wrapped.is_some()
             || self.lease.is_some()
+            || self.stream.is_some()
             || !self.warnings.is_empty();
         let usual = if has_body { StatusCode::OK } else { StatusCode::NO_CONTENT };
         self.status.unwrap_or(usual)

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use strongroom_audit::Body;
+use strongroom_audit_sinks::Verdict;
 use strongroom_barrier::View;
 use strongroom_failure::Failure;
 use strongroom_secret::SecretBytes;
@@ -29,6 +30,9 @@ pub(crate) trait Recorder: Send + Sync {
 
     /// Why entries are not taken at present, where they are not; health says so.
     fn trouble(&self) -> Option<String>;
+
+    /// Reads again what was recorded; nothing where that cannot be read.
+    async fn check(&self) -> Option<Result<Verdict, Failure>>;
 
     /// The sinks, as `sys/audit` shows them.
     fn devices(&self) -> Members;

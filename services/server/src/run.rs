@@ -1,19 +1,24 @@
 //! The server from its start to its end.
 
+use std::fs::DirBuilder;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use strongroom_audit_sinks::{Options, Target};
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{Limits, RequestServer, ServerCertificate, ServerTls};
+use strongroom_storage::{Election, Storage};
+use strongroom_storage_etcd::Etcd;
 use strongroom_storage_redb::Redb;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::command::SealChoice;
+use crate::keys::Keys;
+use crate::leading::lead;
 use crate::recorder::Recorder;
-use crate::seal::{FileSeal, Seal};
+use crate::seal::Seal;
 use crate::store::Store;
 use crate::trail::{AuditTrail, Unaudited};
 use crate::wire;
@@ -42,15 +47,31 @@ pub(crate) enum Audit {
     File(PathBuf),
 }
 
-/// How a server runs.
+/// Where records are kept.
 #[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// In a file of the folder.
+    Redb,
+    /// In etcd.
+    Etcd(Box<strongroom_storage_etcd::Settings>),
+}
+
+/// How a server runs.
 pub(crate) struct Settings {
     /// Where it listens.
     pub(crate) listen: SocketAddr,
     /// The folder of the store.
     pub(crate) data: PathBuf,
-    /// Who keeps the root key.
-    pub(crate) seal: SealChoice,
+    /// Where records are kept.
+    pub(crate) storage: Place,
+    /// Where clients find it while it is the active one of several, where that is not `listen`.
+    pub(crate) advertise: Option<String>,
+    /// `http` or `https`.
+    pub(crate) scheme: &'static str,
+    /// Its name among several.
+    pub(crate) node: String,
+    /// Who keeps the root key; nobody but people, where nothing is here.
+    pub(crate) seal: Option<Arc<dyn Seal>>,
     /// Where the audit trail goes.
     pub(crate) audit: Audit,
     /// Its certificate, where it serves TLS.
@@ -81,38 +102,39 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&Ready)) -> Result<(), 
 
 async fn serve(settings: Settings, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
     let tls = settings.tls.clone().map(ServerTls::read).transpose()?;
+    let (storage, kind, election) = opened(&settings.storage, &settings.data)?;
+    // Servers that share a storage write a trail each.
+    let node = election.as_ref().map_or("", |_| settings.node.as_str());
     let trail = match &settings.audit {
         Audit::Off => None,
-        Audit::Stdout => Some(Arc::new(AuditTrail::new(Options::new(Target::Stdout)))),
-        Audit::File(path) => Some(Arc::new(AuditTrail::new(Options::new(Target::File(path.clone()))))),
+        Audit::Stdout => Some(Arc::new(AuditTrail::new(Options::new(Target::Stdout), node))),
+        Audit::File(path) => Some(Arc::new(AuditTrail::new(Options::new(Target::File(path.clone())), node))),
     };
     let recorder: Arc<dyn Recorder> = match &trail {
         Some(trail) => trail.clone(),
         None => Arc::new(Unaudited),
     };
-    let file = settings.data.join("store.redb");
-    let told = |words: &str| tracing::info!("the store: {words}");
-    let storage = Arc::new(Redb::open(&file, told)?);
-    let seal: Option<Arc<dyn Seal>> = match &settings.seal {
-        SealChoice::Shamir => None,
-        SealChoice::File(path) => Some(Arc::new(FileSeal::new(path, &settings.data))),
-    };
+    let seal = settings.seal;
     if let Some(words) = seal.as_ref().and_then(|seal| seal.warning()) {
         tracing::warn!("{words}");
     }
-    let store = Arc::new(Store::new(storage, "redb", seal, recorder).await?);
-    if settings.opens_itself {
+    let keys = Keys::new(storage, seal).await?;
+    let store = Arc::new(Store::new(keys, kind, election.clone(), recorder, settings.opens_itself));
+    if store.opens_itself() && election.is_none() {
         store.open_itself().await?;
     }
     let server = RequestServer::bind(settings.listen, tls.clone(), LIMITS, wire::LARGEST_BODY, BODY_TIME).await?;
     let address = server.address();
     tracing::info!(
         %address, data = %settings.data.display(), initialised = store.is_initialised(),
-        sealed = store.open().is_none(), tls = tls.is_some(), "serving"
+        sealed = !store.keys().are_known(), tls = tls.is_some(), "serving"
     );
     ready(&Ready { address, store: Arc::clone(&store) });
     let tending = tokio::spawn(tend(Arc::clone(&store)));
+    let renewing = tokio::spawn(renew(Arc::clone(&store)));
     let reloading = tokio::spawn(reload(tls, settings.tls, trail));
+    let advertised = settings.advertise.unwrap_or_else(|| format!("{}://{address}", settings.scheme));
+    let leading = election.clone().map(|election| tokio::spawn(lead(Arc::clone(&store), election, advertised)));
     let answering = Arc::clone(&store);
     let handle = move |received| {
         let store = Arc::clone(&answering);
@@ -121,9 +143,38 @@ async fn serve(settings: Settings, ready: impl FnOnce(&Ready)) -> Result<(), Fai
     server.run(handle, wire::refused, ended()?, settings.drain).await;
     tracing::info!("ending");
     tending.abort();
+    renewing.abort();
     reloading.abort();
+    if let Some(leading) = leading {
+        leading.abort();
+    }
     store.end().await;
+    if let Some(election) = election
+        && let Err(error) = election.resign().await
+    {
+        tracing::warn!(%error, "the others find out by themselves that this server has ended");
+    }
     Ok(())
+}
+
+pub(crate) type Opened = (Arc<dyn Storage>, &'static str, Option<Arc<dyn Election>>);
+
+/// The storage, its name, and how servers that share it agree on the active one.
+pub(crate) fn opened(place: &Place, data: &Path) -> Result<Opened, Failure> {
+    match place {
+        Place::Redb => {
+            let told = |words: &str| tracing::info!("the store: {words}");
+            let storage = Arc::new(Redb::open(&data.join("store.redb"), told)?);
+            Ok((storage, "redb", None))
+        }
+        Place::Etcd(etcd) => {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
+            let failed = |error| format!("cannot make {}: {error}", data.display());
+            made.map_err(|error| Failure::new(Class::Invalid, failed(error)))?;
+            let storage = Arc::new(Etcd::new(strongroom_storage_etcd::Settings::clone(etcd))?);
+            Ok((storage.clone(), "etcd", Some(storage)))
+        }
+    }
 }
 
 /// Resolves at the first signal to end.
@@ -150,6 +201,18 @@ async fn tend(store: Arc<Store>) {
         if let Err(error) = open.tokens.expire(now, EXPIRED_AT_ONCE).await {
             tracing::warn!(%error, "tokens that are over are taken away later");
         }
+    }
+}
+
+/// Brings records to the newest key, for as long as the store is open.
+async fn renew(store: Arc<Store>) {
+    loop {
+        if let Some(open) = store.open()
+            && let Err(fault) = open.renew().await
+        {
+            tracing::warn!(%fault, "records are brought to the newest key later");
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

@@ -36,6 +36,7 @@ const ORDER: &[&str] = &[
     "edge/javascript",
     "edge/kube",
     "edge/storage-redb",
+    "edge/storage-etcd",
     "edge/audit",
     "providers/provider",
     "providers/aws",

@@ -1,6 +1,7 @@
 //! `sys/`: what the store says of itself, and what changes it (governance.md §10.3).
 
 mod capabilities;
+mod keys;
 mod mounting;
 mod policies;
 mod tools;
@@ -21,6 +22,7 @@ pub(crate) struct System;
 const SUDO: &[&str] = &[
     "audit",
     "audit/*",
+    "audit-verify",
     "auth/*",
     "config/auditing/*",
     "leases/lookup",
@@ -33,8 +35,10 @@ const SUDO: &[&str] = &[
     "revoke-force/*",
     "revoke-prefix/*",
     "rotate",
+    "rotate/*",
     "seal",
     "step-down",
+    "storage/raft/snapshot",
 ];
 
 #[async_trait]
@@ -71,6 +75,7 @@ impl Engine for System {
             "internal" => tools::internal(call, rest),
             "tools" => tools::tools(call, rest),
             "audit-hash" | "audit" => tools::own(call, first, rest),
+            "audit-verify" if rest.is_empty() => tools::verify_trail(call).await,
             "seal" if rest.is_empty() => match call.operation {
                 // Whoever asked is answered first.
                 Operation::Create | Operation::Update => Ok(Response::empty()),
@@ -79,6 +84,9 @@ impl Engine for System {
             "leases" | "renew" | "revoke" | "revoke-prefix" | "revoke-force" => {
                 crate::leasing::handle(call, first, rest).await
             }
+            "rotate" if matches!(rest, "" | "keyring") => keys::rotate(call).await,
+            "key-status" if rest.is_empty() => keys::status(call).await,
+            "storage" if rest == "raft/snapshot" => keys::snapshot(call).await,
             "wrapping" => crate::wrapping::handle(call, rest).await,
             _ => Err(Fault::unsupported_path(call)),
         }

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test's own files have one reader")]
 
 mod clients;
+mod cluster;
 mod crashes;
 mod hostile;
 mod kv;
@@ -13,3 +14,4 @@ mod sealing;
 mod serving;
 mod tokens;
 mod trail;
+mod upkeep;
