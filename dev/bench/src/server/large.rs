@@ -52,7 +52,7 @@ async fn compare(bench: &mut Bench) -> Result<()> {
     };
     let (mut small, mut large) = (filled(FEW).await?, filled(many).await?);
     let (few_start, many_start) = (small.starts().await?, large.starts().await?);
-    let few = |figure: &Figure| Peer::measured(&format!("ours, {FEW} secrets"), figure);
+    let few = |figure: &Figure| Peer::measured(&format!("a store of {FEW}"), figure);
     let row = |id: &str, metric: &str, unit, ours: Figure, small: &Figure| {
         let metric = format!("{many} secrets of {VERSIONS} versions: {metric}");
         Row::new(&format!("server-large-{id}"), metric, unit, ours).beside([few(small)])
