@@ -102,3 +102,17 @@ fn machines_log_in_by_role_and_secret_id_as_often_as_it_says() {
     assert_eq!(login(&role_id, &last).status, 400);
     assert_eq!(server.ask("GET", "auth/approle/role/web", &root, None).status, 404);
 }
+
+#[test]
+fn a_mount_for_logins_tells_what_tokens_it_gives() {
+    let (server, root) = Serving::new();
+    server.ask("POST", "sys/auth/machines", &root, Some(&json!({"type": "approle"})));
+    let mounts = server.ask("GET", "sys/auth", &root, None).data();
+    for path in ["machines/", "token/"] {
+        assert_eq!(mounts[path]["config"]["token_type"], json!("default-service"), "{path}");
+    }
+    let tuned = server.ask("GET", "sys/auth/machines/tune", &root, None).data();
+    assert_eq!(tuned["token_type"], json!("default-service"));
+    let secrets = server.ask("GET", "sys/mounts", &root, None).data();
+    assert_eq!(secrets["cubbyhole/"]["config"].get("token_type"), None);
+}
