@@ -116,3 +116,23 @@ fn a_mount_for_logins_tells_what_tokens_it_gives() {
     let secrets = server.ask("GET", "sys/mounts", &root, None).data();
     assert_eq!(secrets["cubbyhole/"]["config"].get("token_type"), None);
 }
+
+#[test]
+fn ranges_of_addresses_count_by_their_old_names_too() {
+    let (server, root) = Serving::new();
+    let ask = |method: &str, path: &str, body: Value| server.ask(method, path, &root, Some(&body));
+    ask("POST", "sys/auth/approle", json!({"type": "approle"}));
+    ask("POST", "sys/auth/userpass", json!({"type": "userpass"}));
+    let elsewhere = "203.0.113.0/24";
+    assert_eq!(ask("POST", "auth/approle/role/web", json!({"bound_cidr_list": elsewhere})).status, 204);
+    let user = json!({"password": "s3cret", "bound_cidrs": [elsewhere]});
+    assert_eq!(ask("POST", "auth/userpass/users/ann", user).status, 204);
+    let role = server.ask("GET", "auth/approle/role/web", &root, None).data();
+    assert_eq!(role["secret_id_bound_cidrs"], json!([elsewhere]));
+    let role_id = text(&server.ask("GET", "auth/approle/role/web/role-id", &root, None).data()["role_id"]);
+    let secret_id = text(&ask("POST", "auth/approle/role/web/secret-id", json!({})).data()["secret_id"]);
+    let login = json!({"role_id": role_id, "secret_id": secret_id});
+    assert_eq!(server.ask("POST", "auth/approle/login", "", Some(&login)).status, 400);
+    let login = json!({"password": "s3cret"});
+    assert_eq!(server.ask("POST", "auth/userpass/login/ann", "", Some(&login)).status, 403);
+}
