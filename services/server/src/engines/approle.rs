@@ -107,7 +107,8 @@ impl AppRole {
     }
 
     async fn known(&self, name: &str) -> Result<Role, Fault> {
-        self.role(name).await?.ok_or_else(|| Fault::invalid(format!("role {name:?} does not exist")))
+        let absent = || Fault::new(StatusCode::NOT_FOUND, format!("role {name:?} does not exist"));
+        self.role(name).await?.ok_or_else(absent)
     }
 
     async fn write_role(&self, call: &Call<'_>, name: &str) -> Result<Response, Fault> {

@@ -136,3 +136,14 @@ fn ranges_of_addresses_count_by_their_old_names_too() {
     let login = json!({"password": "s3cret"});
     assert_eq!(server.ask("POST", "auth/userpass/login/ann", "", Some(&login)).status, 403);
 }
+
+#[test]
+fn a_role_that_does_not_exist_is_not_found() {
+    let (server, root) = Serving::new();
+    server.ask("POST", "sys/auth/approle", &root, Some(&json!({"type": "approle"})));
+    for rest in ["secret-id", "custom-secret-id", "role-id"] {
+        let body = json!({"secret_id": "chosen", "role_id": "chosen"});
+        let answer = server.ask("POST", &format!("auth/approle/role/none/{rest}"), &root, Some(&body));
+        assert_eq!((answer.status, answer.errors()), (404, vec!["role \"none\" does not exist".to_owned()]), "{rest}");
+    }
+}
