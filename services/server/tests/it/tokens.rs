@@ -166,3 +166,18 @@ fn a_cubbyhole_is_its_tokens_own() {
     assert_eq!(server.ask("DELETE", "cubbyhole/a/b", &one, None).status, 204);
     assert_eq!(server.ask("GET", "cubbyhole/a/b", &one, None).status, 404);
 }
+
+#[test]
+fn wrapping_needs_a_time() {
+    let (server, root) = Serving::new();
+    let wrap = |time: &str| {
+        let headers = [("X-Vault-Token", root.as_str()), ("X-Vault-Wrap-TTL", time)];
+        server.ask_with("POST", "/v1/sys/wrapping/wrap", &headers, br#"{"a":1}"#)
+    };
+    for none in ["", "0"] {
+        let answer = wrap(none);
+        let words = "endpoint requires response wrapping to be used";
+        assert_eq!((answer.status, answer.errors()), (400, vec![words.to_owned()]));
+    }
+    assert_eq!(wrap("30s").json()["wrap_info"]["ttl"], json!(30));
+}
