@@ -22,7 +22,7 @@ use crate::moto::{self, Moto};
 use crate::node::{self, Node};
 use crate::open_bao::OpenBao;
 use crate::part::Part;
-use crate::{binaries, python, shipped};
+use crate::{binaries, npm, python, shipped};
 
 /// Real parts to try things on: a Kubernetes control plane or a whole node, OpenBao, an AWS emulator, and a stand-in
 /// for Google Secret Manager. Everything listens on free ports of 127.0.0.1 and is built or installed on first use.
@@ -177,6 +177,7 @@ fn prepare() -> Result<()> {
     let start = Instant::now();
     binaries::prepare_all(&mut cache::progress)?;
     python::prepare()?;
+    npm::prepare()?;
     cache::progress(&format!("everything is ready, after {} s", start.elapsed().as_secs()));
     Ok(())
 }

@@ -19,6 +19,7 @@ pub mod helm;
 pub mod image;
 pub mod moto;
 pub mod node;
+pub mod npm;
 pub mod open_bao;
 pub mod part;
 mod pki;

@@ -63,7 +63,7 @@ impl TokenSettings {
         }
         let uses = data.number("token_num_uses")?.map(|uses| u64::try_from(uses).unwrap_or_default());
         let policies = texts(["token_policies", "policies"])?;
-        let cidrs = data.texts("token_bound_cidrs")?.map(|texts| cidrs(&texts)).transpose()?;
+        let cidrs = texts(["token_bound_cidrs", "bound_cidrs"])?.map(|texts| cidrs(&texts)).transpose()?;
         let settings = Self {
             policies: policies.map_or(self.policies, |names| names.iter().map(|name| name.to_lowercase()).collect()),
             ttl: seconds(["token_ttl", "ttl"], self.ttl)?,

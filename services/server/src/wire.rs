@@ -29,13 +29,16 @@ pub(crate) fn request(received: &Received, id: String, now: Timestamp) -> Result
     if let Some(place) = cleaned(raw) {
         return Err(redirect(&place, received.uri.query()));
     }
-    let path = path(raw).map_err(|fault| failed(&fault))?;
-    let fields = || -> Result<Request, Fault> {
+    let mut path = path(raw).map_err(|fault| failed(&fault))?;
+    let fields = move || -> Result<Request, Fault> {
         let query = query(received.uri.query().unwrap_or_default())?;
         let operation = operation(&received.method, &query)?;
-        // A policy would take it for another path than the engine.
-        if path.ends_with('/') && !matches!(operation, Operation::List | Operation::Scan) {
-            return Err(Fault::absent());
+        match (operation, path.ends_with('/')) {
+            // Lists are of folders, also where a client leaves the slash out: policies name what is in them.
+            (Operation::List | Operation::Scan, false) if !path.is_empty() => path.push('/'),
+            // A policy would take it for another path than the engine.
+            (operation, true) if !matches!(operation, Operation::List | Operation::Scan) => return Err(Fault::absent()),
+            _ => {}
         }
         let has_body = !matches!(operation, Operation::Read | Operation::List | Operation::Scan);
         let mut data = if has_body { Members::parse(received.body.expose())? } else { Members::default() };

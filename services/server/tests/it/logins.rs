@@ -284,3 +284,48 @@ fn keys_of_an_issuer_are_found_by_its_discovery_document() {
     drop(plane);
     assert_eq!(log_in(&token).status, 200);
 }
+
+#[test]
+fn a_mount_for_logins_tells_what_tokens_it_gives() {
+    let (server, root) = Serving::new();
+    server.ask("POST", "sys/auth/machines", &root, Some(&json!({"type": "approle"})));
+    let mounts = server.ask("GET", "sys/auth", &root, None).data();
+    for path in ["machines/", "token/"] {
+        assert_eq!(mounts[path]["config"]["token_type"], json!("default-service"), "{path}");
+    }
+    let tuned = server.ask("GET", "sys/auth/machines/tune", &root, None).data();
+    assert_eq!(tuned["token_type"], json!("default-service"));
+    let secrets = server.ask("GET", "sys/mounts", &root, None).data();
+    assert_eq!(secrets["cubbyhole/"]["config"].get("token_type"), None);
+}
+
+#[test]
+fn ranges_of_addresses_count_by_their_old_names_too() {
+    let (server, root) = Serving::new();
+    let ask = |method: &str, path: &str, body: Value| server.ask(method, path, &root, Some(&body));
+    ask("POST", "sys/auth/approle", json!({"type": "approle"}));
+    ask("POST", "sys/auth/userpass", json!({"type": "userpass"}));
+    let elsewhere = "203.0.113.0/24";
+    assert_eq!(ask("POST", "auth/approle/role/web", json!({"bound_cidr_list": elsewhere})).status, 204);
+    let user = json!({"password": "s3cret", "bound_cidrs": [elsewhere]});
+    assert_eq!(ask("POST", "auth/userpass/users/ann", user).status, 204);
+    let role = server.ask("GET", "auth/approle/role/web", &root, None).data();
+    assert_eq!(role["secret_id_bound_cidrs"], json!([elsewhere]));
+    let role_id = text(&server.ask("GET", "auth/approle/role/web/role-id", &root, None).data()["role_id"]);
+    let secret_id = text(&ask("POST", "auth/approle/role/web/secret-id", json!({})).data()["secret_id"]);
+    let login = json!({"role_id": role_id, "secret_id": secret_id});
+    assert_eq!(server.ask("POST", "auth/approle/login", "", Some(&login)).status, 400);
+    let login = json!({"password": "s3cret"});
+    assert_eq!(server.ask("POST", "auth/userpass/login/ann", "", Some(&login)).status, 403);
+}
+
+#[test]
+fn a_role_that_does_not_exist_is_not_found() {
+    let (server, root) = Serving::new();
+    server.ask("POST", "sys/auth/approle", &root, Some(&json!({"type": "approle"})));
+    for rest in ["secret-id", "custom-secret-id", "role-id"] {
+        let body = json!({"secret_id": "chosen", "role_id": "chosen"});
+        let answer = server.ask("POST", &format!("auth/approle/role/none/{rest}"), &root, Some(&body));
+        assert_eq!((answer.status, answer.errors()), (404, vec!["role \"none\" does not exist".to_owned()]), "{rest}");
+    }
+}

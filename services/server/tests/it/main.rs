@@ -20,5 +20,6 @@ mod sealing;
 mod serving;
 mod tokens;
 mod trail;
+mod traps;
 mod upkeep;
 mod usage;

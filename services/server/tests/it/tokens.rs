@@ -201,3 +201,18 @@ fn leases_of_tokens_are_listed_looked_up_renewed_and_revoked_by_id_and_by_prefix
     assert_eq!(server.ask("PUT", "sys/leases/revoke-prefix/auth/userpass", &root, None).status, 204);
     assert!(!alive(&one) && !alive(&two));
 }
+
+#[test]
+fn wrapping_needs_a_time() {
+    let (server, root) = Serving::new();
+    let wrap = |time: &str| {
+        let headers = [("X-Vault-Token", root.as_str()), ("X-Vault-Wrap-TTL", time)];
+        server.ask_with("POST", "/v1/sys/wrapping/wrap", &headers, br#"{"a":1}"#)
+    };
+    for none in ["", "0"] {
+        let answer = wrap(none);
+        let words = "endpoint requires response wrapping to be used";
+        assert_eq!((answer.status, answer.errors()), (400, vec![words.to_owned()]));
+    }
+    assert_eq!(wrap("30s").json()["wrap_info"]["ttl"], json!(30));
+}
