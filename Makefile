@@ -49,7 +49,7 @@ bench: build ## Measure speed and size beside peers; prints a table and writes o
 	$(CARGO) run --locked --release -p bench
 
 soak: world build ## Repeat the tests of faults and processes for SOAK_ROUNDS rounds (10)
-	for round in $$(seq "$${SOAK_ROUNDS:-10}"); do echo "soak: round $$round"; $(TEST) -p strongroom-process -p strongroom-aws -p strongroom-vault -p strongroom-google --test it; $(TEST) -p strongroom --test it operator::faults; done
+	for round in $$(seq "$${SOAK_ROUNDS:-10}"); do echo "soak: round $$round"; $(TEST) -p strongroom-process -p strongroom-aws -p strongroom-vault -p strongroom-google --test it; $(TEST) -p strongroom --test it operator::faults; $(TEST) -p strongroom-storage-redb -p strongroom-server --test it kills; done
 	$(CARGO) run --locked --release -p bench -- --only operator-soak
 
 build: ## The shipped static binaries: out/strongroom and out/strongroom-init
