@@ -9,8 +9,8 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use strongroom_failure::{Class, Failure};
 
-use crate::api::ended;
-use crate::kv::say;
+use crate::api::{Ending, ended};
+use crate::terminal::say;
 
 /// The audit trail: who asked for what, from its file
 #[derive(Args)]
@@ -44,7 +44,8 @@ impl AuditCommand {
         let Verb::List { files, path, denied, json } = self.verb;
         let header = format!("{:<30}  {:<20}  {:<8}  {:<40}  {}\n", "TIME", "WHO", "DID", "PATH", "FROM");
         let listed = if json { Ok(()) } else { say(&header) };
-        ended(listed.and_then(|()| files.iter().try_for_each(|file| list(file, &path, denied, json))))
+        let listed = listed.and_then(|()| files.iter().try_for_each(|file| list(file, &path, denied, json)));
+        ended(listed.map(|()| Ending::Well))
     }
 }
 
