@@ -14,7 +14,7 @@ use strongroom_migrate::MigrateCommand;
 use strongroom_operator::OperatorCommand;
 use strongroom_read::{Audience, report};
 use strongroom_server::{DevCommand, ServerCommand};
-use strongroom_store_command::{AuditCommand, KvCommand};
+use strongroom_store_command::{AuditCommand, KvCommand, PolicyCommand};
 use strongroom_template_command::TemplateCommand;
 
 /// Secrets for Kubernetes, whole: start programs with their secrets, and look at where those come from
@@ -39,6 +39,7 @@ enum Command {
     Server(Box<ServerCommand>),
     Dev(Box<DevCommand>),
     Kv(KvCommand),
+    Policy(PolicyCommand),
     Audit(AuditCommand),
     Why(Why),
     Es(EsCommand),
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         Command::Server(server) => return server.run(),
         Command::Dev(dev) => return dev.run(&variables),
         Command::Kv(kv) => return kv.run(&variables),
+        Command::Policy(policy) => return policy.run(&variables),
         Command::Audit(audit) => return audit.run(),
         Command::Why(why) => return why.run(&variables),
         Command::Es(es) => return es.run(&variables),

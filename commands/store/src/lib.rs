@@ -14,8 +14,10 @@ mod audit;
 mod input;
 mod kept;
 mod kv;
+mod policy;
 mod table;
 mod terminal;
 
 pub use audit::AuditCommand;
 pub use kv::KvCommand;
+pub use policy::PolicyCommand;
