@@ -14,7 +14,7 @@ use strongroom_migrate::MigrateCommand;
 use strongroom_operator::OperatorCommand;
 use strongroom_read::{Audience, report};
 use strongroom_server::{DevCommand, ServerCommand};
-use strongroom_store_command::{AuditCommand, KvCommand, PolicyCommand};
+use strongroom_store_command::{AuditCommand, KvCommand, LoginCommand, LogoutCommand, PolicyCommand};
 use strongroom_template_command::TemplateCommand;
 
 /// Secrets for Kubernetes, whole: start programs with their secrets, and look at where those come from
@@ -38,6 +38,8 @@ enum Command {
     Operator(Box<OperatorCommand>),
     Server(Box<ServerCommand>),
     Dev(Box<DevCommand>),
+    Login(LoginCommand),
+    Logout(LogoutCommand),
     Kv(KvCommand),
     Policy(PolicyCommand),
     Audit(AuditCommand),
@@ -67,6 +69,8 @@ fn main() -> ExitCode {
         Command::Operator(operator) => return operator.run(&variables),
         Command::Server(server) => return server.run(),
         Command::Dev(dev) => return dev.run(&variables),
+        Command::Login(login) => return login.run(&variables),
+        Command::Logout(logout) => return logout.run(&variables),
         Command::Kv(kv) => return kv.run(&variables),
         Command::Policy(policy) => return policy.run(&variables),
         Command::Audit(audit) => return audit.run(),

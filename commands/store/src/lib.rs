@@ -14,10 +14,12 @@ mod audit;
 mod input;
 mod kept;
 mod kv;
+mod login;
 mod policy;
 mod table;
 mod terminal;
 
 pub use audit::AuditCommand;
 pub use kv::KvCommand;
+pub use login::{LoginCommand, LogoutCommand};
 pub use policy::PolicyCommand;
