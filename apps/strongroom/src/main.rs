@@ -14,7 +14,7 @@ use strongroom_migrate::MigrateCommand;
 use strongroom_operator::OperatorCommand;
 use strongroom_read::{Audience, report};
 use strongroom_server::{DevCommand, ServerCommand};
-use strongroom_store_command::{AuditCommand, KvCommand, LoginCommand, LogoutCommand, PolicyCommand};
+use strongroom_store_command::{AuditCommand, KvCommand, LoginCommand, LogoutCommand, PolicyCommand, TokenCommand};
 use strongroom_template_command::TemplateCommand;
 
 /// Secrets for Kubernetes, whole: start programs with their secrets, and look at where those come from
@@ -41,6 +41,7 @@ enum Command {
     Login(LoginCommand),
     Logout(LogoutCommand),
     Kv(KvCommand),
+    Token(Box<TokenCommand>),
     Policy(PolicyCommand),
     Audit(AuditCommand),
     Why(Why),
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         Command::Login(login) => return login.run(&variables),
         Command::Logout(logout) => return logout.run(&variables),
         Command::Kv(kv) => return kv.run(&variables),
+        Command::Token(token) => return token.run(&variables),
         Command::Policy(policy) => return policy.run(&variables),
         Command::Audit(audit) => return audit.run(),
         Command::Why(why) => return why.run(&variables),

@@ -18,8 +18,10 @@ mod login;
 mod policy;
 mod table;
 mod terminal;
+mod token;
 
 pub use audit::AuditCommand;
 pub use kv::KvCommand;
 pub use login::{LoginCommand, LogoutCommand};
 pub use policy::PolicyCommand;
+pub use token::TokenCommand;
