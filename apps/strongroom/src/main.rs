@@ -14,7 +14,9 @@ use strongroom_migrate::MigrateCommand;
 use strongroom_operator::OperatorCommand;
 use strongroom_read::{Audience, report};
 use strongroom_server::{DevCommand, ServerCommand};
-use strongroom_store_command::{AuditCommand, KvCommand, LoginCommand, LogoutCommand, PolicyCommand, TokenCommand};
+use strongroom_store_command::{
+    AuditCommand, AuthCommand, KvCommand, LoginCommand, LogoutCommand, PolicyCommand, SecretsCommand, TokenCommand,
+};
 use strongroom_template_command::TemplateCommand;
 
 /// Secrets for Kubernetes, whole: start programs with their secrets, and look at where those come from
@@ -43,6 +45,8 @@ enum Command {
     Kv(KvCommand),
     Token(Box<TokenCommand>),
     Policy(PolicyCommand),
+    Auth(AuthCommand),
+    Secrets(SecretsCommand),
     Audit(AuditCommand),
     Why(Why),
     Es(EsCommand),
@@ -75,6 +79,8 @@ fn main() -> ExitCode {
         Command::Kv(kv) => return kv.run(&variables),
         Command::Token(token) => return token.run(&variables),
         Command::Policy(policy) => return policy.run(&variables),
+        Command::Auth(auth) => return auth.run(&variables),
+        Command::Secrets(secrets) => return secrets.run(&variables),
         Command::Audit(audit) => return audit.run(),
         Command::Why(why) => return why.run(&variables),
         Command::Es(es) => return es.run(&variables),
