@@ -14,7 +14,10 @@ use strongroom_migrate::MigrateCommand;
 use strongroom_operator::OperatorCommand;
 use strongroom_read::{Audience, report};
 use strongroom_server::{DevCommand, ServerCommand};
-use strongroom_store_command::{AuditCommand, KvCommand, StoreCommand};
+use strongroom_store_command::{
+    AuditCommand, AuthCommand, KvCommand, LoginCommand, LogoutCommand, PolicyCommand, SecretsCommand, StoreCommand,
+    TokenCommand,
+};
 use strongroom_template_command::TemplateCommand;
 
 /// What this program frees is wiped: secrets pass through many hands in it.
@@ -42,7 +45,13 @@ enum Command {
     Operator(Box<OperatorCommand>),
     Server(Box<ServerCommand>),
     Dev(Box<DevCommand>),
+    Login(LoginCommand),
+    Logout(LogoutCommand),
     Kv(KvCommand),
+    Token(Box<TokenCommand>),
+    Policy(PolicyCommand),
+    Auth(AuthCommand),
+    Secrets(SecretsCommand),
     Audit(AuditCommand),
     Store(Box<StoreCommand>),
     Why(Why),
@@ -71,7 +80,13 @@ fn main() -> ExitCode {
         Command::Operator(operator) => return operator.run(&variables),
         Command::Server(server) => return server.run(&variables),
         Command::Dev(dev) => return dev.run(&variables),
+        Command::Login(login) => return login.run(&variables),
+        Command::Logout(logout) => return logout.run(&variables),
         Command::Kv(kv) => return kv.run(&variables),
+        Command::Token(token) => return token.run(&variables),
+        Command::Policy(policy) => return policy.run(&variables),
+        Command::Auth(auth) => return auth.run(&variables),
+        Command::Secrets(secrets) => return secrets.run(&variables),
         Command::Audit(audit) => return audit.run(&variables),
         Command::Store(store) => return store.run(&variables),
         Command::Why(why) => return why.run(&variables),

@@ -13,9 +13,9 @@ use strongroom_server::offline::verify_trail;
 use strongroom_server::{SealChoice, StorageOptions};
 use strongroom_stores::Ambient;
 
-use crate::api::{Api, ended};
-use crate::kv::say;
+use crate::api::{Api, Ending, ended};
 use crate::store::keeper;
+use crate::terminal::say;
 
 /// The audit trail: who asked for what, from its file
 #[derive(Args)]
@@ -64,15 +64,17 @@ impl AuditCommand {
         let (files, path, denied, json) = match self.verb {
             Verb::List { files, path, denied, json } => (files, path, denied, json),
             Verb::Verify { of: None, .. } => {
-                return ended(Api::of(&Ambient::of(variables)).and_then(|api| asked(&api)));
+                return ended(Api::of(&Ambient::of(variables)).and_then(|api| asked(&api)).map(|()| Ending::Well));
             }
             Verb::Verify { of: Some(of), file, node, seal } => {
-                return ended(read(&of, file, &node, seal.unwrap_or(SealChoice::Shamir), variables));
+                let read = read(&of, file, &node, seal.unwrap_or(SealChoice::Shamir), variables);
+                return ended(read.map(|()| Ending::Well));
             }
         };
         let header = format!("{:<30}  {:<20}  {:<8}  {:<40}  {}\n", "TIME", "WHO", "DID", "PATH", "FROM");
         let listed = if json { Ok(()) } else { say(&header) };
-        ended(listed.and_then(|()| files.iter().try_for_each(|file| list(file, &path, denied, json))))
+        let listed = listed.and_then(|()| files.iter().try_for_each(|file| list(file, &path, denied, json)));
+        ended(listed.map(|()| Ending::Well))
     }
 }
 

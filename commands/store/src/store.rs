@@ -14,9 +14,9 @@ use strongroom_server::offline::{Checked, Keeper, restore, verify_backup, verify
 use strongroom_server::{SealChoice, StorageOptions};
 use strongroom_stores::Ambient;
 
-use crate::api::{Api, ended};
+use crate::api::{Api, Ending, ended};
 use crate::input;
-use crate::kv::say;
+use crate::terminal::say;
 
 /// The store as a whole: backups, and looking whether everything in it opens
 #[derive(Args)]
@@ -60,13 +60,14 @@ enum Verb {
 impl StoreCommand {
     /// Does what was asked.
     pub fn run(self, variables: &[OsString]) -> ExitCode {
-        ended(match self.verb {
+        let done = match self.verb {
             Verb::Backup { file } => Api::of(&Ambient::of(variables)).and_then(|api| backup(&api, &file)),
             Verb::Restore { file, to } => {
                 restore(&file, &to, variables, told).and_then(|restored| said(&restored, "restored"))
             }
             Verb::Verify { backup, seal, of } => verify(backup.as_deref(), seal, of, variables),
-        })
+        };
+        ended(done.map(|()| Ending::Well))
     }
 }
 

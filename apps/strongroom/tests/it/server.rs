@@ -65,7 +65,7 @@ fn a_store_to_try_out_serves_our_own_commands_and_is_found_again() {
         refused.stderr
     );
     assert_eq!(kv(&["put", "web", "password=-"], "one\n").text(), "web: version 1\n");
-    assert_eq!(kv(&["put", "web", "--keep", "--json", "-"], "{\"user\":\"ann\"}").text(), "web: version 2\n");
+    assert_eq!(kv(&["patch", "web", "--json", "-"], "{\"user\":\"ann\"}").text(), "web: version 2\n");
     assert_eq!(kv(&["put", "web", "--env", "-", "--cas", "2"], "export password='two'\n").text(), "web: version 3\n");
     assert_eq!(kv(&["put", "web", "x=-", "--cas", "2"], "no").code, 1);
     assert_eq!(kv(&["rollback", "web", "--version", "2"], "").text(), "web: version 4\n");

@@ -153,6 +153,11 @@ impl Acl {
         rules
     }
 
+    /// The rule that decides about a path, for questions about many.
+    pub(super) fn decider(&self, path: &str, operation: Operation) -> Option<&Rule> {
+        self.deciding(path, operation)
+    }
+
     /// The rule that decides: the exact one, else the most specific with a wildcard. Where names of `folder/` are
     /// asked for, `folder` stands in where nothing speaks of `folder/`, among exact rules first and then among the
     /// others. To ask wildcards for `folder` first, as was done before OpenBao 2.7, would pass by a denied `folder/*`

@@ -100,6 +100,14 @@ impl Template {
         self.pieces.iter().any(|piece| matches!(piece, Piece::Value(_)))
     }
 
+    /// What stands before the first value.
+    pub(super) fn beginning(&self) -> &str {
+        match self.pieces.first() {
+            Some(Piece::Literal(text)) => text,
+            _ => "",
+        }
+    }
+
     /// Puts the identity's values in; `None` where it lacks one.
     pub(super) fn fill(&self, identity: &Identity) -> Option<Filled> {
         let mut filled = Filled { text: String::new(), values: Vec::new() };

@@ -3,6 +3,8 @@
 //! The modules stand in the order in which a policy flows: its text ([`Policy::parse`]: `lexer`, `document`, then
 //! `fields`) becomes blocks; the blocks of all policies of one login, with its [`Identity`] in the place of templates,
 //! become one [`Acl`] (`pattern`, `lookup`); [`Acl::check`] decides about a request and names the rule that decided.
+//! For people who wonder there are [`Acl::explain`] (`explanation`) and, about all paths of a pattern, [`Acl::reaches`]
+//! and [`Acl::misses`] (`reach`).
 //!
 //! What differs from OpenBao, always so that nothing is granted that a reader of the policy would think denied:
 //! - An identity's value is text: a `*` or `+` in it is no wildcard, and an empty one is as none.
@@ -16,6 +18,7 @@ mod access;
 mod capability;
 mod decision;
 mod document;
+mod explanation;
 mod fields;
 mod identity;
 mod lexer;
@@ -23,13 +26,16 @@ mod lookup;
 mod parameters;
 mod pattern;
 mod policy;
+mod reach;
 mod rule;
 
 pub use access::{Acl, Skipped};
 pub use capability::{Capabilities, Capability, Operation};
 pub use decision::{Decision, Grant, Refusal, Request};
 pub use document::{DEPTH_LIMIT, SIZE_LIMIT};
+pub use explanation::{Explanation, PassedOver, Precedence};
 pub use identity::{Alias, Entity, Group, Identity};
 pub use parameters::Argument;
 pub use policy::{PATH_LIMIT, Policy, RULE_LIMIT};
+pub use reach::Found;
 pub use rule::{Rule, Source};

@@ -2,6 +2,7 @@
 
 use std::cmp::{Ordering, Reverse};
 
+use super::explanation::Precedence;
 use super::identity::Filled;
 
 /// A path as a policy names it, without its leading slash.
@@ -80,7 +81,20 @@ impl Pattern {
         self.specificity().cmp(&other.specificity())
     }
 
-    fn specificity(&self) -> impl Ord + '_ {
+    /// Why this one is more specific than `other`, which it is.
+    pub(super) fn precedence_over(&self, other: &Self) -> Precedence {
+        let (own, its) = (self.specificity(), other.specificity());
+        let reasons = [
+            (self.is_glob() != other.is_glob(), Precedence::Exact),
+            (own.0 != its.0, Precedence::LaterWildcard),
+            (own.1 != its.1, Precedence::NoStar),
+            (own.2 != its.2, Precedence::FewerPluses),
+            (own.3 != its.3, Precedence::Longer),
+        ];
+        reasons.into_iter().find(|(is_it, _)| *is_it).map_or(Precedence::LaterLetters, |(_, reason)| reason)
+    }
+
+    fn specificity(&self) -> (usize, bool, Reverse<usize>, usize, &str, bool) {
         let bare =
             |has_star: bool| if has_star { self.text.strip_suffix('*').unwrap_or(&self.text) } else { &self.text };
         let (first, has_star, pluses, is_segments) = match &self.form {

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod explanations;
 mod hostile;
 mod language;
 mod model;
 mod openbao;
 mod parameters;
 mod precedence;
+mod reach;
 mod speed;
 mod templates;
 
