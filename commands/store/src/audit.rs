@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -41,6 +41,8 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    #[command(after_help = "Examples:\n  strongroom audit verify\n  \
+                            strongroom audit verify --data folder --seal file:seal.key")]
     /// Read the trail again and say whether it is what was written: no line edited, added, moved or missing. The running
     /// store is asked; with --data, the files of one that does not run are read
     Verify {
@@ -53,8 +55,11 @@ enum Verb {
         /// Who keeps the root key, as the server was told; `shamir` has the key read from standard input
         #[arg(long, requires = "data")]
         seal: Option<SealChoice>,
+        /// The folder of a store whose server does not run
+        #[arg(long, value_name = "FOLDER")]
+        data: Option<PathBuf>,
         #[command(flatten)]
-        of: Option<StorageOptions>,
+        of: StorageOptions,
     },
 }
 
@@ -63,11 +68,11 @@ impl AuditCommand {
     pub fn run(self, variables: &[OsString]) -> ExitCode {
         let (files, path, denied, json) = match self.verb {
             Verb::List { files, path, denied, json } => (files, path, denied, json),
-            Verb::Verify { of: None, .. } => {
+            Verb::Verify { data: None, .. } => {
                 return ended(Api::of(&Ambient::of(variables)).and_then(|api| asked(&api)).map(|()| Ending::Well));
             }
-            Verb::Verify { of: Some(of), file, node, seal } => {
-                let read = read(&of, file, &node, seal.unwrap_or(SealChoice::Shamir), variables);
+            Verb::Verify { data: Some(data), of, file, node, seal } => {
+                let read = read((&data, &of), file, &node, seal.unwrap_or(SealChoice::Shamir), variables);
                 return ended(read.map(|()| Ending::Well));
             }
         };
@@ -90,14 +95,14 @@ fn asked(api: &Api) -> Result<(), Failure> {
 }
 
 fn read(
-    of: &StorageOptions,
+    (data, of): (&Path, &StorageOptions),
     file: Option<PathBuf>,
     node: &str,
     seal: SealChoice,
     variables: &[OsString],
 ) -> Result<(), Failure> {
-    let file = file.unwrap_or_else(|| of.data().join("audit.log"));
-    match verify_trail(of, keeper(seal)?, (&file, node), variables)? {
+    let file = file.unwrap_or_else(|| data.join("audit.log"));
+    match verify_trail((data, of), keeper(seal)?, (&file, node), variables)? {
         Ok(verified) => {
             let (first, last) = (verified.first, verified.last.sequence);
             say(&format!("whole: lines {first} to {last}, {} checkpoints\n", verified.checkpoints))

@@ -32,18 +32,25 @@ pub struct StoreCommand {
 
 #[derive(Subcommand)]
 enum Verb {
+    #[command(after_help = "Examples:\n  strongroom store backup nightly.backup")]
     /// Take a backup of the running store, as of one moment: encrypted as the store is, and opened by the same key
     Backup {
         /// Written when the backup is whole; over an older one of the name
         file: PathBuf,
     },
+    #[command(after_help = "Examples:\n  strongroom store restore nightly.backup --data new-folder")]
     /// Bring a backup back into a folder that holds no store. The server starts on it with the seal that it had
     Restore {
         /// The backup
         file: PathBuf,
+        /// The folder of the new store
+        #[arg(long)]
+        data: PathBuf,
         #[command(flatten)]
         to: StorageOptions,
     },
+    #[command(after_help = "Examples:\n  strongroom store verify --backup nightly.backup --seal file:seal.key\n  \
+                            strongroom store verify --data folder --seal shamir < key.txt")]
     /// Look whether every record opens: of a backup, or of a store whose server does not run
     Verify {
         /// A backup; without --seal only its own checksums are compared
@@ -52,8 +59,11 @@ enum Verb {
         /// Who keeps the root key, as the server was told; `shamir` has the key read from standard input
         #[arg(long)]
         seal: Option<SealChoice>,
+        /// The folder of a store whose server does not run
+        #[arg(long, value_name = "FOLDER")]
+        data: Option<PathBuf>,
         #[command(flatten)]
-        of: Option<StorageOptions>,
+        of: StorageOptions,
     },
 }
 
@@ -62,10 +72,12 @@ impl StoreCommand {
     pub fn run(self, variables: &[OsString]) -> ExitCode {
         let done = match self.verb {
             Verb::Backup { file } => Api::of(&Ambient::of(variables)).and_then(|api| backup(&api, &file)),
-            Verb::Restore { file, to } => {
-                restore(&file, &to, variables, told).and_then(|restored| said(&restored, "restored"))
+            Verb::Restore { file, data, to } => {
+                restore(&file, (&data, &to), variables, told).and_then(|restored| said(&restored, "restored"))
             }
-            Verb::Verify { backup, seal, of } => verify(backup.as_deref(), seal, of, variables),
+            Verb::Verify { backup, seal, data, of } => {
+                verify(backup.as_deref(), seal, data.as_deref().map(|data| (data, &of)), variables)
+            }
         };
         ended(done.map(|()| Ending::Well))
     }
@@ -126,7 +138,7 @@ pub(crate) fn keeper(seal: SealChoice) -> Result<Keeper, Failure> {
 fn verify(
     backup: Option<&Path>,
     seal: Option<SealChoice>,
-    of: Option<StorageOptions>,
+    of: Option<(&Path, &StorageOptions)>,
     variables: &[OsString],
 ) -> Result<(), Failure> {
     match (backup, of) {
@@ -140,7 +152,7 @@ fn verify(
                     .with_hint("give --seal file:PATH, or --seal shamir with the key on standard input")
             };
             let keeper = keeper(seal.ok_or_else(missing)?)?;
-            said(&verify_data(&of, keeper, variables, told)?, "verified")
+            said(&verify_data(of, keeper, variables, told)?, "verified")
         }
         (None, None) => Err(Failure::new(Class::Invalid, "give --backup FILE, or --data FOLDER")),
     }

@@ -41,9 +41,6 @@ impl LogOptions {
 /// Where a store keeps its records.
 #[derive(Args, Clone, Debug)]
 pub struct StorageOptions {
-    /// The folder of the store: made where there is none, for its owner alone
-    #[arg(long)]
-    pub(crate) data: PathBuf,
     /// Where records are kept: `redb`, a file in the folder, or `etcd:ADDRESS,ADDRESS...`, which several servers may share
     #[arg(long, default_value = "redb")]
     storage: StorageChoice,
@@ -62,11 +59,6 @@ pub struct StorageOptions {
 }
 
 impl StorageOptions {
-    /// The folder of the store.
-    pub fn data(&self) -> &Path {
-        &self.data
-    }
-
     /// The place for the server of this name. Name and password for etcd are STRONGROOM_ETCD_USER and
     /// STRONGROOM_ETCD_PASSWORD.
     pub(crate) fn place(&self, node: &str, variables: &[OsString]) -> Place {
@@ -97,6 +89,9 @@ pub struct ServerCommand {
     /// The address to listen on
     #[arg(long, default_value = "127.0.0.1:8200")]
     listen: String,
+    /// The folder of the store: made where there is none, for its owner alone
+    #[arg(long)]
+    data: PathBuf,
     #[command(flatten)]
     storage: StorageOptions,
     /// Where clients find this server while it is the active one of several: `https://10.0.0.5:8200` [default: the
@@ -244,7 +239,7 @@ impl ServerCommand {
             Some("off") => Audit::Off,
             Some("stdout") => Audit::Stdout,
             Some(path) => Audit::File(PathBuf::from(path)),
-            None => Audit::File(self.storage.data.join("audit.log")),
+            None => Audit::File(self.data.join("audit.log")),
         };
         let sink = |name: &String| match name.as_str() {
             "stdout" => Target::Stdout,
@@ -254,7 +249,7 @@ impl ServerCommand {
         let metrics = self.metrics_listen.as_deref().map(address).transpose()?;
         let drain = Duration::from_secs(self.drain_seconds);
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let (data, advertise) = (self.storage.data, self.advertise);
+        let (data, advertise) = (self.data, self.advertise);
         let seal = self.seal.seal(&data, variables);
         Ok(Settings {
             listen,

@@ -73,7 +73,7 @@ fn of_backup(path: &Path, error: &SnapshotError) -> Failure {
 /// `Invalid` for a backup that is cut off or was changed, and for a place that holds something; the storage's.
 pub fn restore(
     backup: &Path,
-    to: &StorageOptions,
+    (data, to): (&Path, &StorageOptions),
     variables: &[OsString],
     mut progress: impl FnMut(u64) + Send,
 ) -> Result<Checked, Failure> {
@@ -81,9 +81,9 @@ pub fn restore(
     while whole.next_record().map_err(|error| of_backup(backup, &error))?.is_some() {}
     let (_, mut records) = reader(backup)?;
     within(async move {
-        let (storage, _, _) = opened(&to.place("", variables), &to.data)?;
+        let (storage, _, _) = opened(&to.place("", variables), data)?;
         if !storage.scan("", None, 1).await.map_err(of_storage)?.entries.is_empty() {
-            let words = format!("there is a store in {} already", to.data.display());
+            let words = format!("there is a store in {} already", data.display());
             return Err(Failure::new(Class::Invalid, words).with_hint("restore into an empty folder or prefix"));
         }
         let (mut written, mut bytes) = (0, 0);
@@ -150,14 +150,14 @@ pub fn verify_backup(backup: &Path, keeper: Option<Keeper>, variables: &[OsStrin
 /// # Errors
 /// `Invalid` where something is wrong; the storage's.
 pub fn verify_data(
-    of: &StorageOptions,
+    (data, of): (&Path, &StorageOptions),
     keeper: Keeper,
     variables: &[OsString],
     mut progress: impl FnMut(u64) + Send,
 ) -> Result<Checked, Failure> {
     within(async move {
-        let (storage, _, _) = opened(&of.place("", variables), &of.data)?;
-        let ring = ring_of(&custody_of(&*storage, of).await?, keeper, &of.data, variables).await?;
+        let (storage, _, _) = opened(&of.place("", variables), data)?;
+        let ring = ring_of(&custody_of(&*storage, data).await?, keeper, data, variables).await?;
         let snapshot = storage.snapshot().await.map_err(of_storage)?;
         let (mut records, mut after) = (0, None::<String>);
         loop {
@@ -180,14 +180,14 @@ pub fn verify_data(
 /// # Errors
 /// The storage's and the file's.
 pub fn verify_trail(
-    of: &StorageOptions,
+    (data, of): (&Path, &StorageOptions),
     keeper: Keeper,
     (file, node): (&Path, &str),
     variables: &[OsString],
 ) -> Result<Verdict, Failure> {
     within(async move {
-        let (storage, _, _) = opened(&of.place("", variables), &of.data)?;
-        let ring = ring_of(&custody_of(&*storage, of).await?, keeper, &of.data, variables).await?;
+        let (storage, _, _) = opened(&of.place("", variables), data)?;
+        let ring = ring_of(&custody_of(&*storage, data).await?, keeper, data, variables).await?;
         let key =
             ring.derive(1, CHECKPOINT_PURPOSE).map_err(|error| Failure::new(Class::Invalid, error.to_string()))?;
         let barrier = std::sync::Arc::new(std::sync::RwLock::new(Barrier::opened(ring)));
@@ -196,8 +196,8 @@ pub fn verify_trail(
     })
 }
 
-async fn custody_of(storage: &dyn Storage, of: &StorageOptions) -> Running<Custody> {
-    let none = || Failure::new(Class::NotFound, format!("there is no store in {}", of.data.display()));
+async fn custody_of(storage: &dyn Storage, data: &Path) -> Running<Custody> {
+    let none = || Failure::new(Class::NotFound, format!("there is no store in {}", data.display()));
     Custody::read(storage).await?.map(|(custody, _)| custody).ok_or_else(none)
 }
 

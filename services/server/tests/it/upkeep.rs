@@ -17,8 +17,8 @@ struct Place {
     storage: StorageOptions,
 }
 
-fn place(folder: &Path) -> StorageOptions {
-    Place::parse_from(["place", &format!("--data={}", folder.display())]).storage
+fn in_a_file() -> StorageOptions {
+    Place::parse_from(["place"]).storage
 }
 
 fn keeper(folder: &Path) -> Keeper {
@@ -141,16 +141,16 @@ fn a_backup_taken_under_load_is_encrypted_whole_and_restores_to_one_moment() {
     ] {
         let wrong = own.path().join("wrong");
         std::fs::write(&wrong, bytes).unwrap();
-        let refused = restore(&wrong, &place(&own.path().join("no")), &[], |_| {}).unwrap_err();
+        let refused = restore(&wrong, (&own.path().join("no"), &in_a_file()), &[], |_| {}).unwrap_err();
         assert!(refused.to_string().contains("wrong"), "{what}: {refused}");
         assert!(!own.path().join("no").exists(), "{what}: something was begun");
     }
     let target = own.path().join("new");
-    let restored = restore(&file, &place(&target), &[], |_| {}).unwrap();
+    let restored = restore(&file, (&target, &in_a_file()), &[], |_| {}).unwrap();
     assert_eq!(restored.records, checked.records);
-    let again = restore(&file, &place(&target), &[], |_| {}).unwrap_err();
+    let again = restore(&file, (&target, &in_a_file()), &[], |_| {}).unwrap_err();
     assert!(again.to_string().contains("already"), "{again}");
-    let found = verify_data(&place(&target), keeper(&seal), &[], |_| {}).unwrap();
+    let found = verify_data((&target, &in_a_file()), keeper(&seal), &[], |_| {}).unwrap();
     assert_eq!(found.records, checked.records);
     std::fs::copy(seal.join("seal.key"), target.join("seal.key")).unwrap();
     let data = format!("--data={}", target.display());
@@ -175,12 +175,12 @@ fn another_key_opens_neither_a_store_nor_its_backup() {
     server.with_secrets(&root);
     let taken = server.download("/v1/sys/storage/raft/snapshot", &root);
     let folder = server.stop();
-    assert!(verify_data(&place(folder.path()), keeper(folder.path()), &[], |_| {}).is_ok());
+    assert!(verify_data((folder.path(), &in_a_file()), keeper(folder.path()), &[], |_| {}).is_ok());
     let other = super::serving::folder();
     std::fs::write(other.path().join("seal.key"), [7; 32]).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(other.path().join("seal.key"), mode).unwrap();
-    let refused = verify_data(&place(folder.path()), keeper(other.path()), &[], |_| {}).unwrap_err();
+    let refused = verify_data((folder.path(), &in_a_file()), keeper(other.path()), &[], |_| {}).unwrap_err();
     assert!(refused.to_string().contains("not the key"), "{refused}");
     let file = other.path().join("backup");
     std::fs::write(&file, &taken).unwrap();
@@ -200,14 +200,14 @@ fn the_trail_is_verified_by_the_server_that_writes_it_and_without_it() {
     let low = server.token_of(&root, "low", "path \"sys/audit-verify\" { capabilities = [\"update\"] }");
     assert_eq!(server.ask("POST", "sys/audit-verify", &low, None).status, 403, "it needs sudo");
     let folder = server.stop();
-    let (file, data) = (folder.path().join("audit.log"), place(folder.path()));
-    let verdict = verify_trail(&data, keeper(folder.path()), (&file, ""), &[]).unwrap();
+    let (file, storage) = (folder.path().join("audit.log"), in_a_file());
+    let verdict = verify_trail((folder.path(), &storage), keeper(folder.path()), (&file, ""), &[]).unwrap();
     assert!(verdict.unwrap().checkpoints >= 1);
     // The last line is taken away.
     let text = std::fs::read_to_string(&file).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     std::fs::write(&file, format!("{}\n", lines[..lines.len() - 1].join("\n"))).unwrap();
-    let verdict = verify_trail(&data, keeper(folder.path()), (&file, ""), &[]).unwrap();
+    let verdict = verify_trail((folder.path(), &storage), keeper(folder.path()), (&file, ""), &[]).unwrap();
     assert!(verdict.unwrap_err().to_string().contains("store remembers more"));
     // One in the middle is edited while the server runs.
     std::fs::write(&file, &text).unwrap();
