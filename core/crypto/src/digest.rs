@@ -1,5 +1,7 @@
 //! Digests, authentication codes and checksums, and comparison that tells nothing by its time.
 
+use std::fmt;
+
 use aws_lc_rs::{constant_time, digest, hmac};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -97,6 +99,30 @@ fn authenticated<const N: usize>(algorithm: hmac::Algorithm, key: &[u8], message
     let mut made = [0; N];
     made.copy_from_slice(hmac::sign(&hmac::Key::new(algorithm, key), message).as_ref());
     made
+}
+
+/// A key of HMAC with SHA-256 that is prepared once for many messages.
+#[derive(Clone)]
+pub struct HmacKey(hmac::Key);
+
+impl HmacKey {
+    /// Prepares a key.
+    pub fn new(key: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+    }
+
+    /// As [`hmac_sha256`] under this key.
+    pub fn sign(&self, message: &[u8]) -> [u8; 32] {
+        let mut made = [0; 32];
+        made.copy_from_slice(hmac::sign(&self.0, message).as_ref());
+        made
+    }
+}
+
+impl fmt::Debug for HmacKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[redacted]")
+    }
 }
 
 /// Whether both are the same, in time that depends on their lengths alone.

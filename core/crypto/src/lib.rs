@@ -28,8 +28,8 @@ pub use crate::certificates::{CertificateFacts, NewCertificate};
 pub use crate::containers::{Container, make_container, make_trust_store, open_container};
 pub use crate::derive::{argon2id_32, bcrypt_hash, scrypt_64};
 pub use crate::digest::{
-    Hash, adler32, equal_in_constant_time, hmac_sha1, hmac_sha256, hmac_sha512, sha1, sha3_224, sha256, sha384, sha512,
-    thumbprint_sha1, thumbprint_sha256,
+    Hash, HmacKey, adler32, equal_in_constant_time, hmac_sha1, hmac_sha256, hmac_sha512, sha1, sha3_224, sha256,
+    sha384, sha512, thumbprint_sha1, thumbprint_sha256,
 };
 pub use crate::encryption::{OaepDigest, aes_decrypt, aes_encrypt, rsa_oaep_decrypt};
 pub use crate::jwk::{Jwk, JwkParts};

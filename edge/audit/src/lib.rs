@@ -152,7 +152,7 @@ impl Shared {
 }
 
 struct Job {
-    body: Body,
+    bodies: Vec<Body>,
     done: oneshot::Sender<Result<(), NotRecorded>>,
 }
 
@@ -185,19 +185,19 @@ impl Sink {
         Ok(Self { jobs: Some(jobs), writer: Some(writer.map_err(failed)?), shared, deadline, first })
     }
 
-    /// Puts an entry into the trail, and answers when it is written.
+    /// Puts entries into the trail, one behind the other, and answers when they are written.
     ///
     /// # Errors
-    /// Where it is not, within the deadline. It may be written later all the same.
-    pub async fn record(&self, body: Body) -> Result<(), NotRecorded> {
-        let recorded = self.within_deadline(body).await;
+    /// Where they are not, within the deadline. They may be written later all the same.
+    pub async fn record(&self, bodies: Vec<Body>) -> Result<(), NotRecorded> {
+        let recorded = self.within_deadline(bodies).await;
         if recorded.is_err() {
             self.shared.refused.fetch_add(1, Ordering::Relaxed);
         }
         recorded
     }
 
-    async fn within_deadline(&self, body: Body) -> Result<(), NotRecorded> {
+    async fn within_deadline(&self, bodies: Vec<Body>) -> Result<(), NotRecorded> {
         let closed = || NotRecorded("it is closed".to_owned());
         let jobs = self.jobs.as_ref().ok_or_else(closed)?;
         // One entry at a time tries whether a failing sink works again; the others do not wait for it.
@@ -206,7 +206,7 @@ impl Sink {
         }
         let (done, answer) = oneshot::channel();
         let recorded = async {
-            jobs.send(Job { body, done }).await.map_err(|_| closed())?;
+            jobs.send(Job { bodies, done }).await.map_err(|_| closed())?;
             answer.await.map_err(|_| closed())?
         };
         match tokio::time::timeout(self.deadline, recorded).await {

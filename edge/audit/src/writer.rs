@@ -74,12 +74,13 @@ impl<K: Fn(Head)> Writer<K> {
         }
         // A rotation ends the old file with a checkpoint, behind which these entries come.
         let written = self.rotated().and_then(|()| {
-            let batch = self.chain.prepare(jobs.iter().map(|job| &job.body), Timestamp::now());
+            let batch = self.chain.prepare(jobs.iter().flat_map(|job| &job.bodies), Timestamp::now());
             self.write(&batch)
         });
         match &written {
             Ok(()) => {
-                self.shared.recorded.fetch_add(jobs.len() as u64, Ordering::Relaxed);
+                let entries: usize = jobs.iter().map(|job| job.bodies.len()).sum();
+                self.shared.recorded.fetch_add(entries as u64, Ordering::Relaxed);
                 self.shared.works();
             }
             Err(error) => self.shared.fails(&error.to_string()),

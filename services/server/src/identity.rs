@@ -65,10 +65,11 @@ impl Open {
     fn asker_of(&self, token: SecretBytes, id: String, record: &Token, now: Timestamp) -> Asker {
         let identity = record.alias.as_ref().map(|alias| self.identity(alias)).unwrap_or_default();
         let entity_id = identity.entity.as_ref().map(|entity| entity.id.clone()).unwrap_or_default();
+        let told = (self.hasher().token(&token), self.hasher().accessor(&record.accessor));
         Asker {
+            told,
             token,
             id,
-            accessor: record.accessor.clone(),
             display_name: record.display_name.clone(),
             policies: record.policies.clone(),
             metadata: record.metadata.clone(),

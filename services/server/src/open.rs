@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
-use strongroom_audit::{Body, Hasher};
+use strongroom_audit::{Body, Hashed, Hasher};
 use strongroom_audit_sinks::Verdict;
 use strongroom_barrier::{Changes, View};
 use strongroom_failure::Failure;
@@ -37,10 +37,10 @@ const BACKUPS: usize = 2;
 pub(crate) struct Asker {
     /// The token.
     pub(crate) token: SecretBytes,
+    /// As the audit trail tells it, and its accessor: hashed once for all that is told of the request.
+    pub(crate) told: (Hashed, Hashed),
     /// The id that it is kept under.
     pub(crate) id: String,
-    /// Its accessor.
-    pub(crate) accessor: String,
     /// The login's name for people.
     pub(crate) display_name: String,
     /// All policies.
@@ -156,12 +156,12 @@ impl Open {
         &self.hasher
     }
 
-    /// Puts an entry into the audit trail, and waits until it is there.
+    /// Puts entries into the audit trail, and waits until they are there.
     ///
     /// # Errors
-    /// 503 where the trail does not take it.
-    pub(crate) async fn record(&self, entry: &Body) -> Result<(), Fault> {
-        self.recorder.record(entry.clone()).await
+    /// 503 where the trail does not take them.
+    pub(crate) async fn record(&self, entries: Vec<Body>) -> Result<(), Fault> {
+        self.recorder.record(entries).await
     }
 
     /// What a value is written as in the audit trail.

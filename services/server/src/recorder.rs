@@ -22,11 +22,11 @@ pub(crate) trait Recorder: Send + Sync {
     /// Ends with a sealing or the process: what was recorded is kept, and how far it reaches.
     async fn end(&self);
 
-    /// Puts an entry into the trail, and answers when it is there.
+    /// Puts entries into the trail, one behind the other, and answers when they are there.
     ///
     /// # Errors
-    /// 503 where the sink does not take it in time: what the entry is about must not be done.
-    async fn record(&self, entry: Body) -> Result<(), Fault>;
+    /// 503 where the sink does not take them in time: what they are about must not be done, or not be answered.
+    async fn record(&self, entries: Vec<Body>) -> Result<(), Fault>;
 
     /// Why entries are not taken at present, where they are not; health says so.
     fn trouble(&self) -> Option<String>;

@@ -34,8 +34,8 @@ const BODY_TIME: Duration = Duration::from_secs(60);
 /// Tokens that are taken away at once when they are over; the next ones a second later.
 const EXPIRED_AT_ONCE: usize = 500;
 
-/// How often what was noted of reads is kept.
-const USAGE: Duration = Duration::from_secs(5);
+/// How often some of what was noted of reads is kept: 200 secrets a second.
+const USAGE: Duration = Duration::from_millis(100);
 
 /// How often files of certificates are looked at.
 const CERTIFICATES: Duration = Duration::from_secs(30);
@@ -244,7 +244,7 @@ async fn keep_usage(store: Arc<Store>) {
     loop {
         tokio::time::sleep(USAGE).await;
         if let Some(open) = store.open()
-            && let Err(fault) = open.usage.keep().await
+            && let Err(fault) = open.usage.keep_a_little().await
         {
             tracing::warn!(%fault, "who read what in the last seconds is in the audit trail alone");
         }

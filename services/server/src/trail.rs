@@ -133,11 +133,11 @@ impl Recorder for AuditTrail {
         }
     }
 
-    async fn record(&self, entry: Body) -> Result<(), Fault> {
+    async fn record(&self, entries: Vec<Body>) -> Result<(), Fault> {
         let Some(running) = self.running() else { return Err(Fault::sealed()) };
         let refused =
             |error: strongroom_audit_sinks::NotRecorded| Fault::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
-        running.sink.record(entry).await.map_err(refused)
+        running.sink.record(entries).await.map_err(refused)
     }
 
     fn trouble(&self) -> Option<String> {
@@ -284,7 +284,7 @@ impl Recorder for Unaudited {
 
     async fn end(&self) {}
 
-    async fn record(&self, _entry: Body) -> Result<(), Fault> {
+    async fn record(&self, _entries: Vec<Body>) -> Result<(), Fault> {
         Ok(())
     }
 

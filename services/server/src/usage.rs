@@ -1,9 +1,10 @@
 //! Who read which version of which secret, when and how often: what the audit trail holds as well, kept ready.
 //!
-//! A read notes itself in memory, and what was noted goes to the storage some seconds later, many at a time, and when the
-//! store is sealed or ends: what a server that is killed had noted meanwhile is in the trail alone.
+//! A read notes itself in memory, and what was noted goes to the storage little by little, and whole when the store is sealed
+//! or ends: what a server that is killed had noted meanwhile is in the trail alone.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -66,6 +67,9 @@ pub(crate) struct OfVersion {
 /// Reads of one secret, by version.
 pub(crate) type OfSecret = BTreeMap<u64, OfVersion>;
 
+/// Secrets that are kept at a time while others read.
+const A_LITTLE: usize = 20;
+
 /// A mount's id, and a path in it.
 type Key = (String, String);
 
@@ -73,6 +77,8 @@ type Key = (String, String);
 pub(crate) struct Usage {
     view: View,
     waiting: [Mutex<HashMap<Key, OfSecret>>; PARTS],
+    /// The part that is kept next.
+    next: AtomicUsize,
 }
 
 fn add(known: &mut OfSecret, more: &OfSecret) {
@@ -93,7 +99,7 @@ fn place((mount, path): &Key) -> String {
 impl Usage {
     /// The usage that `view`, the system's, keeps.
     pub(crate) fn new(view: View) -> Self {
-        Self { view, waiting: Default::default() }
+        Self { view, waiting: Default::default(), next: AtomicUsize::new(0) }
     }
 
     fn part(&self, path: &str) -> &Mutex<HashMap<Key, OfSecret>> {
@@ -113,10 +119,30 @@ impl Usage {
         }
     }
 
-    /// Keeps what was noted.
+    /// Keeps some of what was noted, so that whoever reads meanwhile hardly notices.
     ///
     /// # Errors
-    /// The storage's; what is not kept by then is lost, and in the trail.
+    /// The storage's; what is not kept by then is noted no more, and in the trail.
+    pub(crate) async fn keep_a_little(&self) -> Result<(), Fault> {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        for place in 0..PARTS {
+            let Some(part) = self.waiting.get((first + place) % PARTS) else { continue };
+            let noted: Vec<(Key, OfSecret)> = {
+                let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
+                let keys: Vec<Key> = part.keys().take(A_LITTLE).cloned().collect();
+                keys.into_iter().filter_map(|key| part.remove_entry(&key)).collect()
+            };
+            if !noted.is_empty() {
+                return self.keep_some(&noted).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps all that was noted.
+    ///
+    /// # Errors
+    /// As [`Usage::keep_a_little`].
     pub(crate) async fn keep(&self) -> Result<(), Fault> {
         for part in &self.waiting {
             let noted = std::mem::take(&mut *part.lock().unwrap_or_else(PoisonError::into_inner));
