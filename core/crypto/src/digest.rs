@@ -96,9 +96,7 @@ pub fn hmac_sha512(key: &[u8], message: &[u8]) -> [u8; 64] {
 }
 
 fn authenticated<const N: usize>(algorithm: hmac::Algorithm, key: &[u8], message: &[u8]) -> [u8; N] {
-    let mut made = [0; N];
-    made.copy_from_slice(hmac::sign(&hmac::Key::new(algorithm, key), message).as_ref());
-    made
+    wiped(|| tag(&hmac::Key::new(algorithm, key), message))
 }
 
 /// A key of HMAC with SHA-256 that is prepared once for many messages.
@@ -113,10 +111,29 @@ impl HmacKey {
 
     /// As [`hmac_sha256`] under this key.
     pub fn sign(&self, message: &[u8]) -> [u8; 32] {
-        let mut made = [0; 32];
-        made.copy_from_slice(hmac::sign(&self.0, message).as_ref());
-        made
+        wiped(|| tag(&self.0, message))
     }
+}
+
+/// Not inlined: what it leaves on the stack has to lie below whoever wipes it.
+#[inline(never)]
+fn tag<const N: usize>(key: &hmac::Key, message: &[u8]) -> [u8; N] {
+    let mut made = [0; N];
+    made.copy_from_slice(hmac::sign(key, message).as_ref());
+    made
+}
+
+/// Does something and overwrites the stack below: the library's contexts are moved about, and each place keeps the last
+/// block of the message, which may be a whole short secret.
+fn wiped<T>(make: impl FnOnce() -> T) -> T {
+    #[inline(never)]
+    fn wipe() {
+        let mut left = [0_u8; 8192];
+        std::hint::black_box(&mut left);
+    }
+    let made = make();
+    wipe();
+    made
 }
 
 impl fmt::Debug for HmacKey {

@@ -32,7 +32,7 @@ mod wiping;
 pub use arguments::Supervision;
 pub use command::{Command, Stdin};
 pub use launch::LaunchError;
-pub use memory::{Guarded, guard_memory};
+pub use memory::{Guarded, guard_memory, wipe_stack};
 pub use options::{ExitRemap, Forward, Group, InvalidExitRemap, Options};
 pub use resolving::{Resolving, SetupError};
 pub use wiping::WipingAllocator;

@@ -14,6 +14,16 @@ pub struct Guarded {
     pub from_swap: bool,
 }
 
+/// What calls that have returned may have used of a thread's stack, mostly much less.
+const STACK: usize = 32 * 1024;
+
+/// Overwrites what calls that have returned left on this thread's stack: copies that a library made of what it was given.
+#[inline(never)]
+pub fn wipe_stack() {
+    let mut left = [0_u8; STACK];
+    std::hint::black_box(&mut left);
+}
+
 /// Forbids core dumps and debuggers of the same user, and locks memory where that is permitted: for root, or where the limit
 /// of locked memory (`ulimit -l`) is none. Pages are locked as they are used, so that this costs no memory.
 pub fn guard_memory() -> Guarded {

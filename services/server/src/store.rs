@@ -229,7 +229,14 @@ impl Store {
     /// Answers a request.
     pub(crate) async fn answer(&self, received: Received) -> Reply {
         let begun = Instant::now();
-        let (operation, reply) = self.replied(received).await;
+        let mut replied = Box::pin(self.replied(received));
+        let (operation, reply) = std::future::poll_fn(|context| {
+            let polled = replied.as_mut().poll(context);
+            // The thread that goes on may be another one: what was hashed and parsed is wiped on each.
+            strongroom_process::wipe_stack();
+            polled
+        })
+        .await;
         self.meters.answered(operation, reply.status, begun.elapsed());
         reply
     }
