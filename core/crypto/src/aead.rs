@@ -1,6 +1,7 @@
-//! Authenticated encryption: AES-256-GCM, with a random nonce or with one made of what is encrypted.
+//! Authenticated encryption: AES-256-GCM, with a random nonce or with one made of what is encrypted, and
+//! ChaCha20-Poly1305 for whoever asks for it.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use strongroom_secret::SecretBytes;
 use zeroize::Zeroizing;
 
@@ -17,15 +18,49 @@ pub const AEAD_OVERHEAD: usize = NONCE_LEN + 16;
 const FAILED: Reason = "encryption failed";
 const WRONG: Reason = "it was not encrypted under this key for this place, or was changed";
 
+/// The ciphers. Both have keys of [`AEAD_KEY_LENGTH`] bytes and add [`AEAD_OVERHEAD`] bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aead {
+    /// AES-256-GCM (SP 800-38D).
+    Aes256Gcm,
+    /// ChaCha20-Poly1305 (RFC 8439).
+    ChaCha20Poly1305,
+}
+
+impl Aead {
+    /// [`seal`] by this cipher.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn seal(self, key: &SecretBytes, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, Reason> {
+        let mut nonce = [0; NONCE_LEN];
+        fill_random(&mut nonce).ok_or(FAILED)?;
+        seal_under(self.algorithm(), key.expose(), nonce, context, plain)
+    }
+
+    /// [`open`] by this cipher.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open(self, key: &SecretBytes, context: &[u8], sealed: &[u8]) -> Result<SecretBytes, Reason> {
+        open_under(self.algorithm(), key.expose(), context, sealed)
+    }
+
+    fn algorithm(self) -> &'static Algorithm {
+        match self {
+            Self::Aes256Gcm => &AES_256_GCM,
+            Self::ChaCha20Poly1305 => &CHACHA20_POLY1305,
+        }
+    }
+}
+
 /// Encrypts `plain` and authenticates it together with `context`, which is not kept. One key may seal 2^32 times, since
 /// nonces are random.
 ///
 /// # Errors
 /// A key that does not have [`AEAD_KEY_LENGTH`] bytes, or a kernel that gives no randomness.
 pub fn seal(key: &SecretBytes, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, Reason> {
-    let mut nonce = [0; NONCE_LEN];
-    fill_random(&mut nonce).ok_or(FAILED)?;
-    seal_under(key.expose(), nonce, context, plain)
+    Aead::Aes256Gcm.seal(key, context, plain)
 }
 
 /// Decrypts what [`seal`] made with the same `key` and `context`.
@@ -33,7 +68,7 @@ pub fn seal(key: &SecretBytes, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, 
 /// # Errors
 /// Anything else.
 pub fn open(key: &SecretBytes, context: &[u8], sealed: &[u8]) -> Result<SecretBytes, Reason> {
-    open_under(key.expose(), context, sealed)
+    Aead::Aes256Gcm.open(key, context, sealed)
 }
 
 /// As [`seal`], and alike for alike: the same key, context and plain bytes always give the same bytes, which is all
@@ -47,7 +82,7 @@ pub fn seal_alike(key: &SecretBytes, context: &[u8], plain: &[u8]) -> Result<Vec
     let whole = Zeroizing::new([context_hash.as_slice(), plain].concat());
     let hash = hmac_sha256(hashing.as_slice(), &whole);
     let nonce = *hash.first_chunk().ok_or(FAILED)?;
-    seal_under(encryption.as_slice(), nonce, context, plain)
+    seal_under(&AES_256_GCM, encryption.as_slice(), nonce, context, plain)
 }
 
 /// Decrypts what [`seal_alike`] made with the same `key` and `context`.
@@ -56,7 +91,7 @@ pub fn seal_alike(key: &SecretBytes, context: &[u8], plain: &[u8]) -> Result<Vec
 /// Anything else.
 pub fn open_alike(key: &SecretBytes, context: &[u8], sealed: &[u8]) -> Result<SecretBytes, Reason> {
     let [encryption, _] = split(key)?;
-    open_under(encryption.as_slice(), context, sealed)
+    open_under(&AES_256_GCM, encryption.as_slice(), context, sealed)
 }
 
 /// One key for each purpose.
@@ -68,8 +103,14 @@ fn split(key: &SecretBytes) -> Result<[Zeroizing<[u8; 32]>; 2], Reason> {
     Ok([derived(b"strongroom alike: encryption"), derived(b"strongroom alike: nonce")])
 }
 
-fn seal_under(key: &[u8], nonce: [u8; NONCE_LEN], context: &[u8], plain: &[u8]) -> Result<Vec<u8>, Reason> {
-    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).map_err(|_| FAILED)?);
+fn seal_under(
+    cipher: &'static Algorithm,
+    key: &[u8],
+    nonce: [u8; NONCE_LEN],
+    context: &[u8],
+    plain: &[u8],
+) -> Result<Vec<u8>, Reason> {
+    let key = LessSafeKey::new(UnboundKey::new(cipher, key).map_err(|_| FAILED)?);
     // As long as it will be: growing would leave a copy of the plain bytes behind.
     let mut sealed = Vec::with_capacity(plain.len().saturating_add(AEAD_OVERHEAD));
     sealed.extend_from_slice(&nonce);
@@ -82,8 +123,8 @@ fn seal_under(key: &[u8], nonce: [u8; NONCE_LEN], context: &[u8], plain: &[u8]) 
     Ok(sealed)
 }
 
-fn open_under(key: &[u8], context: &[u8], sealed: &[u8]) -> Result<SecretBytes, Reason> {
-    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).map_err(|_| FAILED)?);
+fn open_under(cipher: &'static Algorithm, key: &[u8], context: &[u8], sealed: &[u8]) -> Result<SecretBytes, Reason> {
+    let key = LessSafeKey::new(UnboundKey::new(cipher, key).map_err(|_| FAILED)?);
     let (nonce, inside) = sealed.split_first_chunk().ok_or(WRONG)?;
     let mut plain = Zeroizing::new(inside.to_vec());
     let length = key
@@ -119,7 +160,11 @@ mod tests {
             fn(&SecretBytes, &[u8], &[u8]) -> Result<Vec<u8>, Reason>,
             fn(&SecretBytes, &[u8], &[u8]) -> Result<SecretBytes, Reason>,
         );
-        let pairs: [Pair; 2] = [(seal, open), (seal_alike, open_alike)];
+        let chacha: Pair = (
+            |key, context, plain| Aead::ChaCha20Poly1305.seal(key, context, plain),
+            |key, context, sealed| Aead::ChaCha20Poly1305.open(key, context, sealed),
+        );
+        let pairs: [Pair; 3] = [(seal, open), (seal_alike, open_alike), chacha];
         for (seal, open) in pairs {
             for plain in [&b""[..], b"x", &[7; 1000]] {
                 let sealed = seal(&key(1), b"place", plain).unwrap();

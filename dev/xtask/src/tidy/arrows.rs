@@ -30,6 +30,7 @@ const ORDER: &[&str] = &[
     "core/barrier",
     "core/kv",
     "core/token",
+    "core/transit",
     "edge/http",
     "edge/process",
     "edge/telemetry",
