@@ -13,3 +13,4 @@ mod sealing;
 mod serving;
 mod tokens;
 mod trail;
+mod transit;

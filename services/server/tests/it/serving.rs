@@ -164,16 +164,7 @@ impl Serving {
 
     /// Sends bytes as they are; nothing where the connection ends without an answer.
     pub(crate) fn send(&self, bytes: &[u8]) -> Option<Answer> {
-        let mut stream = TcpStream::connect(&self.address).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
-        // What is refused early is answered before all was sent.
-        let _ = stream.write_all(bytes);
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
-        let head = String::from_utf8(answer[..end].to_vec()).unwrap();
-        let status = head.split(' ').nth(1)?.parse().ok()?;
-        Some(Answer { status, head, text: String::from_utf8(answer[end + 4..].to_vec()).unwrap() })
+        send(&self.address, bytes)
     }
 
     /// Mounts `secret/` with versions.
@@ -216,6 +207,20 @@ impl Serving {
         assert!(self.child.wait().unwrap().success(), "{}", self.logged());
         Arc::clone(&self.folder)
     }
+}
+
+/// Sends bytes as they are; nothing where the connection ends without an answer.
+pub(crate) fn send(address: &str, bytes: &[u8]) -> Option<Answer> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+    // What is refused early is answered before all was sent.
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some(Answer { status, head, text: String::from_utf8(answer[end + 4..].to_vec()).unwrap() })
 }
 
 impl Drop for Serving {
