@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use strongroom_crypto::{open_alike, seal_alike};
 
 use crate::BarrierError;
 use crate::ring::KeyRing;
@@ -27,7 +26,7 @@ impl KeyRing {
                 hidden.push(String::new());
                 continue;
             }
-            let sealed = seal_alike(self.names(), before.as_bytes(), &padded(segment));
+            let sealed = self.names().seal(before.as_bytes(), &padded(segment));
             hidden.push(URL_SAFE_NO_PAD.encode(sealed.map_err(|_| BarrierError::Unavailable)?));
         }
         Ok(hidden.join("/"))
@@ -45,8 +44,7 @@ impl KeyRing {
             }
             if !segment.is_empty() {
                 let sealed = URL_SAFE_NO_PAD.decode(segment).map_err(|_| BarrierError::NameRefused)?;
-                let plain =
-                    open_alike(self.names(), shown.as_bytes(), &sealed).map_err(|_| BarrierError::NameRefused)?;
+                let plain = self.names().open(shown.as_bytes(), &sealed).map_err(|_| BarrierError::NameRefused)?;
                 shown.push_str(unpadded(plain.expose()).ok_or(BarrierError::NameRefused)?);
             }
         }

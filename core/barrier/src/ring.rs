@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
-use strongroom_crypto::{hmac_sha256, open, seal};
+use strongroom_crypto::{AlikeKey, hmac_sha256, open, seal};
 use strongroom_secret::SecretBytes;
 
 use crate::{BarrierError, KEY_LENGTH};
@@ -37,6 +38,8 @@ impl fmt::Debug for RootKey {
 #[derive(Clone)]
 pub struct KeyRing {
     names: SecretBytes,
+    /// The same, ready for use.
+    hiding: Arc<AlikeKey>,
     newest: u32,
     terms: BTreeMap<u32, SecretBytes>,
 }
@@ -47,7 +50,8 @@ impl KeyRing {
     /// # Errors
     /// [`BarrierError::KeyLength`].
     pub fn new(first: SecretBytes, names: SecretBytes) -> Result<Self, BarrierError> {
-        Ok(Self { names: checked(names)?, newest: 1, terms: BTreeMap::from([(1, checked(first)?)]) })
+        let names = checked(names)?;
+        Ok(Self { hiding: hiding(&names)?, names, newest: 1, terms: BTreeMap::from([(1, checked(first)?)]) })
     }
 
     /// The term under which records are written.
@@ -85,8 +89,8 @@ impl KeyRing {
         Ok(self.derived(self.key(term)?, "record", context))
     }
 
-    pub(crate) fn names(&self) -> &SecretBytes {
-        &self.names
+    pub(crate) fn names(&self) -> &AlikeKey {
+        &self.hiding
     }
 
     fn key(&self, term: u32) -> Result<&SecretBytes, BarrierError> {
@@ -137,7 +141,8 @@ impl KeyRing {
         };
         let terms: BTreeMap<_, _> = parts.map(read).collect::<Option<_>>().ok_or(refused)?;
         let newest = *terms.last_key_value().ok_or(refused)?.0;
-        Ok(Self { names: SecretBytes::new(names.to_vec()), newest, terms })
+        let names = SecretBytes::new(names.to_vec());
+        Ok(Self { hiding: hiding(&names)?, names, newest, terms })
     }
 }
 
@@ -145,6 +150,10 @@ impl fmt::Debug for KeyRing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("KeyRing").field("terms", &self.terms.keys()).finish_non_exhaustive()
     }
+}
+
+fn hiding(names: &SecretBytes) -> Result<Arc<AlikeKey>, BarrierError> {
+    AlikeKey::new(names).map(Arc::new).map_err(|_| BarrierError::Unavailable)
 }
 
 fn checked(key: SecretBytes) -> Result<SecretBytes, BarrierError> {

@@ -1,14 +1,17 @@
-//! Authenticated encryption: AES-256-GCM, with a random nonce or with one made of what is encrypted.
+//! Authenticated encryption: AES-256-GCM, with a random nonce or with one made of what is encrypted, and
+//! ChaCha20-Poly1305 for whoever asks for it.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use std::fmt;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use strongroom_secret::SecretBytes;
 use zeroize::Zeroizing;
 
 use crate::Reason;
-use crate::digest::hmac_sha256;
+use crate::digest::{HmacKey, hmac_sha256};
 use crate::random::fill_random;
 
-/// Bytes of a key for [`seal`] and [`seal_alike`].
+/// Bytes of a key for [`seal`] and [`AlikeKey`].
 pub const AEAD_KEY_LENGTH: usize = 32;
 
 /// Bytes that something sealed has more than what is in it: a nonce of 12 before it and a tag of 16 behind it.
@@ -17,15 +20,49 @@ pub const AEAD_OVERHEAD: usize = NONCE_LEN + 16;
 const FAILED: Reason = "encryption failed";
 const WRONG: Reason = "it was not encrypted under this key for this place, or was changed";
 
+/// The ciphers. Both have keys of [`AEAD_KEY_LENGTH`] bytes and add [`AEAD_OVERHEAD`] bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aead {
+    /// AES-256-GCM (SP 800-38D).
+    Aes256Gcm,
+    /// ChaCha20-Poly1305 (RFC 8439).
+    ChaCha20Poly1305,
+}
+
+impl Aead {
+    /// [`seal`] by this cipher.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn seal(self, key: &SecretBytes, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, Reason> {
+        let mut nonce = [0; NONCE_LEN];
+        fill_random(&mut nonce).ok_or(FAILED)?;
+        seal_under(&prepared(self.algorithm(), key.expose())?, nonce, context, plain)
+    }
+
+    /// [`open`] by this cipher.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open(self, key: &SecretBytes, context: &[u8], sealed: &[u8]) -> Result<SecretBytes, Reason> {
+        open_under(&prepared(self.algorithm(), key.expose())?, context, sealed)
+    }
+
+    fn algorithm(self) -> &'static Algorithm {
+        match self {
+            Self::Aes256Gcm => &AES_256_GCM,
+            Self::ChaCha20Poly1305 => &CHACHA20_POLY1305,
+        }
+    }
+}
+
 /// Encrypts `plain` and authenticates it together with `context`, which is not kept. One key may seal 2^32 times, since
 /// nonces are random.
 ///
 /// # Errors
 /// A key that does not have [`AEAD_KEY_LENGTH`] bytes, or a kernel that gives no randomness.
 pub fn seal(key: &SecretBytes, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, Reason> {
-    let mut nonce = [0; NONCE_LEN];
-    fill_random(&mut nonce).ok_or(FAILED)?;
-    seal_under(key.expose(), nonce, context, plain)
+    Aead::Aes256Gcm.seal(key, context, plain)
 }
 
 /// Decrypts what [`seal`] made with the same `key` and `context`.
@@ -33,43 +70,62 @@ pub fn seal(key: &SecretBytes, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, 
 /// # Errors
 /// Anything else.
 pub fn open(key: &SecretBytes, context: &[u8], sealed: &[u8]) -> Result<SecretBytes, Reason> {
-    open_under(key.expose(), context, sealed)
+    Aead::Aes256Gcm.open(key, context, sealed)
 }
 
-/// As [`seal`], and alike for alike: the same key, context and plain bytes always give the same bytes, which is all
-/// that they tell. The nonce is a keyed hash of context and plain bytes: any two that differ share one with a chance of 2^-96.
-///
-/// # Errors
-/// A key that does not have [`AEAD_KEY_LENGTH`] bytes.
-pub fn seal_alike(key: &SecretBytes, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, Reason> {
-    let [encryption, hashing] = split(key)?;
-    let context_hash = hmac_sha256(hashing.as_slice(), context);
-    let whole = Zeroizing::new([context_hash.as_slice(), plain].concat());
-    let hash = hmac_sha256(hashing.as_slice(), &whole);
-    let nonce = *hash.first_chunk().ok_or(FAILED)?;
-    seal_under(encryption.as_slice(), nonce, context, plain)
+/// A key that seals alike for alike: the same context and plain bytes always give the same bytes, which is all that they
+/// tell. The nonce is a keyed hash of context and plain bytes: any two that differ share one with a chance of 2^-96.
+pub struct AlikeKey {
+    encryption: LessSafeKey,
+    hashing: HmacKey,
 }
 
-/// Decrypts what [`seal_alike`] made with the same `key` and `context`.
-///
-/// # Errors
-/// Anything else.
-pub fn open_alike(key: &SecretBytes, context: &[u8], sealed: &[u8]) -> Result<SecretBytes, Reason> {
-    let [encryption, _] = split(key)?;
-    open_under(encryption.as_slice(), context, sealed)
-}
-
-/// One key for each purpose.
-fn split(key: &SecretBytes) -> Result<[Zeroizing<[u8; 32]>; 2], Reason> {
-    if key.len() != AEAD_KEY_LENGTH {
-        return Err(FAILED);
+impl AlikeKey {
+    /// Prepares a key for many uses; from its bytes come one for each purpose.
+    ///
+    /// # Errors
+    /// A key that does not have [`AEAD_KEY_LENGTH`] bytes.
+    pub fn new(key: &SecretBytes) -> Result<Self, Reason> {
+        if key.len() != AEAD_KEY_LENGTH {
+            return Err(FAILED);
+        }
+        let derived = |label: &[u8]| Zeroizing::new(hmac_sha256(key.expose(), label));
+        let encryption = derived(b"strongroom alike: encryption");
+        let hashing = HmacKey::new(derived(b"strongroom alike: nonce").as_slice());
+        Ok(Self { encryption: prepared(&AES_256_GCM, encryption.as_slice())?, hashing })
     }
-    let derived = |label: &[u8]| Zeroizing::new(hmac_sha256(key.expose(), label));
-    Ok([derived(b"strongroom alike: encryption"), derived(b"strongroom alike: nonce")])
+
+    /// Encrypts `plain` and authenticates it together with `context`, which is not kept.
+    ///
+    /// # Errors
+    /// Where the library fails.
+    pub fn seal(&self, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, Reason> {
+        let context_hash = self.hashing.sign(context);
+        let whole = Zeroizing::new([context_hash.as_slice(), plain].concat());
+        let nonce = *self.hashing.sign(&whole).first_chunk().ok_or(FAILED)?;
+        seal_under(&self.encryption, nonce, context, plain)
+    }
+
+    /// Decrypts what [`AlikeKey::seal`] made with the same `context`.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<SecretBytes, Reason> {
+        open_under(&self.encryption, context, sealed)
+    }
 }
 
-fn seal_under(key: &[u8], nonce: [u8; NONCE_LEN], context: &[u8], plain: &[u8]) -> Result<Vec<u8>, Reason> {
-    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).map_err(|_| FAILED)?);
+impl fmt::Debug for AlikeKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[redacted]")
+    }
+}
+
+fn prepared(cipher: &'static Algorithm, key: &[u8]) -> Result<LessSafeKey, Reason> {
+    UnboundKey::new(cipher, key).map(LessSafeKey::new).map_err(|_| FAILED)
+}
+
+fn seal_under(key: &LessSafeKey, nonce: [u8; NONCE_LEN], context: &[u8], plain: &[u8]) -> Result<Vec<u8>, Reason> {
     // As long as it will be: growing would leave a copy of the plain bytes behind.
     let mut sealed = Vec::with_capacity(plain.len().saturating_add(AEAD_OVERHEAD));
     sealed.extend_from_slice(&nonce);
@@ -82,8 +138,7 @@ fn seal_under(key: &[u8], nonce: [u8; NONCE_LEN], context: &[u8], plain: &[u8]) 
     Ok(sealed)
 }
 
-fn open_under(key: &[u8], context: &[u8], sealed: &[u8]) -> Result<SecretBytes, Reason> {
-    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).map_err(|_| FAILED)?);
+fn open_under(key: &LessSafeKey, context: &[u8], sealed: &[u8]) -> Result<SecretBytes, Reason> {
     let (nonce, inside) = sealed.split_first_chunk().ok_or(WRONG)?;
     let mut plain = Zeroizing::new(inside.to_vec());
     let length = key
@@ -119,7 +174,15 @@ mod tests {
             fn(&SecretBytes, &[u8], &[u8]) -> Result<Vec<u8>, Reason>,
             fn(&SecretBytes, &[u8], &[u8]) -> Result<SecretBytes, Reason>,
         );
-        let pairs: [Pair; 2] = [(seal, open), (seal_alike, open_alike)];
+        let chacha: Pair = (
+            |key, context, plain| Aead::ChaCha20Poly1305.seal(key, context, plain),
+            |key, context, sealed| Aead::ChaCha20Poly1305.open(key, context, sealed),
+        );
+        let alike: Pair = (
+            |key, context, plain| AlikeKey::new(key)?.seal(context, plain),
+            |key, context, sealed| AlikeKey::new(key)?.open(context, sealed),
+        );
+        let pairs: [Pair; 3] = [(seal, open), alike, chacha];
         for (seal, open) in pairs {
             for plain in [&b""[..], b"x", &[7; 1000]] {
                 let sealed = seal(&key(1), b"place", plain).unwrap();
@@ -140,7 +203,7 @@ mod tests {
 
     #[test]
     fn alike_is_sealed_alike_and_nothing_else_is() {
-        let sealed = |context: &[u8], plain: &[u8]| seal_alike(&key(1), context, plain).unwrap();
+        let sealed = |context: &[u8], plain: &[u8]| AlikeKey::new(&key(1)).unwrap().seal(context, plain).unwrap();
         assert_eq!(sealed(b"a", b"bc"), sealed(b"a", b"bc"));
         assert_ne!(sealed(b"a", b"bc"), sealed(b"ab", b"c"));
         assert_ne!(sealed(b"a", b"bc")[..12], sealed(b"a", b"bd")[..12]);

@@ -1,5 +1,7 @@
-//! Keys and hashes from passwords.
+//! Keys and hashes from passwords, and keys from keys.
 
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
+use strongroom_secret::SecretBytes;
 use zeroize::Zeroizing;
 
 use crate::Reason;
@@ -43,9 +45,31 @@ pub fn scrypt_64(password: &[u8], salt: &[u8]) -> Result<Zeroizing<[u8; 64]>, Re
     Ok(made)
 }
 
+/// A key of 32 bytes out of another one, by HKDF with SHA-256 (RFC 5869) and without a salt: another one for each `info`,
+/// from none of which the first one can be told.
+///
+/// # Errors
+/// Where the library fails.
+pub fn hkdf_sha256_32(key: &SecretBytes, info: &[u8]) -> Result<SecretBytes, Reason> {
+    let mut made = SecretBytes::new(vec![0; 32]);
+    let extracted = Salt::none(HKDF_SHA256).extract(key.expose());
+    let expanded = extracted.expand(&[info], HKDF_SHA256).and_then(|expanded| expanded.fill(made.expose_mut()));
+    expanded.map_err(|_| "HKDF failed")?;
+    Ok(made)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hkdf_gives_what_the_standard_gives() {
+        // RFC 5869, A.3: no salt, no information, the first 32 bytes.
+        let expected = "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d";
+        let made = hkdf_sha256_32(&SecretBytes::new(vec![0x0b; 22]), b"").unwrap();
+        assert_eq!(made.expose().iter().map(|byte| format!("{byte:02x}")).collect::<String>(), expected);
+        assert_ne!(hkdf_sha256_32(&made, b"a").unwrap().expose(), hkdf_sha256_32(&made, b"b").unwrap().expose());
+    }
 
     #[test]
     fn argon2id_gives_what_the_reference_implementation_gives() {

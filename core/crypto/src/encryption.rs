@@ -5,7 +5,8 @@ use aws_lc_rs::cipher::{
 };
 use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::rsa::{
-    OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA512_MGF1SHA512, OaepPrivateDecryptingKey, PrivateDecryptingKey,
+    OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA512_MGF1SHA512, OaepAlgorithm, OaepPrivateDecryptingKey,
+    OaepPublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
 };
 use zeroize::Zeroizing;
 
@@ -62,6 +63,34 @@ pub enum OaepDigest {
     Sha512,
 }
 
+impl OaepDigest {
+    fn algorithm(self) -> &'static OaepAlgorithm {
+        match self {
+            Self::Sha1 => &OAEP_SHA1_MGF1SHA1,
+            Self::Sha256 => &OAEP_SHA256_MGF1SHA256,
+            Self::Sha512 => &OAEP_SHA512_MGF1SHA512,
+        }
+    }
+}
+
+/// Encrypts by RSA-OAEP without a label for the owner of a public key: X.509's `SubjectPublicKeyInfo`, in DER.
+///
+/// # Errors
+/// A key that is no RSA key of 2048 to 8192 bits, or more than fits it: its bytes less two digests and two.
+pub fn rsa_oaep_encrypt(spki_der: &[u8], digest: OaepDigest, plain: &[u8]) -> Result<Vec<u8>, Reason> {
+    const WRONG: Reason = "could not parse RSA public key";
+    let public = PublicEncryptingKey::from_der(spki_der).map_err(|_| WRONG)?;
+    let public = OaepPublicEncryptingKey::new(public).map_err(|_| WRONG)?;
+    if plain.len() > public.max_plaintext_size(digest.algorithm()) {
+        return Err("the message is too long for this size of an RSA key");
+    }
+    let mut encrypted = vec![0; public.ciphertext_size()];
+    let made = public.encrypt(digest.algorithm(), plain, &mut encrypted, None);
+    let length = made.map_err(|_| "error encrypting data with RSA")?.len();
+    encrypted.truncate(length);
+    Ok(encrypted)
+}
+
 /// Decrypts RSA-OAEP without a label.
 ///
 /// # Errors
@@ -70,15 +99,37 @@ pub fn rsa_oaep_decrypt(key: &PrivateKey, digest: OaepDigest, encrypted: &[u8]) 
     key.rsa().ok_or("could not parse RSA private key")?;
     let private =
         PrivateDecryptingKey::from_pkcs8(key.expose_pkcs8()).map_err(|_| "could not parse RSA private key")?;
-    let algorithm = match digest {
-        OaepDigest::Sha1 => &OAEP_SHA1_MGF1SHA1,
-        OaepDigest::Sha256 => &OAEP_SHA256_MGF1SHA256,
-        OaepDigest::Sha512 => &OAEP_SHA512_MGF1SHA512,
-    };
     let private = OaepPrivateDecryptingKey::new(private).map_err(|_| "could not parse RSA private key")?;
     let mut plain = Zeroizing::new(vec![0; private.min_output_size()]);
-    let length =
-        private.decrypt(algorithm, encrypted, &mut plain, None).map_err(|_| "error decrypting data with RSA")?.len();
+    let length = private
+        .decrypt(digest.algorithm(), encrypted, &mut plain, None)
+        .map_err(|_| "error decrypting data with RSA")?
+        .len();
     plain.truncate(length);
     Ok(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::NewKey;
+
+    use super::*;
+
+    #[test]
+    fn what_is_encrypted_for_a_key_is_read_by_it_alone_and_fits_it() {
+        let (key, other) =
+            (PrivateKey::generate(NewKey::Rsa2048).unwrap(), PrivateKey::generate(NewKey::Rsa2048).unwrap());
+        let public = key.public_key().unwrap();
+        for digest in [OaepDigest::Sha1, OaepDigest::Sha256, OaepDigest::Sha512] {
+            for plain in [&b""[..], b"x", &[7; 126]] {
+                let encrypted = rsa_oaep_encrypt(&public, digest, plain).unwrap();
+                assert_eq!(rsa_oaep_decrypt(&key, digest, &encrypted).unwrap().as_slice(), plain);
+                assert!(rsa_oaep_decrypt(&other, digest, &encrypted).is_err());
+            }
+        }
+        assert!(rsa_oaep_encrypt(&public, OaepDigest::Sha256, &[7; 190]).is_ok());
+        assert!(rsa_oaep_encrypt(&public, OaepDigest::Sha256, &[7; 191]).unwrap_err().contains("too long"));
+        let elliptic = PrivateKey::generate(NewKey::P256).unwrap().public_key().unwrap();
+        assert!(rsa_oaep_encrypt(&elliptic, OaepDigest::Sha256, b"x").is_err());
+    }
 }

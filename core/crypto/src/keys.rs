@@ -95,6 +95,18 @@ impl PrivateKey {
         }
     }
 
+    /// The Ed25519 key of a seed (RFC 8032): 32 bytes, otherwise `None`.
+    pub fn from_ed25519_seed(seed: &[u8]) -> Option<Self> {
+        let key = Zeroizing::new(der::write(OCTET_STRING, seed));
+        (seed.len() == 32).then(|| Self::from_parts(ED25519, &[], &key))
+    }
+
+    /// The seed of an Ed25519 key; `None` for every other.
+    pub fn expose_ed25519_seed(&self) -> Option<&[u8]> {
+        let (_, _, key) = self.parts().filter(|(algorithm, ..)| *algorithm == ED25519)?;
+        der::expect(key, OCTET_STRING).map(|(seed, _)| seed)
+    }
+
     /// PKCS#8 around a key of an algorithm.
     pub(crate) fn from_parts(algorithm: &[u8], parameters: &[u8], key: &[u8]) -> Self {
         let identifier = der::sequence(&[&der::write(IDENTIFIER, algorithm), parameters]);

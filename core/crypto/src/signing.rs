@@ -1,15 +1,20 @@
-//! Signatures of JSON Web Tokens, by keys that come as PEM.
+//! Signatures: of JSON Web Tokens, by keys that come as PEM; and whatever [`crate::verify_signature`] verifies.
 
 use std::fmt;
 
+use aws_lc_rs::digest::Digest;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384,
+    RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaKeyPair, RsaSignatureEncoding,
 };
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use strongroom_secret::SecretBytes;
 use zeroize::Zeroize;
+
+use crate::verifying::SignatureAlgorithm;
+use crate::{Hash, PrivateKey, Reason};
 
 /// A private RSA key that signs as RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017): JOSE's `RS256`.
 pub struct RsaSigningKey(RsaKeyPair);
@@ -98,6 +103,52 @@ impl fmt::Debug for JwtSigningKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "JwtSigningKey({}, [redacted])", self.algorithm().name())
     }
+}
+
+const FAILED: Reason = "the key does not fit this kind of signature";
+
+/// The signature of `message` by `algorithm`.
+///
+/// # Errors
+/// A key of another kind or curve.
+pub fn sign(key: &PrivateKey, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, Reason> {
+    match algorithm.hash() {
+        Some(hash) => sign_hash(key, algorithm, &hash.of(message)),
+        None => {
+            let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.expose_pkcs8()).map_err(|_| FAILED)?;
+            Ok(pair.try_sign(message).map_err(|_| FAILED)?.as_ref().to_vec())
+        }
+    }
+}
+
+/// [`sign`] for whoever has the hash of the message.
+///
+/// # Errors
+/// As [`sign`]; a hash of another length; Ed25519, which signs no hash.
+pub fn sign_hash(key: &PrivateKey, algorithm: SignatureAlgorithm, hash: &[u8]) -> Result<Vec<u8>, Reason> {
+    let kind = algorithm.hash().ok_or("Ed25519 signs the message itself")?;
+    if hash.len() != kind.length() {
+        return Err("input must be hashed with given hash");
+    }
+    let encoding: &'static RsaSignatureEncoding = match algorithm {
+        SignatureAlgorithm::RsaPkcs1(Hash::Sha256) => &RSA_PKCS1_SHA256,
+        SignatureAlgorithm::RsaPkcs1(Hash::Sha384) => &RSA_PKCS1_SHA384,
+        SignatureAlgorithm::RsaPkcs1(Hash::Sha512) => &RSA_PKCS1_SHA512,
+        SignatureAlgorithm::RsaPss(Hash::Sha256) => &RSA_PSS_SHA256,
+        SignatureAlgorithm::RsaPss(Hash::Sha384) => &RSA_PSS_SHA384,
+        SignatureAlgorithm::RsaPss(Hash::Sha512) => &RSA_PSS_SHA512,
+        SignatureAlgorithm::Ecdsa(curve, _, form) => {
+            let pair = EcdsaKeyPair::from_pkcs8(curve.signing_as(form), key.expose_pkcs8()).map_err(|_| FAILED)?;
+            let signature = pair.sign_digest(&curve.fitted(hash).ok_or(FAILED)?).map_err(|_| FAILED)?;
+            return Ok(signature.as_ref().to_vec());
+        }
+        SignatureAlgorithm::Ed25519 => return Err(FAILED),
+    };
+    let pair = RsaKeyPair::from_pkcs8(key.expose_pkcs8()).map_err(|_| FAILED)?;
+    let digest = Digest::import_less_safe(hash, kind.algorithm()).map_err(|_| FAILED)?;
+    let mut signature = vec![0; pair.public_modulus_len()];
+    pair.sign_digest(encoding, &digest, &mut signature).map_err(|_| FAILED)?;
+    Ok(signature)
 }
 
 fn read_pem<K>(pem: &SecretBytes, read: impl FnOnce(&PrivateKeyDer<'_>) -> Option<K>) -> Option<K> {

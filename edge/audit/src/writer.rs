@@ -19,6 +19,9 @@ const TOGETHER: usize = 512;
 /// How often the head is kept, and a file brought to the disk that is not with every entry.
 const OFTEN: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether somebody moved the file away.
+const LOOK: Duration = Duration::from_millis(50);
+
 enum Place {
     File(Box<LogFile>),
     Stdout,
@@ -35,12 +38,14 @@ pub(crate) struct Writer<K> {
     kept: (Head, Instant),
     is_dirty: bool,
     further: Vec<Further>,
+    /// When it was looked whether the file is where it was.
+    looked: Instant,
 }
 
 impl<K: Fn(Head)> Writer<K> {
     pub(crate) fn new(options: Options, chain: Chain, keep: K, shared: Arc<Shared>, further: Vec<Further>) -> Self {
         let kept = (chain.head(), Instant::now());
-        Self { options, chain, keep, shared, place: None, kept, is_dirty: false, further }
+        Self { options, chain, keep, shared, place: None, kept, is_dirty: false, further, looked: Instant::now() }
     }
 
     /// Writes until nobody can send any more.
@@ -127,7 +132,11 @@ impl<K: Fn(Head)> Writer<K> {
 
     fn opened(&mut self) -> std::io::Result<&mut Place> {
         let is_asked = self.shared.wants_reopening.swap(false, Ordering::SeqCst);
-        let is_gone = matches!(&self.place, Some(Place::File(file)) if is_asked || file.was_moved());
+        let looks = is_asked || self.looked.elapsed() >= LOOK;
+        let is_gone = looks && matches!(&self.place, Some(Place::File(file)) if is_asked || file.was_moved());
+        if looks {
+            self.looked = Instant::now();
+        }
         if is_gone {
             self.place = None;
         }

@@ -87,6 +87,31 @@ const ROLES_OF_TOKENS: &[Route] = &[
     Route("role/{role}", "rwd", "A role: which tokens log in, and what they may do"),
 ];
 
+const TRANSIT: &[Route] = &[
+    Route("keys", "l", "List keys"),
+    Route("keys/{name}", "rwd", "A key: what is known of it; make it; delete it"),
+    Route("keys/{name}/config", "w", "Change a key's settings"),
+    Route("keys/{name}/rotate", "w", "Add a version to a key"),
+    Route("keys/{name}/trim", "w", "Erase a key's oldest versions"),
+    Route("export/{kind}/{name}", "r", "A key's versions, where it may be exported"),
+    Route("export/{kind}/{name}/{version}", "r", "A version of a key, where it may be exported"),
+    Route("encrypt/{name}", "w", "Encrypt"),
+    Route("decrypt/{name}", "w", "Decrypt"),
+    Route("rewrap/{name}", "w", "Encrypt anew under the newest version"),
+    Route("datakey/{form}/{name}", "w", "A new key, encrypted under this one, and in clear where asked"),
+    Route("datakey/{form}/{name}/{bits}", "w", "A new key, encrypted under this one, and in clear where asked"),
+    Route("hmac/{name}", "w", "An authentication code"),
+    Route("hmac/{name}/{algorithm}", "w", "An authentication code"),
+    Route("sign/{name}", "w", "Sign"),
+    Route("sign/{name}/{algorithm}", "w", "Sign"),
+    Route("verify/{name}", "w", "Whether a signature or an authentication code holds"),
+    Route("verify/{name}/{algorithm}", "w", "Whether a signature or an authentication code holds"),
+    Route("random", "w", "Random bytes"),
+    Route("random/{bytes}", "w", "Random bytes"),
+    Route("hash", "w", "A hash"),
+    Route("hash/{algorithm}", "w", "A hash"),
+];
+
 const SYSTEM: &[Route] = &[
     Route("mounts", "r", "All mounts of secrets"),
     Route("mounts/{path}", "rwd", "A mount of secrets; with /tune behind it its settings"),
@@ -150,6 +175,7 @@ fn of(mount: &Mount) -> &'static [Route] {
     match (mount.kind.as_str(), mount.options.get("version").map_or("1", String::as_str)) {
         ("kv", "2") => KV2,
         ("kv", _) => KV1,
+        ("transit", _) => TRANSIT,
         ("cubbyhole", _) => CUBBYHOLE,
         ("token", _) => TOKEN,
         ("approle", _) => APPROLE,
@@ -189,6 +215,11 @@ impl Route {
 /// Whether a path below a mount is served for an operation.
 pub(crate) fn serves(mount: &Mount, path: &str, operation: Operation) -> bool {
     of(mount).iter().any(|route| route.fits(path) && route.1.contains(letter(operation)))
+}
+
+/// Whether a path below a mount is served for any operation.
+pub(crate) fn is_known(mount: &Mount, path: &str) -> bool {
+    of(mount).iter().any(|route| route.fits(path))
 }
 
 /// The document of everything that these mounts serve.

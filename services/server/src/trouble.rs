@@ -5,6 +5,7 @@ use strongroom_http::StatusCode;
 use strongroom_kv::KvError;
 use strongroom_storage::StorageError;
 use strongroom_token::TokenError;
+use strongroom_transit::TransitError;
 
 use crate::exchange::Fault;
 
@@ -45,5 +46,13 @@ pub(crate) fn of_token(error: TokenError) -> Fault {
         TokenError::NoRandomness => Fault::internal(error.to_string()),
         TokenError::Busy => Fault::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
         TokenError::View(error) => of_view(error),
+    }
+}
+
+/// The fault of a key that does something for others.
+pub(crate) fn of_transit(error: TransitError) -> Fault {
+    match error {
+        TransitError::Invalid(words) => Fault::invalid(words),
+        TransitError::Failed(_) => Fault::internal(error.to_string()),
     }
 }

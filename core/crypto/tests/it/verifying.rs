@@ -3,7 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use strongroom_crypto::{
-    Curve, EcdsaForm, Hash, NewKey, PrivateKey, SignatureAlgorithm, pem_blocks, verify_hash_signature, verify_signature,
+    Curve, EcdsaForm, Hash, NewKey, PrivateKey, SignatureAlgorithm, pem_blocks, sign, sign_hash, verify_hash_signature,
+    verify_signature,
 };
 
 const MESSAGE: &[u8] = b"strongroom";
@@ -144,4 +145,51 @@ fn the_public_key_of_a_private_one_is_what_openssl_makes_of_it() {
         let (blocks, _) = pem_blocks(&key.public_key_pem().unwrap());
         assert_eq!(*blocks[0].bytes, key.public_key().unwrap());
     }
+}
+
+#[test]
+fn what_is_signed_verifies_by_every_algorithm_of_its_key_and_by_no_other() {
+    let keys = [NewKey::Rsa2048, NewKey::P256, NewKey::P384, NewKey::P521, NewKey::Ed25519];
+    let keys = keys.map(|kind| (kind, PrivateKey::generate(kind).unwrap()));
+    let mut algorithms = vec![(SignatureAlgorithm::Ed25519, NewKey::Ed25519)];
+    for hash in [Hash::Sha256, Hash::Sha384, Hash::Sha512] {
+        algorithms.push((SignatureAlgorithm::RsaPkcs1(hash), NewKey::Rsa2048));
+        algorithms.push((SignatureAlgorithm::RsaPss(hash), NewKey::Rsa2048));
+        for form in [EcdsaForm::Asn1, EcdsaForm::Fixed] {
+            for (curve, key) in [(Curve::P256, NewKey::P256), (Curve::P384, NewKey::P384), (Curve::P521, NewKey::P521)]
+            {
+                algorithms.push((SignatureAlgorithm::Ecdsa(curve, hash, form), key));
+            }
+        }
+    }
+    for (algorithm, owner) in algorithms {
+        for (kind, key) in &keys {
+            let signed = sign(key, algorithm, MESSAGE);
+            assert_eq!(signed.is_ok(), *kind == owner, "{algorithm:?} by {kind:?}");
+            let Ok(signature) = signed else { continue };
+            let public = key.public_key().unwrap();
+            assert!(verify_signature(algorithm, &public, MESSAGE, &signature), "{algorithm:?}");
+            assert!(!verify_signature(algorithm, &public, b"other", &signature), "{algorithm:?}");
+            let Some(hash) = algorithm.hash() else { continue };
+            let signature = sign_hash(key, algorithm, &hash.of(MESSAGE)).unwrap();
+            assert!(verify_signature(algorithm, &public, MESSAGE, &signature), "{algorithm:?}");
+            assert!(sign_hash(key, algorithm, MESSAGE).is_err(), "it is no hash");
+        }
+    }
+}
+
+/// RFC 8032, 7.1, test 2.
+#[test]
+fn a_seed_gives_the_key_of_the_standard() {
+    let hex = |text: &str| -> Vec<u8> {
+        (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap()).collect()
+    };
+    let seed = hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb");
+    let key = PrivateKey::from_ed25519_seed(&seed).unwrap();
+    assert_eq!(key.expose_ed25519_seed(), Some(seed.as_slice()));
+    let public = key.public_key().unwrap();
+    assert_eq!(public[12..], hex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"));
+    let expected = "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00";
+    assert_eq!(sign(&key, SignatureAlgorithm::Ed25519, &[0x72]).unwrap(), hex(expected));
+    assert!(PrivateKey::from_ed25519_seed(&seed[1..]).is_none());
 }

@@ -31,6 +31,7 @@ const ORDER: &[&str] = &[
     "core/kv",
     "core/token",
     "core/jwt",
+    "core/transit",
     "edge/http",
     "edge/process",
     "edge/telemetry",

@@ -7,6 +7,7 @@ mod kubernetes;
 mod kv1;
 mod kv2;
 mod token;
+mod transit;
 mod userpass;
 
 use std::sync::Arc;
@@ -34,13 +35,14 @@ pub(crate) fn make(mount: &Mount, view: View) -> Result<Arc<dyn Engine>, Fault> 
         (MountClass::Secret, "kv", other) => {
             return Err(Fault::invalid(format!("kv mounts have version 1 or 2, and not {other}")));
         }
+        (MountClass::Secret, "transit", _) => Arc::new(transit::Transit::new(view)),
         (MountClass::Auth, "token", _) => Arc::new(token::TokenMethod::new(view)),
         (MountClass::Auth, "approle", _) => Arc::new(approle::AppRole::new(view)),
         (MountClass::Auth, "userpass", _) => Arc::new(userpass::UserPass::new(view)),
         (MountClass::Auth, "kubernetes", _) => Arc::new(kubernetes::Kubernetes::new(view)),
         (MountClass::Auth, "jwt" | "oidc", _) => Arc::new(jwt::Jwt::new(view)),
         (MountClass::Secret, kind, _) => {
-            return Err(Fault::invalid(format!("plugin not found in the catalog: {kind} (served here: kv)")));
+            return Err(Fault::invalid(format!("plugin not found in the catalog: {kind} (served here: kv, transit)")));
         }
         (MountClass::Auth, kind, _) => {
             return Err(Fault::invalid(format!(

@@ -16,6 +16,8 @@ use crate::exchange::{Fault, Response};
 use crate::members::Members;
 use crate::mounts::MountClass;
 
+pub(crate) use tools::tools;
+
 /// The engine of `sys/`.
 pub(crate) struct System;
 

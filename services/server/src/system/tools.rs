@@ -70,8 +70,8 @@ fn visible_mounts(call: &Call<'_>) -> Response {
     Response::of(data)
 }
 
-/// `sys/tools/random` and `sys/tools/hash`.
-pub(super) fn tools(call: &Call<'_>, rest: &str) -> Result<Response, Fault> {
+/// `sys/tools/random` and `sys/tools/hash`, and the same of a transit mount.
+pub(crate) fn tools(call: &Call<'_>, rest: &str) -> Result<Response, Fault> {
     if !matches!(call.operation, Operation::Create | Operation::Update) {
         return Err(Fault::unsupported());
     }
@@ -79,7 +79,8 @@ pub(super) fn tools(call: &Call<'_>, rest: &str) -> Result<Response, Fault> {
     let data = &call.request.data;
     match parts.next() {
         Some("random") => {
-            let last = parts.next_back();
+            // Where the bytes come from may stand before their number: there is one source.
+            let last = parts.next_back().filter(|last| !matches!(*last, "platform" | "seal" | "all"));
             let count = match last.map(str::parse).transpose() {
                 Ok(count) => count.or(data.number("bytes")?).unwrap_or(32),
                 Err(_) => return Err(Fault::invalid("error parsing url-set byte count")),
@@ -98,6 +99,7 @@ pub(super) fn tools(call: &Call<'_>, rest: &str) -> Result<Response, Fault> {
             let named = parts.next().map(str::to_owned).or(data.text("algorithm")?);
             let sum = match named.as_deref().unwrap_or("sha2-256") {
                 "sha2-256" => strongroom_crypto::sha256(&input).to_vec(),
+                "sha2-384" => strongroom_crypto::sha384(&input).to_vec(),
                 "sha2-512" => strongroom_crypto::sha512(&input).to_vec(),
                 other => return Err(Fault::invalid(format!("unsupported algorithm {other}"))),
             };

@@ -12,6 +12,7 @@ fn with_all() -> (Serving, String) {
     server.with_secrets(&root);
     for (path, body) in [
         ("sys/mounts/plain", json!({"type": "kv", "options": {"version": "1"}})),
+        ("sys/mounts/transit", json!({"type": "transit"})),
         ("sys/auth/approle", json!({"type": "approle"})),
         ("sys/auth/userpass", json!({"type": "userpass"})),
         ("sys/auth/kubernetes", json!({"type": "kubernetes"})),

@@ -20,6 +20,7 @@ mod sealing;
 mod serving;
 mod tokens;
 mod trail;
+mod transit;
 mod traps;
 mod upkeep;
 mod usage;

@@ -219,25 +219,12 @@ impl Serving {
     /// The answer of whatever listens at an address.
     pub(crate) fn ask_at(address: &str, path: &str) -> Answer {
         let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        Self::exchange(address, head.as_bytes()).expect("an answer")
+        send(address, head.as_bytes()).expect("an answer")
     }
 
     /// Sends bytes as they are; nothing where the connection ends without an answer.
     pub(crate) fn send(&self, bytes: &[u8]) -> Option<Answer> {
-        Self::exchange(&self.address, bytes)
-    }
-
-    fn exchange(address: &str, bytes: &[u8]) -> Option<Answer> {
-        let mut stream = TcpStream::connect(address).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
-        // What is refused early is answered before all was sent.
-        let _ = stream.write_all(bytes);
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
-        let head = String::from_utf8(answer[..end].to_vec()).unwrap();
-        let status = head.split(' ').nth(1)?.parse().ok()?;
-        Some(Answer { status, head, text: String::from_utf8_lossy(&answer[end + 4..]).into_owned() })
+        send(&self.address, bytes)
     }
 
     /// The whole body of an answer that may be long and is no text; chunks are put together.
@@ -303,6 +290,20 @@ impl Serving {
         assert!(self.child.wait().unwrap().success(), "{}", self.logged());
         Arc::clone(&self.folder)
     }
+}
+
+/// Sends bytes as they are; nothing where the connection ends without an answer.
+pub(crate) fn send(address: &str, bytes: &[u8]) -> Option<Answer> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+    // What is refused early is answered before all was sent.
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some(Answer { status, head, text: String::from_utf8_lossy(&answer[end + 4..]).into_owned() })
 }
 
 impl Drop for Serving {

@@ -80,7 +80,7 @@ fn a_trail_that_was_changed_is_set_aside_and_told_and_an_untouched_one_goes_on()
 }
 
 /// All bytes of all files in a folder, with their names.
-fn bytes(folder: &Path) -> Vec<u8> {
+pub(crate) fn bytes(folder: &Path) -> Vec<u8> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -142,7 +142,8 @@ fn no_value_name_or_token_is_found_on_the_disk_or_in_the_log() {
     assert!(!holds(&bytes(folder.path()), name), "a name is on the disk");
 }
 
-fn holds(bytes: &[u8], text: &str) -> bool {
+/// Whether a text is found in bytes.
+pub(crate) fn holds(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::serving::Serving;
 
 /// What `bao` prints, without the space around; its failure as a text.
-fn bao(server: &Serving, token: &str, words: &[&str]) -> Result<String, String> {
+pub(crate) fn bao(server: &Serving, token: &str, words: &[&str]) -> Result<String, String> {
     let environment = world::python::prepare().unwrap();
     let home = tempfile::tempdir().unwrap();
     let output = Command::new(environment.program("bao"))

@@ -1,6 +1,6 @@
 //! Clients that nobody changed.
 
-mod bao;
+pub(crate) mod bao;
 mod hvac;
 mod node_vault;
 mod provider;
