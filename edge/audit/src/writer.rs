@@ -19,9 +19,6 @@ const TOGETHER: usize = 512;
 /// How often the head is kept, and a file brought to the disk that is not with every entry.
 const OFTEN: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether somebody moved the file away.
-const LOOK: Duration = Duration::from_millis(50);
-
 enum Place {
     File(Box<LogFile>),
     Stdout,
@@ -38,14 +35,12 @@ pub(crate) struct Writer<K> {
     kept: (Head, Instant),
     is_dirty: bool,
     further: Vec<Further>,
-    /// When it was looked whether the file is where it was.
-    looked: Instant,
 }
 
 impl<K: Fn(Head)> Writer<K> {
     pub(crate) fn new(options: Options, chain: Chain, keep: K, shared: Arc<Shared>, further: Vec<Further>) -> Self {
         let kept = (chain.head(), Instant::now());
-        Self { options, chain, keep, shared, place: None, kept, is_dirty: false, further, looked: Instant::now() }
+        Self { options, chain, keep, shared, place: None, kept, is_dirty: false, further }
     }
 
     /// Writes until nobody can send any more.
@@ -99,7 +94,7 @@ impl<K: Fn(Head)> Writer<K> {
     /// Finds out whether a sink works that hung: with a checkpoint, since nobody is there any more whose entry it was.
     fn probe(&mut self) {
         let checkpoint = self.chain.prepare_checkpoint(Timestamp::now());
-        match self.write(&checkpoint) {
+        match self.opened(true).map(drop).and_then(|()| self.write(&checkpoint)) {
             Ok(()) => self.shared.works(),
             Err(error) => self.shared.fails(&error.to_string()),
         }
@@ -107,7 +102,7 @@ impl<K: Fn(Head)> Writer<K> {
 
     fn write(&mut self, batch: &Batch) -> std::io::Result<()> {
         let sync = self.options.sync == Sync::Always;
-        match self.opened()? {
+        match self.opened(false)? {
             Place::Stdout => {
                 let mut out = std::io::stdout().lock();
                 out.write_all(&batch.bytes)?;
@@ -130,13 +125,10 @@ impl<K: Fn(Head)> Writer<K> {
         Ok(())
     }
 
-    fn opened(&mut self) -> std::io::Result<&mut Place> {
+    /// The place, opened anew where somebody asked for that or, where it is looked for, moved the file away.
+    fn opened(&mut self, looks: bool) -> std::io::Result<&mut Place> {
         let is_asked = self.shared.wants_reopening.swap(false, Ordering::SeqCst);
-        let looks = is_asked || self.looked.elapsed() >= LOOK;
-        let is_gone = looks && matches!(&self.place, Some(Place::File(file)) if is_asked || file.was_moved());
-        if looks {
-            self.looked = Instant::now();
-        }
+        let is_gone = matches!(&self.place, Some(Place::File(file)) if is_asked || (looks && file.was_moved()));
         if is_gone {
             self.place = None;
         }
@@ -152,7 +144,7 @@ impl<K: Fn(Head)> Writer<K> {
     /// Begins a new file where the one that is written to has become too long.
     fn rotated(&mut self) -> std::io::Result<()> {
         let (most, keep) = (self.options.most_bytes, self.options.keep);
-        let is_long = matches!(self.opened()?, Place::File(file) if file.length() >= most);
+        let is_long = matches!(self.opened(true)?, Place::File(file) if file.length() >= most);
         if !is_long {
             return Ok(());
         }
