@@ -14,13 +14,16 @@ BUILD_FACTS = STRONGROOM_BUILD_DATE="$$(git log -1 --format=%cI 2>/dev/null)" \
           STRONGROOM_BUILD_COMMIT="$$(git rev-parse --short HEAD 2>/dev/null)" \
           STRONGROOM_BUILD_BRANCH="$$(git rev-parse --abbrev-ref HEAD 2>/dev/null)"
 
-.PHONY: help demo world-program test test-fast test-node lint bench soak build images chart world world-up world-down docs fuzz
+.PHONY: help demo demo-node world-program test test-fast test-node lint bench soak build images chart world world-up world-down docs fuzz
 
 help: ## List the chores
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  make \1\t\2/p' Makefile | expand -t 20
 
 demo: ## A store, a secret, a process that starts with it, a change and its way back, and who read it
 	@dev/demo/run.sh
+
+demo-node: world-program ## The same secret arriving in a pod of a real Kubernetes node, by the operator (as root; the first time builds Kubernetes)
+	@dev/demo/node.sh
 
 test: world ## Every test, against real parts (the first time this builds Kubernetes: about 10 minutes)
 	@[ "$$(id -u)" = 0 ] || echo "NOTE: not root, so the tests of PID namespaces and of the Kubernetes node are left out; run them with: sudo make test-node"
@@ -46,7 +49,7 @@ bench: build ## Measure speed and size beside peers; prints a table and writes o
 	$(CARGO) run --locked --release -p bench
 
 soak: world build ## Repeat the tests of faults and processes for SOAK_ROUNDS rounds (10)
-	for round in $$(seq "$${SOAK_ROUNDS:-10}"); do echo "soak: round $$round"; $(TEST) -p strongroom-process -p strongroom-aws -p strongroom-vault -p strongroom-google --test it; $(TEST) -p strongroom --test it operator::faults; done
+	for round in $$(seq "$${SOAK_ROUNDS:-10}"); do echo "soak: round $$round"; $(TEST) -p strongroom-process -p strongroom-aws -p strongroom-vault -p strongroom-google --test it; $(TEST) -p strongroom --test it operator::faults; $(TEST) -p strongroom-storage-redb -p strongroom-server --test it kills; done
 	$(CARGO) run --locked --release -p bench -- --only operator-soak
 
 build: ## The shipped static binaries: out/strongroom and out/strongroom-init
@@ -77,6 +80,7 @@ world-down: ## End the world that world-up started
 
 docs: ## API documentation, and the pages and definitions that are made from the code
 	UPDATE_DOCS=1 $(TEST) -p strongroom-reference --test it
+	UPDATE_DOCS=1 $(TEST) -p strongroom-server --test it document::
 	UPDATE_DOCS=1 $(TEST) -p strongroom --test it pages::
 	UPDATE_CRDS=1 $(TEST) -p strongroom-api --test it crds::
 	UPDATE_DOCS=1 $(TEST) -p strongroom --test it install::values::
@@ -84,4 +88,4 @@ docs: ## API documentation, and the pages and definitions that are made from the
 	$(CARGO) doc --locked --workspace --no-deps
 
 fuzz: ## Fuzz every parser for FUZZ_SECONDS seconds each (60)
-	for target in reference gjson queries environment template; do dev/fuzz/run.sh "$$target" "$${FUZZ_SECONDS:-60}"; done
+	for target in reference gjson queries environment template store; do dev/fuzz/run.sh "$$target" "$${FUZZ_SECONDS:-60}"; done

@@ -15,9 +15,14 @@ use strongroom_operator::OperatorCommand;
 use strongroom_read::{Audience, report};
 use strongroom_server::{DevCommand, ServerCommand};
 use strongroom_store_command::{
-    AuditCommand, AuthCommand, KvCommand, LoginCommand, LogoutCommand, PolicyCommand, SecretsCommand, TokenCommand,
+    AuditCommand, AuthCommand, KvCommand, LoginCommand, LogoutCommand, PolicyCommand, SecretsCommand, StoreCommand,
+    TokenCommand,
 };
 use strongroom_template_command::TemplateCommand;
+
+/// What this program frees is wiped: secrets pass through many hands in it.
+#[global_allocator]
+static ALLOCATOR: strongroom_process::WipingAllocator = strongroom_process::WipingAllocator;
 
 /// Secrets for Kubernetes, whole: start programs with their secrets, and look at where those come from
 #[derive(Parser)]
@@ -48,6 +53,7 @@ enum Command {
     Auth(AuthCommand),
     Secrets(SecretsCommand),
     Audit(AuditCommand),
+    Store(Box<StoreCommand>),
     Why(Why),
     Es(EsCommand),
     Crds(Crds),
@@ -72,7 +78,7 @@ fn main() -> ExitCode {
         Command::Explain(explain) => return explain.run(&variables),
         Command::Select(select) => select.run(),
         Command::Operator(operator) => return operator.run(&variables),
-        Command::Server(server) => return server.run(),
+        Command::Server(server) => return server.run(&variables),
         Command::Dev(dev) => return dev.run(&variables),
         Command::Login(login) => return login.run(&variables),
         Command::Logout(logout) => return logout.run(&variables),
@@ -81,7 +87,8 @@ fn main() -> ExitCode {
         Command::Policy(policy) => return policy.run(&variables),
         Command::Auth(auth) => return auth.run(&variables),
         Command::Secrets(secrets) => return secrets.run(&variables),
-        Command::Audit(audit) => return audit.run(),
+        Command::Audit(audit) => return audit.run(&variables),
+        Command::Store(store) => return store.run(&variables),
         Command::Why(why) => return why.run(&variables),
         Command::Es(es) => return es.run(&variables),
         Command::Crds(crds) => return crds.run(),

@@ -153,6 +153,37 @@ impl Api {
         query: &str,
         body: Option<&Value>,
     ) -> Result<Answer, Failure> {
+        let body = body.map(json_body).transpose()?.unwrap_or_default();
+        let response = self.runtime.block_on(self.client.send(self.request(method, path, query, body)?))?;
+        Ok(Answer { status: response.status, body: response.json().ok() })
+    }
+
+    /// Asks for something long, and hands over its pieces as they come.
+    ///
+    /// # Errors
+    /// As [`Self::ask`], and what `each` answers.
+    pub(crate) fn download(
+        &self,
+        path: &str,
+        each: &mut (dyn FnMut(&[u8]) -> std::io::Result<()> + Send),
+    ) -> Result<(), Failure> {
+        let request = self.request("GET", path, "", SecretBytes::default())?;
+        let mut written = |piece: &[u8]| {
+            each(piece).map_err(|error| strongroom_http::Error::of_caller(format!("cannot write what comes: {error}")))
+        };
+        match self.runtime.block_on(self.client.download(request, &mut written))? {
+            None => Ok(()),
+            Some(response) => Err(self.refused(path, &Answer { status: response.status, body: response.json().ok() })),
+        }
+    }
+
+    fn request(
+        &self,
+        method: &str,
+        path: &str,
+        query: &str,
+        body: SecretBytes,
+    ) -> Result<Request<SecretBytes>, Failure> {
         let invalid = |words: String| Failure::new(Class::Invalid, words);
         let encoded = utf8_percent_encode(path, IN_PATH);
         let method = Method::from_bytes(method.as_bytes()).map_err(|error| invalid(error.to_string()))?;
@@ -169,11 +200,7 @@ impl Api {
         if method == Method::PATCH {
             request = request.header("content-type", "application/merge-patch+json");
         }
-        let body = body.map(json_body).transpose()?.unwrap_or_default();
-        let request =
-            request.body(body).map_err(|error| invalid(format!("{} is no address: {error}", self.address)))?;
-        let response = self.runtime.block_on(self.client.send(request))?;
-        Ok(Answer { status: response.status, body: response.json().ok() })
+        request.body(body).map_err(|error| invalid(format!("{} is no address: {error}", self.address)))
     }
 
     /// A refusal in the store's own words.

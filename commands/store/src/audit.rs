@@ -1,15 +1,20 @@
 //! `strongroom audit`: who read what, from the trail's file.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use strongroom_failure::{Class, Failure};
+use strongroom_server::offline::verify_trail;
+use strongroom_server::{SealChoice, StorageOptions};
+use strongroom_stores::Ambient;
 
-use crate::api::{Ending, ended};
+use crate::api::{Api, Ending, ended};
+use crate::store::keeper;
 use crate::terminal::say;
 
 /// The audit trail: who asked for what, from its file
@@ -36,16 +41,73 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    #[command(after_help = "Examples:\n  strongroom audit verify\n  \
+                            strongroom audit verify --data folder --seal file:seal.key")]
+    /// Read the trail again and say whether it is what was written: no line edited, added, moved or missing. The running
+    /// store is asked; with --data, the files of one that does not run are read
+    Verify {
+        /// The trail's file, where it is not audit.log in the folder
+        #[arg(long, requires = "data", value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// The server's name among several that share a storage
+        #[arg(long, default_value = "", requires = "data")]
+        node: String,
+        /// Who keeps the root key, as the server was told; `shamir` has the key read from standard input
+        #[arg(long, requires = "data")]
+        seal: Option<SealChoice>,
+        /// The folder of a store whose server does not run
+        #[arg(long, value_name = "FOLDER")]
+        data: Option<PathBuf>,
+        #[command(flatten)]
+        of: StorageOptions,
+    },
 }
 
 impl AuditCommand {
     /// Reads the files.
-    pub fn run(self) -> ExitCode {
-        let Verb::List { files, path, denied, json } = self.verb;
+    pub fn run(self, variables: &[OsString]) -> ExitCode {
+        let (files, path, denied, json) = match self.verb {
+            Verb::List { files, path, denied, json } => (files, path, denied, json),
+            Verb::Verify { data: None, .. } => {
+                return ended(Api::of(&Ambient::of(variables)).and_then(|api| asked(&api)).map(|()| Ending::Well));
+            }
+            Verb::Verify { data: Some(data), of, file, node, seal } => {
+                let read = read((&data, &of), file, &node, seal.unwrap_or(SealChoice::Shamir), variables);
+                return ended(read.map(|()| Ending::Well));
+            }
+        };
         let header = format!("{:<30}  {:<20}  {:<8}  {:<40}  {}\n", "TIME", "WHO", "DID", "PATH", "FROM");
         let listed = if json { Ok(()) } else { say(&header) };
         let listed = listed.and_then(|()| files.iter().try_for_each(|file| list(file, &path, denied, json)));
         ended(listed.map(|()| Ending::Well))
+    }
+}
+
+/// Has the running store read its own trail.
+fn asked(api: &Api) -> Result<(), Failure> {
+    let answer = api.ask("POST", "sys/audit-verify", "", None)?.unwrap_or_default();
+    let data = &answer["data"];
+    if data["whole"] == Value::Bool(true) {
+        let [first, last, checkpoints] = ["first", "last", "checkpoints"].map(|name| data[name].clone());
+        return say(&format!("whole: lines {first} to {last}, {checkpoints} checkpoints\n"));
+    }
+    Err(Failure::new(Class::Invalid, format!("the trail is wrong: {}", data["fault"].as_str().unwrap_or_default())))
+}
+
+fn read(
+    (data, of): (&Path, &StorageOptions),
+    file: Option<PathBuf>,
+    node: &str,
+    seal: SealChoice,
+    variables: &[OsString],
+) -> Result<(), Failure> {
+    let file = file.unwrap_or_else(|| data.join("audit.log"));
+    match verify_trail((data, of), keeper(seal)?, (&file, node), variables)? {
+        Ok(verified) => {
+            let (first, last) = (verified.first, verified.last.sequence);
+            say(&format!("whole: lines {first} to {last}, {} checkpoints\n", verified.checkpoints))
+        }
+        Err(fault) => Err(Failure::new(Class::Invalid, format!("the trail is wrong: {fault}"))),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Serialize, Serializer};
-use strongroom_crypto::hmac_sha256;
+use strongroom_crypto::HmacKey;
 use strongroom_failure::{Class, Failure};
 use strongroom_secret::SecretBytes;
 
@@ -46,9 +46,9 @@ impl Serialize for Hashed {
 /// somebody asks `sys/audit-hash` for hashes like a number.
 #[derive(Clone)]
 pub struct Hasher {
-    texts: SecretBytes,
-    numbers: SecretBytes,
-    booleans: SecretBytes,
+    texts: HmacKey,
+    numbers: HmacKey,
+    booleans: HmacKey,
     has_clear_accessors: bool,
 }
 
@@ -62,10 +62,11 @@ impl Hasher {
             let words = format!("the key of an audit device has {} bytes, and {KEY_LENGTH} are needed", key.len());
             return Err(Failure::new(Class::Invalid, words));
         }
-        let derived = |label: &[u8]| SecretBytes::new(hmac_sha256(key.expose(), label).to_vec());
+        let texts = HmacKey::new(key.expose());
+        let derived = |label: &[u8]| HmacKey::new(&texts.sign(label));
         let numbers = derived(b"\0strongroom audit: numbers");
         let booleans = derived(b"\0strongroom audit: booleans");
-        Ok(Self { texts: key, numbers, booleans, has_clear_accessors: false })
+        Ok(Self { texts, numbers, booleans, has_clear_accessors: false })
     }
 
     /// Tells accessors in clear: the device's option `hmac_accessor=false`.
@@ -112,22 +113,22 @@ impl fmt::Debug for Hasher {
     }
 }
 
-fn written(key: &SecretBytes, text: &str) -> Hashed {
+fn written(key: &HmacKey, text: &str) -> Hashed {
     Hashed(hex_of(key, text.as_bytes()))
 }
 
-fn hex_of(key: &SecretBytes, bytes: &[u8]) -> Box<str> {
+fn hex_of(key: &HmacKey, bytes: &[u8]) -> Box<str> {
     let mut text = String::with_capacity(WRITTEN_LENGTH);
     text.push_str(PREFIX);
-    push_hex(&mut text, &hmac_sha256(key.expose(), bytes));
+    push_hex(&mut text, &key.sign(bytes));
     text.into()
 }
 
 /// Appends `bytes` in lower-case hexadecimal digits.
 pub(crate) fn push_hex(text: &mut String, bytes: &[u8]) {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`ring`] holds the keys of all terms and travels only wrapped by a root key; [`record`] encrypts what is stored;
 //! [`names`] hides what it is stored under; [`Barrier`] is the three behind a door that [`Barrier::seal`] closes, and a
-//! [`View`] is the way through it to a storage.
+//! [`View`] is the way through it to a storage. [`renewal`] brings records to the newest term, and [`snapshot`] takes them
+//! elsewhere.
 //!
 //! # Records
 //! AES-256-GCM (governance.md §7). The key of a record is derived from its term's key and its place (mount, storage key,
@@ -27,7 +28,9 @@
 
 pub mod names;
 pub mod record;
+pub mod renewal;
 pub mod ring;
+pub mod snapshot;
 pub mod view;
 
 use std::fmt;
@@ -93,6 +96,11 @@ impl std::error::Error for BarrierError {}
 pub struct Barrier(Option<KeyRing>);
 
 impl Barrier {
+    /// One that is open with these keys.
+    pub fn opened(ring: KeyRing) -> Self {
+        Self(Some(ring))
+    }
+
     /// Opens the barrier with a key ring that `root` wrapped.
     ///
     /// # Errors

@@ -6,13 +6,14 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair as RsaPair, KeySize};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING, EcdsaKeyPair,
-    EcdsaSigningAlgorithm, Ed25519KeyPair,
+    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RsaKeyPair,
 };
 use zeroize::Zeroizing;
 
 use crate::Reason;
 use crate::der::{self, IDENTIFIER, INTEGER, NULL, OCTET_STRING, SEQUENCE};
 use crate::pem::{pem_blocks, pem_encode};
+use crate::verifying::Curve;
 
 pub(crate) const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 pub(crate) const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
@@ -136,6 +137,38 @@ impl PrivateKey {
     /// PEM as PKCS#8.
     pub fn to_pkcs8_pem(&self) -> Zeroizing<String> {
         pem_encode("PRIVATE KEY", &self.0)
+    }
+
+    /// The public key that belongs to it: X.509's `SubjectPublicKeyInfo`, in DER.
+    ///
+    /// # Errors
+    /// A key that is neither RSA of 2048 to 8192 bits, nor of a curve that is known, nor Ed25519.
+    pub fn public_key(&self) -> Result<Vec<u8>, Reason> {
+        const UNKNOWN: Reason = "the key is damaged, or of a kind that is not known";
+        let (algorithm, parameters, _) = self.parts().ok_or(UNKNOWN)?;
+        let key = match algorithm {
+            RSA => RsaKeyPair::from_pkcs8(&self.0).map_err(|_| UNKNOWN)?.public_key().as_ref().to_vec(),
+            EC => {
+                let curve = Curve::of_identifier(parameters).ok_or(UNKNOWN)?;
+                let pair = EcdsaKeyPair::from_pkcs8(curve.signing(), &self.0).map_err(|_| UNKNOWN)?;
+                pair.public_key().as_ref().to_vec()
+            }
+            ED25519 => {
+                let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&self.0).map_err(|_| UNKNOWN)?;
+                pair.public_key().as_ref().to_vec()
+            }
+            _ => return Err(UNKNOWN),
+        };
+        let identifier = der::sequence(&[&der::write(IDENTIFIER, algorithm), parameters]);
+        Ok(der::sequence(&[&identifier, &der::bits(&key)]))
+    }
+
+    /// The public key that belongs to it, as PEM: `PUBLIC KEY`.
+    ///
+    /// # Errors
+    /// As [`Self::public_key`].
+    pub fn public_key_pem(&self) -> Result<String, Reason> {
+        Ok(pem_encode("PUBLIC KEY", &self.public_key()?).to_string())
     }
 
     /// The key inside, where it is RSA: PKCS#1.

@@ -21,14 +21,15 @@ mod pem;
 mod random;
 mod signing;
 mod ssh;
+mod verifying;
 
 pub use crate::aead::{AEAD_KEY_LENGTH, AEAD_OVERHEAD, open, open_alike, seal, seal_alike};
 pub use crate::certificates::{CertificateFacts, NewCertificate};
 pub use crate::containers::{Container, make_container, make_trust_store, open_container};
 pub use crate::derive::{argon2id_32, bcrypt_hash, scrypt_64};
 pub use crate::digest::{
-    adler32, equal_in_constant_time, hmac_sha1, hmac_sha256, hmac_sha512, sha1, sha3_224, sha256, sha512,
-    thumbprint_sha1, thumbprint_sha256,
+    Hash, HmacKey, adler32, equal_in_constant_time, hmac_sha1, hmac_sha256, hmac_sha512, sha1, sha3_224, sha256,
+    sha384, sha512, thumbprint_sha1, thumbprint_sha256,
 };
 pub use crate::encryption::{OaepDigest, aes_decrypt, aes_encrypt, rsa_oaep_decrypt};
 pub use crate::jwk::{Jwk, JwkParts};
@@ -38,6 +39,7 @@ pub use crate::pem::{PemBlock, pem_blocks, pem_encode};
 pub use crate::random::{fill_random, random_below, random_bytes};
 pub use crate::signing::{JwtAlgorithm, JwtSigningKey, RsaSigningKey};
 pub use crate::ssh::SshKeyPair;
+pub use crate::verifying::{Curve, EcdsaForm, SignatureAlgorithm, verify_hash_signature, verify_signature};
 
 /// Why something cannot be done: words that were written here.
 pub type Reason = &'static str;

@@ -52,6 +52,16 @@ pub fn page_of(
     Ok(page)
 }
 
+/// The first name in `folder` that `key` is or lies below; `None` for a key of another folder.
+pub fn child_of(folder: &str, key: &str) -> Option<Child> {
+    let rest = key.strip_prefix(folder)?;
+    let (name, is_folder) = match rest.split_once('/') {
+        Some((name, _)) => (name, true),
+        None => (rest, false),
+    };
+    Some(Child { name: name.to_owned(), is_folder })
+}
+
 /// A part of a folder, found by seeking: `next` gives the first key that is `from` or stands behind it. Whatever lies in
 /// a folder among the names costs one seek.
 ///
@@ -66,16 +76,11 @@ pub fn children_of(
     let mut children = Children::default();
     let mut from = after.map_or_else(|| folder.to_owned(), |child| behind(folder, child));
     while let Some(key) = next(&from)? {
-        let Some(rest) = key.strip_prefix(folder) else { break };
+        let Some(child) = child_of(folder, &key) else { break };
         if children.names.len() == limit {
             children.has_more = true;
             break;
         }
-        let (name, is_folder) = match rest.split_once('/') {
-            Some((name, _)) => (name, true),
-            None => (rest, false),
-        };
-        let child = Child { name: name.to_owned(), is_folder };
         from = behind(folder, &child);
         children.names.push(child);
     }
@@ -84,7 +89,7 @@ pub fn children_of(
 
 /// Where the search goes on behind a child. Behind a key `a` comes its folder `a/`, with `a-b` between them; behind the
 /// folder, whatever begins with a greater letter than the slash.
-fn behind(folder: &str, child: &Child) -> String {
+pub fn behind(folder: &str, child: &Child) -> String {
     match child.is_folder {
         false => format!("{folder}{}\0", child.name),
         true => format!("{folder}{}0", child.name),

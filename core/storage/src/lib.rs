@@ -18,7 +18,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-pub use common::{children_of, page_of};
+pub use common::{behind, child_of, children_of, page_of};
 
 /// What an operation of a storage answers, later.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + 'a>>;
@@ -161,4 +161,20 @@ pub trait Snapshot: Send + Sync {
 
     /// Up to `limit` entries behind `after`, in order of keys.
     fn scan<'a>(&'a self, after: Option<&'a str>, limit: usize) -> Pending<'a, Page>;
+}
+
+/// Agrees among servers that share a storage on the one that uses it. While another one may be active, commits of this one
+/// are not taken.
+pub trait Election: Send + Sync {
+    /// Waits until this server is the active one, which the others find at `address` from then on.
+    fn win<'a>(&'a self, address: &'a str) -> Pending<'a, ()>;
+
+    /// Waits until this server is no longer the active one, and answers why.
+    fn lost(&self) -> Pending<'_, Box<str>>;
+
+    /// Lets another server be the active one. One that is not active has nothing to do.
+    fn resign(&self) -> Pending<'_, ()>;
+
+    /// Where the active server is found, if there is one.
+    fn leader(&self) -> Pending<'_, Option<String>>;
 }

@@ -112,6 +112,8 @@ pub fn decide(
         bound_cidrs: if ttl.first == 0 { Vec::new() } else { bound_cidrs(maker, role, is_orphan) },
         is_wrapping: false,
         role: name.unwrap_or_default().to_owned(),
+        // An orphan is nobody's.
+        alias: maker.token.alias.clone().filter(|_| !is_orphan),
     };
     Ok(Decided { new, warnings })
 }

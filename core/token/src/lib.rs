@@ -30,5 +30,5 @@ pub use cidr::Cidr;
 pub use creation::{Asked, Decided, Maker, Times, decide};
 pub use error::TokenError;
 pub use role::Role;
-pub use token::{NewToken, Token, Ttl};
-pub use tokens::{Created, Tokens};
+pub use token::{Alias, NewToken, Token, Ttl};
+pub use tokens::{Created, Found, Tokens};

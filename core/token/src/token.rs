@@ -32,6 +32,20 @@ pub struct NewToken {
     pub is_wrapping: bool,
     /// The role that made it, of the token method.
     pub role: String,
+    /// The login that it comes from; a token that another one made has that one's.
+    pub alias: Option<Alias>,
+}
+
+/// Who logged in, as one auth method knows them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alias {
+    /// The accessor of the auth mount.
+    pub accessor: String,
+    /// The name there: a service account's uid, a user's name.
+    pub name: String,
+    /// What the login gave.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// How long a token lives, in seconds.
@@ -103,6 +117,9 @@ pub struct Token {
     /// From where it may be used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bound_cidrs: Vec<Cidr>,
+    /// The login that it comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<Alias>,
     /// Whether it stands for one wrapped answer.
     #[serde(default)]
     pub is_wrapping: bool,
@@ -133,6 +150,7 @@ impl Token {
             uses_left: new.num_uses,
             is_renewable: new.is_renewable && new.ttl.first > 0,
             bound_cidrs: new.bound_cidrs,
+            alias: new.alias,
             is_wrapping: new.is_wrapping,
             role: new.role,
             is_revoked: false,

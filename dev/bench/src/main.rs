@@ -8,11 +8,13 @@
 
 mod launch;
 mod operator;
+mod process;
 mod programs;
 mod recorded;
 mod report;
 mod results;
 mod scenarios;
+mod server;
 mod stand_in;
 
 use std::ffi::OsStr;
@@ -25,6 +27,7 @@ use clap::Parser;
 
 use crate::programs::Programs;
 use crate::scenarios::{Bench, Effort, SCENARIOS, Scenario};
+use crate::server::Load;
 use crate::stand_in::StandIn;
 
 /// Measure Strongroom beside its peers
@@ -46,8 +49,18 @@ struct Arguments {
 impl Arguments {
     fn effort(&self) -> Effort {
         match self.quick {
-            true => Effort { quick_starts: 10, slow_starts: 5, budget: Duration::from_secs(5) },
-            false => Effort { quick_starts: 200, slow_starts: 50, budget: Duration::from_secs(30) },
+            true => Effort {
+                quick_starts: 10,
+                slow_starts: 5,
+                budget: Duration::from_secs(5),
+                load: Load { time: Duration::from_secs(2), secrets: 1_000, secrets_of_large_store: 5_000 },
+            },
+            false => Effort {
+                quick_starts: 200,
+                slow_starts: 50,
+                budget: Duration::from_secs(30),
+                load: Load { time: Duration::from_secs(10), secrets: 10_000, secrets_of_large_store: 100_000 },
+            },
         }
     }
 
@@ -86,7 +99,8 @@ fn measure(arguments: &Arguments) -> Result<bool> {
     let scenarios = arguments.scenarios()?;
     let machine = results::Machine::look();
     machine.warn_of_noise();
-    let starts = scenarios.iter().any(|scenario| !scenario.name.starts_with("operator"));
+    let is_start = |scenario: &&Scenario| ["operator", server::PREFIX].iter().all(|it| !scenario.name.starts_with(it));
+    let starts = scenarios.iter().any(is_start);
     let (programs, stand_in) = (Programs::find(starts)?, StandIn::start()?);
     let mut bench = Bench { programs, stand_in, effort: arguments.effort(), rows: Vec::new(), failures: Vec::new() };
     for scenario in scenarios {

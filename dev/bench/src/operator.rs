@@ -23,6 +23,7 @@ use strongroom_api::external_secrets::ExternalSecret;
 use strongroom_api::kes;
 use world::control_plane::{ControlPlane, Options};
 
+use crate::process;
 use crate::recorded;
 use crate::report::{Figure, Peer, Row, Target, Unit};
 use crate::scenarios::Bench;
@@ -533,12 +534,7 @@ impl Running {
 
     /// Processor time so far.
     fn cpu(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-        let ticks: u64 =
-            fields.get(11).context("stat")?.parse::<u64>()? + fields.get(12).context("stat")?.parse::<u64>()?;
-        // A hundred a second on every Linux that is measured.
-        Ok(Duration::from_millis(ticks * 10))
+        process::processor_time(self.child.id())
     }
 
     fn held(&self) -> Result<Held> {
@@ -565,9 +561,7 @@ impl Running {
 
     /// A line of `/proc/PID/status`, in bytes.
     fn memory(&self, name: &str) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).context("/proc/PID/status")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0)
+        process::memory(self.child.id(), name)
     }
 }
 

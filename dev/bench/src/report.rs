@@ -11,6 +11,7 @@ use crate::recorded::{self, Recorded};
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Unit {
     Milliseconds,
+    Microseconds,
     /// Shown in MB of 10⁶ bytes.
     Bytes,
     Count,
@@ -127,6 +128,16 @@ impl Target {
         Self { of: Some(peer.name.clone()), ..Self::at_most(peer.high) }
     }
 
+    /// Ours shall be at least so many times a peer's.
+    pub(crate) fn at_least_times(factor: f64, peer: &Peer) -> Self {
+        Self { of: Some(format!("{factor} × {}", peer.name)), ..Self::at_least(factor * peer.high) }
+    }
+
+    /// Ours shall be at most so many times a peer's.
+    pub(crate) fn at_most_times(factor: f64, peer: &Peer) -> Self {
+        Self { of: Some(format!("{factor} × {}", peer.name)), ..Self::at_most(factor * peer.low) }
+    }
+
     fn is_met(&self, value: f64) -> bool {
         match self.sign {
             Sign::Below => value < self.limit,
@@ -156,6 +167,24 @@ impl Row {
     /// Not larger than the peer of this name, where it is among those compared with.
     pub(crate) fn not_above(self, peer: &str) -> Self {
         let target = self.peers.iter().find(|found| found.name == peer).map(Target::of);
+        match target {
+            Some(target) => self.with_target(target),
+            None => self,
+        }
+    }
+
+    /// At least so many times the first peer's, where there is one.
+    pub(crate) fn at_least_times(self, factor: f64) -> Self {
+        let target = self.peers.first().map(|peer| Target::at_least_times(factor, peer));
+        match target {
+            Some(target) => self.with_target(target),
+            None => self,
+        }
+    }
+
+    /// At most so many times the first peer's, where there is one.
+    pub(crate) fn at_most_times(self, factor: f64) -> Self {
+        let target = self.peers.first().map(|peer| Target::at_most_times(factor, peer));
         match target {
             Some(target) => self.with_target(target),
             None => self,
@@ -217,6 +246,7 @@ fn with_p95(figure: String, p95: Option<f64>, unit: Unit) -> String {
 fn shown(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Milliseconds => format!("{} ms", number(value, unit)),
+        Unit::Microseconds => format!("{} µs", number(value, unit)),
         Unit::Bytes => format!("{} MB", number(value, unit)),
         Unit::Count => number(value, unit),
     }
@@ -224,9 +254,9 @@ fn shown(value: f64, unit: Unit) -> String {
 
 fn number(value: f64, unit: Unit) -> String {
     match unit {
-        Unit::Milliseconds if value < 10.0 => format!("{value:.2}"),
-        Unit::Milliseconds if value < 100.0 => format!("{value:.1}"),
-        Unit::Milliseconds | Unit::Count => format!("{value:.0}"),
+        Unit::Milliseconds | Unit::Microseconds if value < 10.0 => format!("{value:.2}"),
+        Unit::Milliseconds | Unit::Microseconds if value < 100.0 => format!("{value:.1}"),
+        Unit::Milliseconds | Unit::Microseconds | Unit::Count => format!("{value:.0}"),
         Unit::Bytes => format!("{:.2}", value / 1e6),
     }
 }
@@ -309,5 +339,9 @@ mod tests {
         assert_eq!(row(0.9).not_above("tini").met, Some(true));
         assert_eq!(row(1.1).not_above("tini").met, Some(false));
         assert_eq!(row(1.1).not_above("catatonit").met, None);
+        assert_eq!(row(3.0).at_least_times(3.0).met, Some(true));
+        assert_eq!(row(2.9).at_least_times(3.0).met, Some(false));
+        assert_eq!(row(0.5).at_most_times(0.5).met, Some(true));
+        assert_eq!(row(0.6).at_most_times(0.5).shown_target(), "≤ 0.5 × tini's 0.50 ms: MISSED");
     }
 }

@@ -9,6 +9,7 @@ use crate::launch::Launch;
 use crate::programs::{Ours, Programs, Rival};
 use crate::recorded;
 use crate::report::{Figure, Peer, Row, Target, Unit};
+use crate::server::Load;
 use crate::stand_in::{Conduct, Counts, StandIn};
 
 /// A latency that hides what the machine itself needs, so that counts of round trips are exact on a slow one.
@@ -49,6 +50,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "operator-events", measure: crate::operator::events::measure },
     Scenario { name: "operator-restarts", measure: crate::operator::restarts::measure },
     Scenario { name: crate::operator::SOAK, measure: crate::operator::soak },
+    crate::server::PEER,
+    crate::server::AUDIT,
+    crate::server::LARGE,
+    crate::server::POLICIES,
     Scenario { name: "operator-large", measure: |bench| crate::operator::measure(bench, 10_000) },
 ];
 
@@ -61,6 +66,8 @@ pub(crate) struct Effort {
     pub(crate) slow_starts: usize,
     /// No contender of a scenario runs longer than this, once it has run three times.
     pub(crate) budget: Duration,
+    /// How much is sent to the built-in store.
+    pub(crate) load: Load,
 }
 
 /// The least runs of a contender: a median of fewer says nothing.

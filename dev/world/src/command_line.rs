@@ -22,7 +22,7 @@ use crate::moto::{self, Moto};
 use crate::node::{self, Node};
 use crate::open_bao::OpenBao;
 use crate::part::Part;
-use crate::{binaries, python};
+use crate::{binaries, npm, python, shipped};
 
 /// Real parts to try things on: a Kubernetes control plane or a whole node, OpenBao, an AWS emulator, and a stand-in
 /// for Google Secret Manager. Everything listens on free ports of 127.0.0.1 and is built or installed on first use.
@@ -52,6 +52,10 @@ enum Action {
     Logs(Logs),
     /// Bring an OCI image archive to a world's node; pods name it with `imagePullPolicy: Never`
     Load(Load),
+    /// Write an OCI archive of a static `strongroom`, with a shell in it, for `load`
+    Image(ImageOf),
+    /// Print `export` lines with the paths of kubectl and helm: WORLD_KUBECTL, WORLD_HELM
+    Tools,
     /// Build and install everything that a world can need, so that later starts are quick
     Prepare,
     /// The process that holds the parts of a world: started by `up`
@@ -106,6 +110,17 @@ struct Load {
     world: Named,
 }
 
+#[derive(Args)]
+struct ImageOf {
+    /// The program
+    program: PathBuf,
+    /// The archive to write
+    archive: PathBuf,
+    /// The image's name
+    #[arg(long, default_value = "docker.io/strongroom/strongroom:demo")]
+    reference: String,
+}
+
 fn parse_name(text: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if text.is_empty() || text.len() > 32 || !text.bytes().all(fits) {
@@ -145,6 +160,8 @@ pub fn run() -> Result<()> {
         Action::List => list(),
         Action::Logs(logs) => print_log(&logs),
         Action::Load(load) => load_image(&load),
+        Action::Image(image) => write_image(&image),
+        Action::Tools => print_tools(),
         Action::Prepare => prepare(),
         Action::Serve(up) => serve(&up),
         Action::RunInsideNode { folder } => node::run_inside(&folder),
@@ -160,6 +177,7 @@ fn prepare() -> Result<()> {
     let start = Instant::now();
     binaries::prepare_all(&mut cache::progress)?;
     python::prepare()?;
+    npm::prepare()?;
     cache::progress(&format!("everything is ready, after {} s", start.elapsed().as_secs()));
     Ok(())
 }
@@ -267,6 +285,19 @@ fn load_image(load: &Load) -> Result<()> {
     let record = find(&load.world.name)?.with_context(|| no_world(&load.world.name))?;
     let Some(node) = record.node else { bail!("the world {:?} has no node; start one with --node", record.name) };
     node::import_image_into(&node, &load.archive)
+}
+
+/// The image that is shipped, and busybox as `/bin/sh`, by which a pod can show what it got.
+fn write_image(image: &ImageOf) -> Result<()> {
+    let authorities = std::fs::read("/etc/ssl/certs/ca-certificates.crt").context("the machine has no authorities")?;
+    let built = shipped::strongroom(&image.reference, &image.program, &authorities);
+    built.file("/bin/sh", &binaries::busybox()?, 0o755).write(&image.archive).map(drop)
+}
+
+fn print_tools() -> Result<()> {
+    let line = |name: &str, path: &Path| format!("export {name}={}\n", quoted(&path.display().to_string()));
+    let (kubectl, helm) = (binaries::control_plane()?.kubectl, binaries::helm()?);
+    print(&format!("{}{}", line("WORLD_KUBECTL", &kubectl), line("WORLD_HELM", &helm)))
 }
 
 fn find(name: &str) -> Result<Option<Record>> {

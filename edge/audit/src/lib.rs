@@ -6,11 +6,13 @@
 //! - *Written* is handed to the system: it outlives the process, and a power cut by [`Sync`]'s choice. A cut-off line never
 //!   stays: what was written in part is cut off before the next.
 //! - A file is rotated by size, and opened anew where somebody moved it away; the chain goes on over files.
+//! - Further sinks get the same lines, best effort: one that hangs or is full loses lines, which are counted.
 //! - [`verify`] reads files again, in the order in which they were written.
 
 #![forbid(unsafe_code)]
 
 mod file;
+mod further;
 mod verify;
 mod writer;
 
@@ -26,6 +28,7 @@ use strongroom_failure::{Class, Failure};
 use tokio::sync::{mpsc, oneshot};
 
 pub use file::{Ending, continue_file};
+use further::{Counts, Further};
 pub use verify::{Verdict, verify};
 
 /// Entries that wait for the writer. Each has some kilobytes at the most usual, and who sent it waits as well.
@@ -38,6 +41,15 @@ pub enum Target {
     File(PathBuf),
     /// Lines on standard output.
     Stdout,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(formatter),
+            Self::Stdout => formatter.write_str("stdout"),
+        }
+    }
 }
 
 /// When a file is brought to the disk.
@@ -64,13 +76,15 @@ pub struct Options {
     pub sync: Sync,
     /// How long an entry may take.
     pub deadline: Duration,
+    /// Where entries go as well, as well as that goes: what such a sink does not take is counted, and nobody waits for it.
+    pub further: Vec<Target>,
 }
 
 impl Options {
     /// The usual ones: 256 MiB a file, all files kept, to the disk once a second, 5 seconds for an entry.
     pub fn new(target: Target) -> Self {
         let deadline = Duration::from_secs(5);
-        Self { target, most_bytes: 256 << 20, keep: 0, sync: Sync::EverySecond, deadline }
+        Self { target, most_bytes: 256 << 20, keep: 0, sync: Sync::EverySecond, deadline, further: Vec::new() }
     }
 }
 
@@ -95,6 +109,19 @@ pub struct State {
     pub refused: u64,
     /// Why entries are refused at present; nothing where they are not.
     pub trouble: Option<String>,
+    /// The further sinks.
+    pub further: Vec<FurtherState>,
+}
+
+/// How a further sink stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FurtherState {
+    /// Where it writes to.
+    pub name: String,
+    /// Lines that it wrote.
+    pub recorded: u64,
+    /// Lines that it did not take.
+    pub dropped: u64,
 }
 
 #[derive(Default)]
@@ -103,6 +130,9 @@ struct Shared {
     refused: AtomicU64,
     is_failing: AtomicBool,
     trouble: Mutex<String>,
+    /// The last line that was written.
+    head: Mutex<Option<Head>>,
+    further: Vec<Arc<Counts>>,
     wants_reopening: AtomicBool,
 }
 
@@ -122,7 +152,7 @@ impl Shared {
 }
 
 struct Job {
-    body: Body,
+    bodies: Vec<Body>,
     done: oneshot::Sender<Result<(), NotRecorded>>,
 }
 
@@ -132,6 +162,7 @@ pub struct Sink {
     writer: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
     deadline: Duration,
+    first: Head,
 }
 
 impl Sink {
@@ -142,27 +173,31 @@ impl Sink {
     /// Where no thread can be started. A target that cannot be written is no error here: entries are refused until it can.
     pub fn start(options: Options, chain: Chain, keep: impl Fn(Head) + Send + 'static) -> Result<Self, Failure> {
         let (jobs, waiting) = mpsc::channel(WAITING);
-        let shared = Arc::new(Shared::default());
-        let (seen, deadline) = (Arc::clone(&shared), options.deadline);
+        let further =
+            options.further.iter().map(|target| Further::start(target.clone())).collect::<Result<Vec<_>, _>>()?;
+        let counts = further.iter().map(Further::counts).collect();
+        let shared = Arc::new(Shared { further: counts, ..Shared::default() });
+        *shared.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(chain.head());
+        let (seen, deadline, first) = (Arc::clone(&shared), options.deadline, chain.head());
         let thread = std::thread::Builder::new().name("audit".to_owned());
-        let writer = thread.spawn(move || writer::Writer::new(options, chain, keep, seen).run(waiting));
+        let writer = thread.spawn(move || writer::Writer::new(options, chain, keep, seen, further).run(waiting));
         let failed = |error| Failure::new(Class::Unavailable, format!("no thread can be started: {error}"));
-        Ok(Self { jobs: Some(jobs), writer: Some(writer.map_err(failed)?), shared, deadline })
+        Ok(Self { jobs: Some(jobs), writer: Some(writer.map_err(failed)?), shared, deadline, first })
     }
 
-    /// Puts an entry into the trail, and answers when it is written.
+    /// Puts entries into the trail, one behind the other, and answers when they are written.
     ///
     /// # Errors
-    /// Where it is not, within the deadline. It may be written later all the same.
-    pub async fn record(&self, body: Body) -> Result<(), NotRecorded> {
-        let recorded = self.within_deadline(body).await;
+    /// Where they are not, within the deadline. They may be written later all the same.
+    pub async fn record(&self, bodies: Vec<Body>) -> Result<(), NotRecorded> {
+        let recorded = self.within_deadline(bodies).await;
         if recorded.is_err() {
             self.shared.refused.fetch_add(1, Ordering::Relaxed);
         }
         recorded
     }
 
-    async fn within_deadline(&self, body: Body) -> Result<(), NotRecorded> {
+    async fn within_deadline(&self, bodies: Vec<Body>) -> Result<(), NotRecorded> {
         let closed = || NotRecorded("it is closed".to_owned());
         let jobs = self.jobs.as_ref().ok_or_else(closed)?;
         // One entry at a time tries whether a failing sink works again; the others do not wait for it.
@@ -171,7 +206,7 @@ impl Sink {
         }
         let (done, answer) = oneshot::channel();
         let recorded = async {
-            jobs.send(Job { body, done }).await.map_err(|_| closed())?;
+            jobs.send(Job { bodies, done }).await.map_err(|_| closed())?;
             answer.await.map_err(|_| closed())?
         };
         match tokio::time::timeout(self.deadline, recorded).await {
@@ -188,12 +223,18 @@ impl Sink {
         self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The last line that was written.
+    pub fn head(&self) -> Head {
+        self.shared.head.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(self.first)
+    }
+
     /// How it stands.
     pub fn state(&self) -> State {
         State {
             recorded: self.shared.recorded.load(Ordering::Relaxed),
             refused: self.shared.refused.load(Ordering::Relaxed),
             trouble: self.shared.is_failing.load(Ordering::SeqCst).then(|| self.trouble()),
+            further: self.shared.further.iter().map(|counts| counts.state()).collect(),
         }
     }
 

@@ -1,8 +1,8 @@
 //! The one who writes.
 
 use std::io::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -10,6 +10,7 @@ use strongroom_audit::{Batch, Chain, Head};
 use tokio::sync::mpsc;
 
 use crate::file::LogFile;
+use crate::further::Further;
 use crate::{Job, NotRecorded, Options, Shared, Sync, Target};
 
 /// Entries that are written with one call.
@@ -33,12 +34,13 @@ pub(crate) struct Writer<K> {
     place: Option<Place>,
     kept: (Head, Instant),
     is_dirty: bool,
+    further: Vec<Further>,
 }
 
 impl<K: Fn(Head)> Writer<K> {
-    pub(crate) fn new(options: Options, chain: Chain, keep: K, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(options: Options, chain: Chain, keep: K, shared: Arc<Shared>, further: Vec<Further>) -> Self {
         let kept = (chain.head(), Instant::now());
-        Self { options, chain, keep, shared, place: None, kept, is_dirty: false }
+        Self { options, chain, keep, shared, place: None, kept, is_dirty: false, further }
     }
 
     /// Writes until nobody can send any more.
@@ -72,12 +74,13 @@ impl<K: Fn(Head)> Writer<K> {
         }
         // A rotation ends the old file with a checkpoint, behind which these entries come.
         let written = self.rotated().and_then(|()| {
-            let batch = self.chain.prepare(jobs.iter().map(|job| &job.body), Timestamp::now());
+            let batch = self.chain.prepare(jobs.iter().flat_map(|job| &job.bodies), Timestamp::now());
             self.write(&batch)
         });
         match &written {
             Ok(()) => {
-                self.shared.recorded.fetch_add(jobs.len() as u64, Ordering::Relaxed);
+                let entries: usize = jobs.iter().map(|job| job.bodies.len()).sum();
+                self.shared.recorded.fetch_add(entries as u64, Ordering::Relaxed);
                 self.shared.works();
             }
             Err(error) => self.shared.fails(&error.to_string()),
@@ -113,7 +116,12 @@ impl<K: Fn(Head)> Writer<K> {
             }
         }
         self.is_dirty = !sync;
+        if !self.further.is_empty() {
+            let batch: Arc<[u8]> = batch.bytes.as_slice().into();
+            self.further.iter().for_each(|further| further.tell(&batch));
+        }
         self.chain.accept(batch);
+        *self.shared.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.chain.head());
         Ok(())
     }
 

@@ -138,6 +138,32 @@ impl Client {
         }
     }
 
+    /// Sends `request` and hands each piece of a successful answer's body to `each` as it comes, however long that takes in
+    /// all; an answer that is no success comes back whole, as by [`Client::send`]. `None` where all was handed over.
+    ///
+    /// # Errors
+    /// As [`Client::send`], and what `each` answers: nothing more is read then.
+    pub async fn download(
+        &self,
+        request: Request<SecretBytes>,
+        each: &mut (dyn FnMut(&[u8]) -> Result<(), Error> + Send),
+    ) -> Result<Option<Response>, Error> {
+        let target = request.uri().clone();
+        let host = host_of(&target)?.to_owned();
+        let request = self.prepared(request, &target)?;
+        let answer = self.within(&host, self.connections.request(request)).await?;
+        let (head, mut body) = answer.map_err(|error| exchange_error(&error, &host))?.into_parts();
+        if !head.status.is_success() {
+            let body = self.collect(body, &host).await?;
+            return Ok(Some(Response { status: head.status, headers: head.headers, body }));
+        }
+        while let Some(frame) = self.within(&host, body.frame()).await? {
+            let frame = frame.map_err(|error| exchange_error(&error, &host))?;
+            frame.data_ref().map_or(Ok(()), |data| each(data))?;
+        }
+        Ok(None)
+    }
+
     async fn follow(&self, mut request: Request<SecretBytes>) -> Result<Response, Error> {
         let mut left = match self.redirects {
             Redirects::Refuse => 0,

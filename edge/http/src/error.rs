@@ -52,6 +52,11 @@ impl Error {
         self
     }
 
+    /// What a caller of [`Client::download`](crate::Client::download) could not do with a piece.
+    pub fn of_caller(words: impl Into<String>) -> Self {
+        Self::invalid(words)
+    }
+
     /// What kept the exchange from giving an answer.
     pub fn cause(&self) -> Cause {
         self.cause

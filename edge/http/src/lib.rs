@@ -39,6 +39,7 @@ pub use crate::proxy::{Hop, Proxy};
 pub use crate::response::Response;
 #[cfg(feature = "server")]
 pub use crate::server::{
-    Answer, Limits, Peer, Posted, Received, Reply, RequestServer, Route, Server, ServerCertificate, ServerTls,
+    Answer, Limits, Peer, Posted, Received, Reply, ReplyBody, ReplyPart, RequestServer, Route, Server,
+    ServerCertificate, ServerTls,
 };
 pub use crate::tls::{ClientCertificate, Pem, Roots, TlsSettings};

@@ -10,8 +10,8 @@
 //!    this program with the bare supervisor: empty environment, the child's pid in its arguments, signals blocked
 //!    in between so that none is lost. Or [`Resolving::exec`]: no supervisor at all.
 //!
-//! The only crate with `unsafe`: all of it is in `system`, one system call or one step of the child per block. What a
-//! long-lived program asks of the C library is here too: [`release_unused_memory`].
+//! The only crate with `unsafe`: it is in `system`, one system call or one step of the child per block, and in `wiping`. What
+//! a long-lived program does about its memory is here too: [`release_unused_memory`], [`guard_memory`], [`WipingAllocator`].
 //! Linux only. No asynchronous runtime, no threads but the one that waits for signals during step 2.
 
 #![deny(unsafe_code)]
@@ -20,18 +20,22 @@ mod arguments;
 mod command;
 mod descendants;
 mod launch;
+mod memory;
 mod options;
 mod resolving;
 mod signals;
 mod supervise;
 mod system;
 mod terminal;
+mod wiping;
 
 pub use arguments::Supervision;
 pub use command::{Command, Stdin};
 pub use launch::LaunchError;
+pub use memory::{Guarded, guard_memory, wipe_stack};
 pub use options::{ExitRemap, Forward, Group, InvalidExitRemap, Options};
 pub use resolving::{Resolving, SetupError};
+pub use wiping::WipingAllocator;
 
 /// The environment that this program was started with, entry by entry: also those without `=`, which
 /// [`std::env::vars_os`] leaves out.

@@ -180,6 +180,12 @@ pub(crate) fn release_unused_memory() {
     unsafe { libc::malloc_trim(0) };
 }
 
+/// Keeps all memory of this process out of swap, that with it which it will have; whether that is so.
+pub(crate) fn lock_memory() -> bool {
+    // SAFETY: it changes nothing that the program sees.
+    unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) == 0 }
+}
+
 /// Gives every signal its default effect.
 pub(crate) fn reset_dispositions() {
     // The kernel's own structure, not the C library's: handler, flags, restorer, mask; all zero is the default.

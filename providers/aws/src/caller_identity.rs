@@ -57,7 +57,7 @@ async fn endpoint(region: &str) -> Result<String, Failure> {
 }
 
 /// The address of another service in `region`: the SDK's STS knows what hosts end with in which part of AWS.
-#[cfg(feature = "tokens")]
+#[cfg(any(feature = "tokens", feature = "key-management"))]
 pub(crate) async fn regional_endpoint(service: &str, region: &str) -> Result<String, Failure> {
     Ok(resolved(region, false).await?.replacen("://sts.", &format!("://{service}."), 1))
 }
@@ -102,7 +102,7 @@ mod tests {
         check("not a region", None).await;
     }
 
-    #[cfg(feature = "tokens")]
+    #[cfg(any(feature = "tokens", feature = "key-management"))]
     #[tokio::test]
     async fn other_services_are_beside_the_regions_sts() {
         let check = async |service: &str, region: &str, expected: Option<&str>| {

@@ -17,9 +17,6 @@ use crate::session::Session;
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 
-/// What a call without settings says.
-const BODY: &str = "{}";
-
 /// One operation of a service, in one region.
 pub(crate) struct Operation {
     /// As IAM's policies write it: `ecr:GetAuthorizationToken`.
@@ -31,6 +28,8 @@ pub(crate) struct Operation {
     pub(crate) region: String,
     /// Where the service listens.
     pub(crate) endpoint: String,
+    /// What is asked, JSON; `{}` for a call without settings.
+    pub(crate) body: SecretBytes,
 }
 
 type Failed = SdkError<ErrorMetadata, HttpResponse>;
@@ -63,7 +62,7 @@ impl Operation {
         let params = params.time(SystemTime::now()).settings(SigningSettings::default());
         let params = params.build().map_err(|_| unfit("the request"))?.into();
         let given = [("content-type", CONTENT_TYPE), ("x-amz-target", self.target)];
-        let body = SignableBody::Bytes(BODY.as_bytes());
+        let body = SignableBody::Bytes(self.body.expose());
         let request = SignableRequest::new("POST", url.as_str(), given.into_iter(), body);
         let signed = sign(request.map_err(|_| unfit("the request"))?, &params).map_err(|_| unfit("the request"))?;
         let (instructions, _) = signed.into_parts();
@@ -71,7 +70,7 @@ impl Operation {
         for (name, value) in given.into_iter().chain(instructions.headers()) {
             request = request.header(name, value);
         }
-        request.body(SecretBytes::from(BODY.to_owned())).map_err(|_| unfit("a header"))
+        request.body(self.body.clone()).map_err(|_| unfit("a header"))
     }
 }
 

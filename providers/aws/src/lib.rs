@@ -15,6 +15,7 @@
 //!   cached here.
 //! - A [`Queue`] of SQS is read under the same identity (feature `queue`), and what ends is made: logins for registries,
 //!   temporary credentials (feature `tokens`).
+//! - A key of KMS wraps and unwraps other keys (feature `key-management`).
 //! - Searching and reading tags are left out of small programs, which never do either (feature `catalog`).
 //! - Nothing is read from the environment except where the settings leave something to it (`AWS_*`, proxies,
 //!   `SSL_CERT_FILE`), and no network is touched before the first read.
@@ -29,9 +30,11 @@ mod catalog;
 mod certificate_manager;
 mod credentials;
 mod failure;
-#[cfg(feature = "tokens")]
+#[cfg(any(feature = "tokens", feature = "key-management"))]
 mod json_service;
 mod kept;
+#[cfg(feature = "key-management")]
+mod key_management;
 mod memory;
 mod parameter_store;
 mod prefix;

@@ -66,7 +66,7 @@ impl Session {
             None => regional_endpoint("api.ecr", &region).await?,
         };
         let target = "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken";
-        Ok(Operation { name: "ecr:GetAuthorizationToken", service: "ecr", target, region, endpoint })
+        Ok(Operation { name: "ecr:GetAuthorizationToken", service: "ecr", target, region, endpoint, body: nothing() })
     }
 
     async fn public_registry(&self) -> Result<Operation, Failure> {
@@ -75,8 +75,20 @@ impl Session {
             None => regional_endpoint("api.ecr-public", PUBLIC_REGION).await?,
         };
         let (target, region) = ("SpencerFrontendService.GetAuthorizationToken", PUBLIC_REGION.to_owned());
-        Ok(Operation { name: "ecr-public:GetAuthorizationToken", service: "ecr-public", target, region, endpoint })
+        Ok(Operation {
+            name: "ecr-public:GetAuthorizationToken",
+            service: "ecr-public",
+            target,
+            region,
+            endpoint,
+            body: nothing(),
+        })
     }
+}
+
+/// A call without settings.
+fn nothing() -> SecretBytes {
+    SecretBytes::from("{}".to_owned())
 }
 
 impl Operation {

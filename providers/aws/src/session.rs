@@ -156,7 +156,7 @@ impl Session {
     }
 
     /// Sends a request that is signed already, as the SDK's clients do theirs.
-    #[cfg(feature = "tokens")]
+    #[cfg(any(feature = "tokens", feature = "key-management"))]
     pub(crate) async fn send(
         &self,
         request: strongroom_http::Request<strongroom_secret::SecretBytes>,

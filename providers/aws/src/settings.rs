@@ -119,6 +119,9 @@ pub struct Endpoints {
     pub ecr: Option<String>,
     /// Of the public registry's service, for logins.
     pub ecr_public: Option<String>,
+    /// Of the Key Management Service. No reference reads from it, so no configuration file names it.
+    #[serde(skip)]
+    pub kms: Option<String>,
 }
 
 /// Proxies by the scheme of what is asked for; none at all when empty.
@@ -216,6 +219,7 @@ impl Endpoints {
             ("endpoints.sts", &self.sts),
             ("endpoints.ecr", &self.ecr),
             ("endpoints.ecrPublic", &self.ecr_public),
+            ("endpoints.kms", &self.kms),
         ];
         for (field, address) in all {
             let Some(address) = address else { continue };

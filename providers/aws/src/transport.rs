@@ -46,7 +46,7 @@ impl Transport {
     }
 }
 
-#[cfg(feature = "tokens")]
+#[cfg(any(feature = "tokens", feature = "key-management"))]
 impl Transport {
     /// Sends one request, as long as `timeouts` let a call of the SDK's take to be answered.
     pub(crate) async fn send(

@@ -11,14 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use jiff::Timestamp;
 use serde_json::json;
 use strongroom_failure::{Class, Failure};
 use strongroom_secret::SecretBytes;
 
 use crate::command::{LogOptions, SealChoice, address};
 use crate::mounts::{Mount, MountClass};
-use crate::run::{Audit, Settings, run};
+use crate::run::{Audit, Place, Settings, run};
 use crate::store::Store;
 
 /// The built-in store for one person on one machine: on disk, unsealed, with a first token. Not for production
@@ -81,9 +80,15 @@ impl DevCommand {
         made.map_err(|error| Failure::new(Class::Invalid, format!("cannot make {}: {error}", data.display())))?;
         Ok(Settings {
             listen,
-            seal: SealChoice::File(data.join("seal.key")),
+            seal: SealChoice::File(data.join("seal.key")).seal(&data, variables),
             audit: Audit::File(data.join("audit.log")),
+            audit_also: Vec::new(),
+            metrics: None,
             data,
+            storage: Place::Redb,
+            advertise: None,
+            scheme: "http",
+            node: String::new(),
             tls: None,
             drain: Duration::from_secs(2),
             opens_itself: true,
@@ -112,7 +117,7 @@ async fn token_of(folder: &Path, store: &Store) -> Result<SecretBytes, Failure> 
         })?;
         return Ok(SecretBytes::from(token.trim().to_owned()));
     }
-    let now = Timestamp::now();
+    let now = crate::clock::now();
     let made = store.initialise(now).await?;
     let open = store.open().ok_or_else(|| Failure::new(Class::Unavailable, "the store did not open"))?;
     let of_fault = |fault: crate::exchange::Fault| Failure::new(Class::Unavailable, fault.errors.join("; "));

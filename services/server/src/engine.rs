@@ -45,6 +45,11 @@ pub(crate) trait Engine: Send + Sync {
     /// Does what is asked, which is allowed and in the audit trail.
     async fn handle(&self, call: &Call<'_>) -> Result<Response, Fault>;
 
+    /// The answer for a path or an operation that the mount does not serve ([`crate::routes`]).
+    fn absent(&self, _call: &Call<'_>) -> Fault {
+        Fault::unsupported()
+    }
+
     /// Before the mount goes: ends what stands outside of its records. The records themselves go afterwards.
     async fn retire(&self, _open: &Open, _mount: &Mount) -> Result<(), Fault> {
         Ok(())

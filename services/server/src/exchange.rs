@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use strongroom_http::StatusCode;
+use strongroom_http::{ReplyPart, StatusCode};
 use strongroom_policy::acl::Operation;
 use strongroom_secret::SecretBytes;
+use tokio::sync::mpsc;
 
 use crate::members::Members;
 
@@ -41,6 +42,8 @@ pub(crate) struct Request {
 /// Who has logged in, as answers tell it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Auth {
+    /// The identity's id; empty where there is none.
+    pub(crate) entity_id: String,
     /// The new token.
     pub(crate) token: Option<SecretBytes>,
     /// Its accessor.
@@ -73,7 +76,7 @@ impl Auth {
             "metadata": metadata,
             "lease_duration": self.lease,
             "renewable": self.is_renewable,
-            "entity_id": "",
+            "entity_id": self.entity_id,
             "token_type": "service",
             "orphan": self.is_orphan,
             "mfa_requirement": null,
@@ -115,7 +118,7 @@ pub(crate) struct Leased {
 }
 
 /// What is answered.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Response {
     /// 200 where nothing says otherwise; 204 without data and without more.
     pub(crate) status: Option<StatusCode>,
@@ -133,11 +136,20 @@ pub(crate) struct Response {
     pub(crate) wrapped: Option<Wrapped>,
     /// A lease.
     pub(crate) lease: Option<Leased>,
+    /// Bytes that are the whole body and come part by part.
+    pub(crate) stream: Option<mpsc::Receiver<ReplyPart>>,
+    /// A text that is the whole body, and its content type.
+    pub(crate) text: Option<(&'static str, String)>,
     /// Words to whoever asks. They hold no value.
     pub(crate) warnings: Vec<String>,
 }
 
 impl Response {
+    /// A text as it is.
+    pub(crate) fn text(content_type: &'static str, text: String) -> Self {
+        Self { text: Some((content_type, text)), ..Self::default() }
+    }
+
     /// Nothing but success: 204.
     pub(crate) fn empty() -> Self {
         Self::default()
@@ -179,6 +191,8 @@ impl Response {
             || self.unwrapped_auth.is_some()
             || self.wrapped.is_some()
             || self.lease.is_some()
+            || self.stream.is_some()
+            || self.text.is_some()
             || !self.warnings.is_empty();
         let usual = if has_body { StatusCode::OK } else { StatusCode::NO_CONTENT };
         self.status.unwrap_or(usual)

@@ -11,6 +11,7 @@ use crate::engine::Call;
 use crate::exchange::{Fault, Request, Response};
 use crate::mounts::{Mount, Mounted};
 use crate::open::{Asker, Open};
+use crate::routes;
 use crate::telling;
 
 /// What was found out about a request before anything is done.
@@ -33,7 +34,11 @@ impl Open {
         let mounts = self.mounts();
         let judged = self.judge(request, &mounts).await;
         let mount = judged.mounted.as_ref().map(|(mounted, _)| &*mounted.mount);
-        self.record(&self.entry(Half::Request, request, &judged, None)?).await?;
+        let mut entries = vec![self.entry(Half::Request, request, &judged, None)?];
+        // What only looks has no effect before its answer: both entries go into the trail together, before that.
+        if changes(judged.operation) || request.wrap_time.is_some() {
+            self.record(std::mem::take(&mut entries)).await?;
+        }
         let outcome = match (&judged.verdict, &judged.mounted) {
             (Err(fault), _) => Err(fault.clone()),
             (Ok(()), None) => Err(Fault::no_handler(&request.path)),
@@ -41,7 +46,10 @@ impl Open {
                 let asker = judged.asker.as_ref();
                 let call =
                     Call { request, operation: judged.operation, path, mount: &mounted.mount, asker, open: self };
-                self.handled(mounted, &call).await
+                match routes::serves(&mounted.mount, path, judged.operation) {
+                    true => self.handled(mounted, &call).await,
+                    false => Err(mounted.engine.absent(&call)),
+                }
             }
         };
         if let Some(asker) = &judged.asker {
@@ -49,7 +57,10 @@ impl Open {
         }
         let told = self.entry(Half::Response, request, &judged, Some(&outcome));
         let recorded = match told {
-            Ok(entry) => self.record(&entry).await,
+            Ok(entry) => {
+                entries.push(entry);
+                self.record(entries).await
+            }
             Err(fault) => Err(fault),
         };
         match recorded {
@@ -159,7 +170,7 @@ impl Open {
         let clear: ClearKeys = keys(config.map(|config| &config.audit_non_hmac_request_keys));
         let clear_answer: ClearKeys = keys(config.map(|config| &config.audit_non_hmac_response_keys));
         let limits = Limits::default();
-        let auth = telling::auth(hasher, judged.asker.as_ref(), judged.verdict.is_ok(), &judged.granting);
+        let auth = telling::auth(judged.asker.as_ref(), judged.verdict.is_ok(), &judged.granting);
         let named = mount.map(telling::mount).unwrap_or_default();
         let asked = audit::Request {
             data: Document::new(hasher, request.data.expose(), &clear, limits).into(),

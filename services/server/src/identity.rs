@@ -1,12 +1,13 @@
 //! From a token to who asks, and from a new token to what whoever logged in is told.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use strongroom_policy::acl::Identity;
+use strongroom_policy::acl::{Alias as PolicyAlias, Entity, Identity};
 use strongroom_secret::SecretBytes;
-use strongroom_token::{Created, NewToken, Token, TokenError, Ttl};
+use strongroom_token::{Alias, Created, NewToken, Token, TokenError, Ttl};
 
 use crate::exchange::{Auth, Fault, Request};
 use crate::members::Members;
@@ -62,20 +63,52 @@ impl Open {
     }
 
     fn asker_of(&self, token: SecretBytes, id: String, record: &Token, now: Timestamp) -> Asker {
+        let identity = record.alias.as_ref().map(|alias| self.identity(alias)).unwrap_or_default();
+        let entity_id = identity.entity.as_ref().map(|entity| entity.id.clone()).unwrap_or_default();
+        let told = (self.hasher().token(&token), self.hasher().accessor(&record.accessor));
         Asker {
+            told,
             token,
             id,
-            accessor: record.accessor.clone(),
             display_name: record.display_name.clone(),
             policies: record.policies.clone(),
             metadata: record.metadata.clone(),
-            entity_id: String::new(),
+            entity_id,
             num_uses: record.num_uses,
             is_wrapping: record.is_wrapping,
             creation_ttl: record.ttl.first,
             issue_time: Timestamp::from_second(record.created).unwrap_or_default(),
-            acl: self.policies.acl(&record.policies, &Identity::default(), now.as_second()),
+            acl: self.policies.acl(&record.policies, &identity, now.as_second()),
         }
+    }
+
+    /// Who a login is, for templates of policies: one entity for each name that an auth mount knows, with the metadata of
+    /// this login.
+    fn identity(&self, alias: &Alias) -> Identity {
+        let id = self.entity_id(alias);
+        let known = PolicyAlias {
+            accessor: alias.accessor.clone(),
+            id: id.clone(),
+            name: alias.name.clone(),
+            metadata: alias.metadata.clone(),
+            custom_metadata: BTreeMap::new(),
+        };
+        let (name, metadata) = (alias.name.clone(), alias.metadata.clone());
+        Identity { entity: Some(Entity { id, name, metadata, aliases: vec![known] }), groups: Vec::new() }
+    }
+
+    /// The id of the entity that logged in: a UUID that is the same at each login, and tells nothing.
+    pub(crate) fn entity_id(&self, alias: &Alias) -> String {
+        let hash = self.tokens.id(&SecretBytes::from(format!("entity {} {}", alias.accessor, alias.name)));
+        let digest = strongroom_crypto::sha256(hash.as_bytes());
+        let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
+        format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+    }
+
+    /// The id of a token's entity; empty where it comes from no login.
+    fn entity_of(&self, record: &Token) -> String {
+        record.alias.as_ref().map(|alias| self.entity_id(alias)).unwrap_or_default()
     }
 
     /// What a token may do, asked by another.
@@ -130,13 +163,14 @@ fn is_unwrapping(path: &str) -> bool {
 }
 
 /// What whoever got a new token is told.
-pub(crate) fn granted(created: &Created, now: Timestamp) -> Auth {
-    renewed(&created.record, Some(created.token.clone()), now)
+pub(crate) fn granted(open: &Open, created: &Created, now: Timestamp) -> Auth {
+    renewed(open, &created.record, Some(created.token.clone()), now)
 }
 
 /// What whoever renewed a token is told; an empty token stands where it is not theirs to know.
-pub(crate) fn renewed(record: &Arc<Token>, token: Option<SecretBytes>, now: Timestamp) -> Auth {
+pub(crate) fn renewed(open: &Open, record: &Arc<Token>, token: Option<SecretBytes>, now: Timestamp) -> Auth {
     Auth {
+        entity_id: open.entity_of(record),
         token: Some(token.unwrap_or_default()),
         accessor: record.accessor.clone(),
         policies: record.policies.clone(),
@@ -150,14 +184,14 @@ pub(crate) fn renewed(record: &Arc<Token>, token: Option<SecretBytes>, now: Time
 }
 
 /// A token as look-ups show it; without the token itself where that is not known.
-pub(crate) fn shown(record: &Token, token: Option<&SecretBytes>, now: Timestamp) -> Members {
+pub(crate) fn shown(open: &Open, record: &Token, token: Option<&SecretBytes>, now: Timestamp) -> Members {
     let moment = |second: i64| Timestamp::from_second(second).map(|moment| moment.to_string()).unwrap_or_default();
     let mut shown = json!({
         "accessor": record.accessor,
         "creation_time": record.created,
         "creation_ttl": record.ttl.first,
         "display_name": record.display_name,
-        "entity_id": "",
+        "entity_id": open.entity_of(record),
         "expire_time": record.expires.map(moment),
         "explicit_max_ttl": record.ttl.longest,
         "id": token.and_then(SecretBytes::expose_text).unwrap_or_default(),

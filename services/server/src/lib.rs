@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod clock;
 mod command;
 mod dev;
 mod engine;
@@ -18,14 +19,24 @@ mod exchange;
 mod handle;
 mod identifiers;
 mod identity;
+#[cfg(feature = "in-process")]
+pub mod in_process;
+mod keepers;
+mod keys;
+mod leading;
 mod leasing;
 mod login;
 mod members;
+mod meters;
 mod mounts;
+pub mod offline;
 mod open;
+mod outside;
 mod policies;
 mod recorder;
 mod records;
+mod rotation;
+mod routes;
 mod run;
 mod seal;
 mod store;
@@ -33,8 +44,9 @@ mod system;
 mod telling;
 mod trail;
 mod trouble;
+mod usage;
 mod wire;
 mod wrapping;
 
-pub use command::ServerCommand;
+pub use command::{SealChoice, ServerCommand, StorageOptions};
 pub use dev::DevCommand;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use strongroom_token::{Cidr, NewToken, Ttl};
+use strongroom_token::{Alias, Cidr, NewToken, Ttl};
 
 use crate::engine::Call;
 use crate::exchange::{Fault, Response};
@@ -31,6 +31,8 @@ pub(crate) struct TokenSettings {
 pub(crate) struct Login {
     /// The name for people: `approle`, `userpass-ann`.
     pub(crate) display_name: String,
+    /// The name by which the method knows who logged in, alike for alike: what the identity is made of.
+    pub(crate) alias: String,
     /// What is known of the login.
     pub(crate) metadata: BTreeMap<String, String>,
     /// Where the token may be used from, beside what the settings say.
@@ -61,7 +63,7 @@ impl TokenSettings {
         }
         let uses = data.number("token_num_uses")?.map(|uses| u64::try_from(uses).unwrap_or_default());
         let policies = texts(["token_policies", "policies"])?;
-        let cidrs = data.texts("token_bound_cidrs")?.map(|texts| cidrs(&texts)).transpose()?;
+        let cidrs = texts(["token_bound_cidrs", "bound_cidrs"])?.map(|texts| cidrs(&texts)).transpose()?;
         let settings = Self {
             policies: policies.map_or(self.policies, |names| names.iter().map(|name| name.to_lowercase()).collect()),
             ttl: seconds(["token_ttl", "ttl"], self.ttl)?,
@@ -125,7 +127,10 @@ impl TokenSettings {
             (0, 0, own) => own,
             (_, longest, _) => longest,
         };
+        let alias =
+            Alias { accessor: call.mount.accessor.clone(), name: login.alias, metadata: login.metadata.clone() };
         let new = NewToken {
+            alias: Some(alias),
             policies,
             metadata: login.metadata,
             display_name: login.display_name,
@@ -139,7 +144,7 @@ impl TokenSettings {
             role: String::new(),
         };
         let created = call.open.tokens.create(new, call.request.now.as_second()).await.map_err(of_token)?;
-        Ok(Response { auth: Some(granted(&created, call.request.now)), ..Response::default() })
+        Ok(Response { auth: Some(granted(call.open, &created, call.request.now)), ..Response::default() })
     }
 }
 

@@ -146,7 +146,12 @@ impl Mount {
                     members.insert(name.to_owned(), json!(keys));
                 }
             }
-            for (name, text) in [("listing_visibility", &config.listing_visibility), ("token_type", &config.token_type)]
+            // Clients read it of every mount that people log in to.
+            let token_type = match (self.class, config.token_type.as_str()) {
+                (MountClass::Auth, "") => "default-service",
+                (_, kept) => kept,
+            };
+            for (name, text) in [("listing_visibility", config.listing_visibility.as_str()), ("token_type", token_type)]
             {
                 if !text.is_empty() {
                     members.insert(name.to_owned(), json!(text));
@@ -237,6 +242,11 @@ impl Mounts {
             Some((mounted, rest))
         });
         found.or_else(|| Some((self.0.get(&format!("{path}/"))?, "")))
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Mounted> {
+        self.0.values()
     }
 
     /// All of a class.

@@ -1,37 +1,46 @@
 //! The store while it is unsealed.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
-use strongroom_audit::{Body, Hasher};
-use strongroom_barrier::{Changes, SharedBarrier, View};
+use strongroom_audit::{Body, Hashed, Hasher};
+use strongroom_audit_sinks::Verdict;
+use strongroom_barrier::{Changes, View};
+use strongroom_failure::Failure;
 use strongroom_policy::acl::Acl;
 use strongroom_secret::SecretBytes;
-use strongroom_storage::{Outcome, Storage};
+use strongroom_storage::Outcome;
 use strongroom_token::Tokens;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::engines;
 use crate::exchange::Fault;
+use crate::keys::Keys;
 use crate::members::Members;
+use crate::meters::Meters;
 use crate::mounts::{self, Mount, MountClass, Mounted, Mounts};
 use crate::policies::Policies;
 use crate::recorder::Recorder;
 use crate::trouble::{of_token, of_view};
+use crate::usage::Usage;
 
 /// The id of the system's own view.
-const SYSTEM: &str = "system";
+pub(crate) const SYSTEM: &str = "system";
+
+/// Backups at one time: each keeps the storage from forgetting what was overwritten since it began.
+const BACKUPS: usize = 2;
 
 /// Who asks, with what they may do.
 #[derive(Clone)]
 pub(crate) struct Asker {
     /// The token.
     pub(crate) token: SecretBytes,
+    /// As the audit trail tells it, and its accessor: hashed once for all that is told of the request.
+    pub(crate) told: (Hashed, Hashed),
     /// The id that it is kept under.
     pub(crate) id: String,
-    /// Its accessor.
-    pub(crate) accessor: String,
     /// The login's name for people.
     pub(crate) display_name: String,
     /// All policies.
@@ -54,8 +63,7 @@ pub(crate) struct Asker {
 
 /// The store while it is unsealed. Sealing drops it, and its keys with it.
 pub(crate) struct Open {
-    storage: Arc<dyn Storage>,
-    barrier: SharedBarrier,
+    keys: Arc<Keys>,
     system: View,
     mounts: RwLock<Arc<Mounts>>,
     /// One change of the table at a time.
@@ -66,6 +74,14 @@ pub(crate) struct Open {
     pub(crate) tokens: Tokens,
     /// Moves of mounts.
     pub(crate) moves: Moves,
+    /// Who read what.
+    pub(crate) usage: Usage,
+    /// Whether all records are of the newest term, as far as is known.
+    pub(crate) is_renewed: AtomicBool,
+    /// Places for backups at one time.
+    pub(crate) backups: Arc<Semaphore>,
+    /// What is counted.
+    pub(crate) meters: Arc<Meters>,
     hasher: Hasher,
     recorder: Arc<dyn Recorder>,
 }
@@ -76,13 +92,13 @@ impl Open {
     /// # Errors
     /// The storage's, or records that this version cannot read.
     pub(crate) async fn load(
-        storage: Arc<dyn Storage>,
-        barrier: SharedBarrier,
+        keys: Arc<Keys>,
         token_key: SecretBytes,
         hasher: Hasher,
         recorder: Arc<dyn Recorder>,
+        meters: Arc<Meters>,
     ) -> Result<Self, Fault> {
-        let view = |id: &str| View::new(Arc::clone(&storage), Arc::clone(&barrier), id);
+        let view = |id: &str| View::new(Arc::clone(keys.storage()), Arc::clone(keys.barrier()), id);
         let system = view(SYSTEM);
         let policies = Policies::load(system.clone()).await?;
         let kept = system.read_one(mounts::PLACE).await.map_err(of_view)?;
@@ -98,15 +114,19 @@ impl Open {
             table = table.with(Mounted { mount: Arc::new(mount), engine });
         }
         let tokens = Tokens::load(system.clone(), cubbyholes, token_key).await.map_err(of_token)?;
+        let usage = Usage::new(system.clone());
         let open = Self {
             mounts: RwLock::new(Arc::new(table)),
             mounting: Mutex::default(),
-            storage,
-            barrier,
+            keys,
             system,
             policies,
             tokens,
             moves: Moves::default(),
+            usage,
+            meters,
+            is_renewed: AtomicBool::new(false),
+            backups: Arc::new(Semaphore::new(BACKUPS)),
             hasher,
             recorder,
         };
@@ -121,6 +141,11 @@ impl Open {
         Arc::clone(&self.mounts.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The keys, and the storage that they are for.
+    pub(crate) fn keys(&self) -> &Arc<Keys> {
+        &self.keys
+    }
+
     /// The view of the system's own records.
     pub(crate) fn system(&self) -> &View {
         &self.system
@@ -131,17 +156,22 @@ impl Open {
         &self.hasher
     }
 
-    /// Puts an entry into the audit trail, and waits until it is there.
+    /// Puts entries into the audit trail, and waits until they are there.
     ///
     /// # Errors
-    /// 503 where the trail does not take it.
-    pub(crate) async fn record(&self, entry: &Body) -> Result<(), Fault> {
-        self.recorder.record(entry.clone()).await
+    /// 503 where the trail does not take them.
+    pub(crate) async fn record(&self, entries: Vec<Body>) -> Result<(), Fault> {
+        self.recorder.record(entries).await
     }
 
     /// What a value is written as in the audit trail.
     pub(crate) fn audit_hash(&self, input: &str) -> String {
         self.hasher.text(input).as_str().to_owned()
+    }
+
+    /// Reads the audit trail again; nothing where it is no file.
+    pub(crate) async fn check_trail(&self) -> Option<Result<Verdict, Failure>> {
+        self.recorder.check().await
     }
 
     /// The sinks of the audit trail, as `sys/audit` shows them.
@@ -163,8 +193,7 @@ impl Open {
                 false => Fault::invalid(format!("existing mount at {known}")),
             });
         }
-        let view = View::new(Arc::clone(&self.storage), Arc::clone(&self.barrier), &mount.uuid);
-        let engine = engines::make(&mount, view)?;
+        let engine = engines::make(&mount, self.view(&mount.uuid))?;
         self.swap(table.with(Mounted { mount: Arc::new(mount), engine })).await
     }
 
@@ -181,6 +210,7 @@ impl Open {
         }
         mounted.engine.retire(self, &mounted.mount).await?;
         self.swap(table.without(path)).await?;
+        self.usage.forget_mount(&mounted.mount.uuid).await?;
         self.erase(&mounted.mount).await
     }
 
@@ -230,7 +260,11 @@ impl Open {
 
     /// Deletes all records of a mount that is gone, a bounded number at a time.
     async fn erase(&self, mount: &Mount) -> Result<(), Fault> {
-        View::new(Arc::clone(&self.storage), Arc::clone(&self.barrier), &mount.uuid).erase("").await.map_err(of_view)
+        self.view(&mount.uuid).erase("").await.map_err(of_view)
+    }
+
+    fn view(&self, id: &str) -> View {
+        View::new(Arc::clone(self.keys.storage()), Arc::clone(self.keys.barrier()), id)
     }
 }
 

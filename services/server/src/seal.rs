@@ -20,7 +20,7 @@ use strongroom_secret::SecretBytes;
 use strongroom_storage::{Commit, Condition, Outcome, Revision, Storage};
 
 /// The storage key of the custody. Names behind the barrier hold no `+`.
-const PLACE: &str = "+custody";
+pub(crate) const PLACE: &str = "+custody";
 const FORMAT: u8 = 1;
 const CONTEXT: &[u8] = b"strongroom seal 1: root key";
 
@@ -47,6 +47,12 @@ impl Custody {
         Self { format: FORMAT, kind: kind.to_owned(), id: id.to_owned(), root: wrapped_root, ring: wrapped_ring }
     }
 
+    /// The same with another key ring.
+    #[must_use]
+    pub(crate) fn with_ring(self, wrapped_ring: Vec<u8>) -> Self {
+        Self { ring: wrapped_ring, ..self }
+    }
+
     /// The root key as its keeper wrapped it.
     pub(crate) fn wrapped_root(&self) -> &[u8] {
         &self.root
@@ -65,14 +71,22 @@ impl Custody {
         let keys = [PLACE.to_owned()];
         let read = storage.read(&keys).await.map_err(|error| Failure::new(Class::Unavailable, error.to_string()))?;
         let Some(stored) = read.into_iter().next().flatten() else { return Ok(None) };
+        Ok(Some((Self::parse(&stored.bytes)?, stored.revision)))
+    }
+
+    /// The custody that was written as these bytes.
+    ///
+    /// # Errors
+    /// `Invalid` for one that is damaged, or a newer version's.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Failure> {
         let damaged =
-            || Failure::new(Class::Invalid, "what the store keeps about its seal is damaged; restore a snapshot");
-        let custody: Self = serde_json::from_slice(&stored.bytes).map_err(|_| damaged())?;
+            |_| Failure::new(Class::Invalid, "what the store keeps about its seal is damaged; restore a snapshot");
+        let custody: Self = serde_json::from_slice(bytes).map_err(damaged)?;
         if custody.format != FORMAT {
             let words = format!("the store was written by a newer version (seal format {})", custody.format);
             return Err(Failure::new(Class::Invalid, words).with_hint("start that version or a later one"));
         }
-        Ok(Some((custody, stored.revision)))
+        Ok(custody)
     }
 
     /// Keeps this custody in place of the one that was read (`None` where there was none); false where somebody else was

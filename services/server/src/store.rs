@@ -1,24 +1,25 @@
 //! The store from its start to its end: sealed or open, and what is answered either way.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::json;
-use strongroom_barrier::{Barrier, KeyRing, SharedBarrier};
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{Method, Received, Reply, StatusCode};
 use strongroom_secret::SecretBytes;
-use strongroom_storage::Storage;
+use strongroom_storage::Election;
 use tokio::sync::Mutex;
 
 use crate::exchange::{Fault, Response};
 use crate::identifiers::uuid;
+use crate::keys::Keys;
 use crate::members::Members;
+use crate::meters::Meters;
 use crate::open::Open;
 use crate::recorder::Recorder;
-use crate::seal::{Custody, SHAMIR, Seal, fresh_key, root_key, unwrap_under, wrap_under};
 use crate::wire;
 
 /// The version that answers name: clients compare it with Vault's, so it is the one whose interface is spoken.
@@ -28,10 +29,14 @@ const SPOKEN: &str = "2.7.2";
 const AUDIT_PURPOSE: &str = "audit values";
 
 /// Checkpoints of the audit trail are made for this purpose.
-const CHECKPOINT_PURPOSE: &str = "audit checkpoints";
+pub(crate) const CHECKPOINT_PURPOSE: &str = "audit checkpoints";
 
 /// The ids of tokens are made for this purpose.
 const TOKEN_PURPOSE: &str = "token ids";
+
+/// How long whoever initialises a store waits for this server to be the active one, and how often it is looked at.
+const SOON: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What `sys/init` gives, once.
 pub(crate) struct Initialised {
@@ -43,58 +48,58 @@ pub(crate) struct Initialised {
 
 /// The built-in store.
 pub(crate) struct Store {
-    storage: Arc<dyn Storage>,
+    keys: Arc<Keys>,
     storage_kind: &'static str,
-    seal: Option<Arc<dyn Seal>>,
+    election: Option<Arc<dyn Election>>,
     recorder: Arc<dyn Recorder>,
-    barrier: SharedBarrier,
+    meters: Arc<Meters>,
     open: RwLock<Option<Arc<Open>>>,
-    custody: RwLock<Option<Custody>>,
+    /// Whether it opens without people wherever its seal can.
+    opens_itself: bool,
     /// One change of the seal at a time.
     sealing: Mutex<()>,
 }
 
 impl Store {
-    /// A store that is sealed, or was never initialised.
-    ///
-    /// # Errors
-    /// The storage's.
-    pub(crate) async fn new(
-        storage: Arc<dyn Storage>,
+    /// A store that is sealed, or was never initialised. With an `election`, [`crate::leading::lead`] opens it once its keys
+    /// are there.
+    pub(crate) fn new(
+        keys: Keys,
         storage_kind: &'static str,
-        seal: Option<Arc<dyn Seal>>,
+        election: Option<Arc<dyn Election>>,
         recorder: Arc<dyn Recorder>,
-    ) -> Result<Self, Failure> {
-        let custody = Custody::read(&*storage).await?.map(|(custody, _)| custody);
-        if let Some(custody) = &custody {
-            let configured = seal.as_ref().map_or(SHAMIR, |seal| seal.kind());
-            if custody.kind != configured {
-                let words = format!("the store is sealed by {}, and {configured} is configured", custody.kind);
-                return Err(
-                    Failure::new(Class::Invalid, words).with_hint("start it with the seal that it was made with")
-                );
-            }
-        }
-        Ok(Self {
-            storage,
+        opens_itself: bool,
+    ) -> Self {
+        Self {
+            keys: Arc::new(keys),
             storage_kind,
-            seal,
+            election,
+            meters: Arc::new(Meters::new(Arc::clone(&recorder))),
             recorder,
-            barrier: Arc::new(RwLock::new(Barrier::default())),
             open: RwLock::default(),
-            custody: RwLock::new(custody),
+            opens_itself,
             sealing: Mutex::default(),
-        })
+        }
     }
 
     /// Whether it was ever initialised.
     pub(crate) fn is_initialised(&self) -> bool {
-        self.custody.read().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.keys.custody().is_some()
     }
 
-    /// The store while it is unsealed.
+    /// The store while it is unsealed and this server is the active one.
     pub(crate) fn open(&self) -> Option<Arc<Open>> {
         self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Its keys.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Whether it opens without people.
+    pub(crate) fn opens_itself(&self) -> bool {
+        self.opens_itself && self.keys.opens_itself()
     }
 
     /// Makes the keys of a new store and opens it.
@@ -103,31 +108,12 @@ impl Store {
     /// `Invalid` where it was initialised before; the storage's and the seal's.
     pub(crate) async fn initialise(&self, now: Timestamp) -> Result<Initialised, Failure> {
         let _one_at_a_time = self.sealing.lock().await;
-        if self.is_initialised() {
-            return Err(Failure::new(Class::Invalid, "Vault is already initialized"));
-        }
-        let root = fresh_key()?;
-        let ring = KeyRing::new(fresh_key()?, fresh_key()?).map_err(of_barrier)?;
-        let wrapped_ring = ring.wrap(&root_key(root.clone())?).map_err(of_barrier)?;
-        let (kind, wrapped_root, keys) = match &self.seal {
-            Some(seal) => (seal.kind(), seal.wrap(&root).await?, Vec::new()),
-            None => {
-                let key = fresh_key()?;
-                (SHAMIR, wrap_under(&key, &root)?, vec![key])
-            }
-        };
-        let id = uuid().map_err(of_fault)?;
-        let custody = Custody::new(kind, &id, wrapped_root, wrapped_ring);
-        if !custody.write(&*self.storage, None).await? {
-            return Err(Failure::new(Class::Invalid, "Vault is already initialized"));
-        }
-        *self.custody.write().unwrap_or_else(PoisonError::into_inner) = Some(custody.clone());
-        let open = self.opened(&custody, root).await?;
+        let keys = self.keys.make().await?;
+        let open = self.opened().await?;
         let root_token = open.make_root_token(now).await.map_err(of_fault)?;
-        if self.seal.is_some() {
-            *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(open);
-        } else {
+        if !self.keys.opens_itself() {
             // As Vault does: whoever initialised it shows that the key arrived.
+            drop(open);
             self.end().await;
         }
         Ok(Initialised { keys, root_token })
@@ -139,15 +125,8 @@ impl Store {
     /// The seal's.
     pub(crate) async fn open_itself(&self) -> Result<(), Failure> {
         let _one_at_a_time = self.sealing.lock().await;
-        let custody = self.custody.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let (Some(seal), Some(custody)) = (&self.seal, custody) else { return Ok(()) };
-        if self.open().is_some() {
-            return Ok(());
-        }
-        let root = seal.unwrap(custody.wrapped_root()).await?;
-        let open = self.opened(&custody, root).await?;
-        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(open);
-        Ok(())
+        self.keys.unlock_itself().await?;
+        if self.keys.are_known() { self.opened().await.map(drop) } else { Ok(()) }
     }
 
     /// Opens the store with the key that people keep.
@@ -156,67 +135,161 @@ impl Store {
     /// `Denied` for another key.
     pub(crate) async fn unseal(&self, key: &SecretBytes) -> Result<(), Failure> {
         let _one_at_a_time = self.sealing.lock().await;
-        let custody = self.custody.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(custody) = custody else {
-            return Err(Failure::new(Class::Invalid, "Vault is not initialized"));
-        };
-        if self.open().is_some() || custody.kind != SHAMIR {
-            return Ok(());
+        self.keys.unlock(key).await?;
+        match &self.election {
+            None if self.open().is_none() => self.activate().await,
+            // Whether this server becomes the active one is not for whoever unseals it to wait for.
+            _ => Ok(()),
         }
-        let root = unwrap_under(key, custody.wrapped_root())?;
-        let open = self.opened(&custody, root).await?;
-        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(open);
-        Ok(())
     }
 
-    /// Ends the trail, whose head is kept, and forgets all keys. Requests that are under way fail where they would need
-    /// one.
-    pub(crate) async fn end(&self) {
-        *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
+    /// The open store, which an election may give in a moment.
+    async fn opened(&self) -> Result<Arc<Open>, Failure> {
+        if self.election.is_none() && self.open().is_none() {
+            self.activate().await?;
+        }
+        for _ in 0..SOON.as_millis() / LOOK.as_millis() {
+            if let Some(open) = self.open() {
+                return Ok(open);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Err(Failure::new(Class::Unavailable, "another server is the active one: ask that one"))
+    }
+
+    /// Opens the store, whose keys are there, for this server.
+    ///
+    /// # Errors
+    /// The storage's, and the audit trail's.
+    pub(crate) async fn activate(&self) -> Result<(), Failure> {
+        self.keys.open_barrier().await?;
+        let began = self.begun().await;
+        match began {
+            Ok(open) => {
+                *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(open));
+                Ok(())
+            }
+            Err(failure) => {
+                self.keys.close_barrier();
+                Err(failure)
+            }
+        }
+    }
+
+    async fn begun(&self) -> Result<Open, Failure> {
+        let hasher = strongroom_audit::Hasher::new(self.keys.derive(AUDIT_PURPOSE)?)?;
+        let token_key = self.keys.derive(TOKEN_PURPOSE)?;
+        let keys = Arc::clone(&self.keys);
+        let open = Open::load(keys, token_key, hasher, Arc::clone(&self.recorder), Arc::clone(&self.meters))
+            .await
+            .map_err(of_fault)?;
+        self.recorder.begin(open.system().clone(), self.keys.derive(CHECKPOINT_PURPOSE)?).await?;
+        Ok(open)
+    }
+
+    /// Closes the store for this server: the trail ends, and its head is kept. Requests that are under way fail where they
+    /// would need a key. The root key stays.
+    pub(crate) async fn deactivate(&self) {
+        let open = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(open) = open
+            && let Err(fault) = open.usage.keep().await
+        {
+            tracing::warn!(%fault, "who read what in the last seconds is in the audit trail alone");
+        }
         self.recorder.end().await;
-        self.barrier.write().unwrap_or_else(PoisonError::into_inner).seal();
+        self.keys.close_barrier();
     }
 
-    async fn opened(&self, custody: &Custody, root: SecretBytes) -> Result<Arc<Open>, Failure> {
-        let root = root_key(root)?;
-        let (hasher, token_key, checkpoint_key) = {
-            let mut barrier = self.barrier.write().unwrap_or_else(PoisonError::into_inner);
-            barrier.unseal(&root, custody.wrapped_ring()).map_err(of_barrier)?;
-            // Of the first term, which every ring has: what was written under them is found again.
-            let key = |purpose| barrier.ring().and_then(|ring| ring.derive(1, purpose)).map_err(of_barrier);
-            (strongroom_audit::Hasher::new(key(AUDIT_PURPOSE)?)?, key(TOKEN_PURPOSE)?, key(CHECKPOINT_PURPOSE)?)
-        };
-        let (storage, barrier) = (Arc::clone(&self.storage), Arc::clone(&self.barrier));
-        let opened = Open::load(storage, barrier, token_key, hasher, Arc::clone(&self.recorder)).await;
-        let begun = match opened {
-            Ok(open) => self.recorder.begin(open.system().clone(), checkpoint_key).await.map(|()| open),
-            Err(fault) => Err(of_fault(fault)),
-        };
-        begun.map(Arc::new).inspect_err(|_| self.barrier.write().unwrap_or_else(PoisonError::into_inner).seal())
+    /// Seals the store: [`Store::deactivate`], and no key stays.
+    pub(crate) async fn end(&self) {
+        self.deactivate().await;
+        self.keys.forget();
+    }
+
+    /// What is counted of it.
+    pub(crate) fn meters(&self) -> &Arc<Meters> {
+        &self.meters
+    }
+
+    /// Whether this server serves, for probes; why not.
+    ///
+    /// # Errors
+    /// What keeps it from serving.
+    pub(crate) fn readiness(&self) -> Result<(), String> {
+        match (self.is_initialised(), self.keys.are_known(), self.open().is_some()) {
+            (false, ..) => Err("the store was never initialised".to_owned()),
+            (true, false, _) => Err("the store is sealed".to_owned()),
+            (true, true, false) => Err("another server is the active one".to_owned()),
+            (true, true, true) => {
+                self.recorder.trouble().map_or(Ok(()), |words| Err(format!("the audit trail: {words}")))
+            }
+        }
     }
 
     /// Answers a request.
     pub(crate) async fn answer(&self, received: Received) -> Reply {
-        let now = Timestamp::now();
+        let begun = Instant::now();
+        let mut replied = Box::pin(self.replied(received));
+        let (operation, reply) = std::future::poll_fn(|context| {
+            let polled = replied.as_mut().poll(context);
+            // The thread that goes on may be another one: what was hashed and parsed is wiped on each.
+            strongroom_process::wipe_stack();
+            polled
+        })
+        .await;
+        self.meters.answered(operation, reply.status, begun.elapsed());
+        reply
+    }
+
+    /// The answer, and the operation as it is counted.
+    async fn replied(&self, received: Received) -> (&'static str, Reply) {
+        let now = crate::clock::now();
         let id = match uuid() {
             Ok(id) => id,
-            Err(fault) => return wire::failed(&fault),
+            Err(fault) => return ("invalid", wire::failed(&fault)),
         };
         if let Some(reply) = self.without_the_trail(&received, now).await {
-            return reply;
+            return ("state", reply);
         }
         let request = match wire::request(&received, id, now) {
             Ok(request) => request,
-            Err(reply) => return reply,
+            Err(reply) => return ("invalid", reply),
         };
-        let Some(open) = self.open() else { return wire::failed(&Fault::sealed()) };
+        let operation = request.operation.capability().name();
+        let Some(open) = self.open() else { return (operation, self.not_here(&received).await) };
         if request.path == "sys/seal" {
-            return self.sealed_by(&open, &request).await;
+            return (operation, self.sealed_by(&open, &request).await);
         }
-        match open.serve(&request).await {
-            Ok(response) => wire::answered(&request.id, &response),
+        let reply = match open.serve(&request).await {
+            Ok(response) => wire::answered(&request.id, response),
             Err(fault) => wire::failed(&fault),
+        };
+        (operation, reply)
+    }
+
+    /// A server that stands by sends clients to the active one.
+    async fn not_here(&self, received: &Received) -> Reply {
+        let Some(election) = self.election.as_ref().filter(|_| self.keys.are_known()) else {
+            return wire::failed(&Fault::sealed());
+        };
+        match election.leader().await {
+            Ok(Some(address)) => wire::elsewhere(&address, received),
+            Ok(None) => wire::failed(&Fault::new(StatusCode::SERVICE_UNAVAILABLE, "no server is the active one yet")),
+            Err(error) => wire::failed(&Fault::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
         }
+    }
+
+    async fn leader(&self) -> Reply {
+        let Some(election) = &self.election else {
+            return bare(Members::default().with("ha_enabled", false).with("is_self", false));
+        };
+        let address = election.leader().await.ok().flatten().unwrap_or_default();
+        let data = Members::default()
+            .with("ha_enabled", true)
+            .with("is_self", self.open().is_some())
+            .with("leader_address", address)
+            .with("leader_cluster_address", "");
+        bare(data)
     }
 
     /// What is answered whether the store is open or not, and is in no trail (governance.md §4.4).
@@ -226,7 +299,7 @@ impl Store {
         let reply = match received.uri.path() {
             "/v1/sys/health" if is_read => self.health(received.uri.query().unwrap_or_default()),
             "/v1/sys/seal-status" if is_read => bare(self.seal_status()),
-            "/v1/sys/leader" if is_read => bare(Members::default().with("ha_enabled", false).with("is_self", false)),
+            "/v1/sys/leader" if is_read => self.leader().await,
             "/v1/sys/init" if is_read => bare(Members::default().with("initialized", self.is_initialised())),
             "/v1/sys/init" if is_write => self.asked_to_initialise(received, now).await,
             "/v1/sys/unseal" if is_write => self.asked_to_unseal(received).await,
@@ -285,17 +358,16 @@ impl Store {
         match open.serve(request).await {
             Ok(_) => {
                 self.end().await;
-                wire::answered(&request.id, &Response::empty())
+                wire::answered(&request.id, Response::empty())
             }
             Err(fault) => wire::failed(&fault),
         }
     }
 
     fn seal_status(&self) -> Members {
-        let custody = self.custody.read().unwrap_or_else(PoisonError::into_inner);
-        let kind =
-            custody.as_ref().map_or_else(|| self.seal.as_ref().map_or(SHAMIR, |seal| seal.kind()), |own| &own.kind);
-        let (shares, is_sealed) = (u8::from(custody.is_some()), self.open().is_none());
+        let custody = self.keys.custody();
+        let kind = custody.as_ref().map_or_else(|| self.keys.kind(), |own| &own.kind);
+        let (shares, is_sealed) = (u8::from(custody.is_some()), !self.keys.are_known());
         let mut status = Members::default()
             .with("type", kind)
             .with("initialized", custody.is_some())
@@ -307,7 +379,7 @@ impl Store {
             .with("version", SPOKEN)
             .with("build_date", "")
             .with("migration", false)
-            .with("recovery_seal", self.seal.is_some())
+            .with("recovery_seal", self.keys.opens_itself())
             .with("storage_type", self.storage_kind);
         if let Some(custody) = custody.as_ref().filter(|_| !is_sealed) {
             status.set("cluster_name", "strongroom");
@@ -316,31 +388,34 @@ impl Store {
         status
     }
 
-    /// The state, with its code: 501 before it was initialised, 503 while it is sealed or the trail fails.
+    /// The state, with its code: 501 before it was initialised, 503 while it is sealed or the trail fails, 429 where
+    /// another server is the active one.
     fn health(&self, query: &str) -> Reply {
-        let is_initialised = self.is_initialised();
-        let (is_sealed, trouble) = (self.open().is_none(), self.recorder.trouble());
+        let custody = self.keys.custody();
+        let (is_sealed, trouble) = (!self.keys.are_known(), self.recorder.trouble());
+        let is_standby = !is_sealed && self.open().is_none();
         let code = |name: &str, usual: u16| {
             let named = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
             let status = named.and_then(|code| code.parse().ok()).unwrap_or(usual);
             StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST)
         };
-        let status = match (is_initialised, is_sealed, &trouble) {
+        let stands_in = query.split('&').any(|pair| matches!(pair, "standbyok" | "standbyok=true"));
+        let status = match (custody.is_some(), is_sealed, is_standby) {
             (false, ..) => code("uninitcode", 501),
             (true, true, _) => code("sealedcode", 503),
-            (true, false, Some(_)) => StatusCode::SERVICE_UNAVAILABLE,
-            (true, false, None) => code("activecode", 200),
+            (true, false, true) if !stands_in => code("standbycode", 429),
+            (true, false, _) if trouble.is_some() => StatusCode::SERVICE_UNAVAILABLE,
+            (true, false, _) => code("activecode", 200),
         };
         let mut body = Members::default()
-            .with("initialized", is_initialised)
+            .with("initialized", custody.is_some())
             .with("sealed", is_sealed)
-            .with("standby", false)
+            .with("standby", is_sealed || is_standby)
             .with("performance_standby", false)
             .with("replication_performance_mode", "disabled")
             .with("replication_dr_mode", "disabled")
-            .with("server_time_utc", Timestamp::now().as_second())
+            .with("server_time_utc", crate::clock::now().as_second())
             .with("version", SPOKEN);
-        let custody = self.custody.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(custody) = custody.as_ref().filter(|_| !is_sealed) {
             body.set("cluster_name", "strongroom");
             body.set("cluster_id", custody.id.clone());
@@ -348,25 +423,21 @@ impl Store {
         if let Some(trouble) = trouble {
             body.set("audit", json!({"failing": trouble}));
         }
-        wire::answered("", &Response { status: Some(status), ..Response::bare(body) })
+        wire::answered("", Response { status: Some(status), ..Response::bare(body) })
     }
 }
 
 fn bare(data: Members) -> Reply {
-    wire::answered("", &Response::bare(data))
+    wire::answered("", Response::bare(data))
 }
 
 /// A key as people give it: in hex or in base64.
-fn decoded(text: &str) -> Option<SecretBytes> {
+pub(crate) fn decoded(text: &str) -> Option<SecretBytes> {
     let text = text.trim();
     let pairs = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
     let hex: Option<Vec<u8>> =
         pairs.map(|pair| u8::from_str_radix(pair.filter(|pair| pair.len() == 2)?, 16).ok()).collect();
     hex.or_else(|| STANDARD.decode(text).ok()).map(SecretBytes::new)
-}
-
-fn of_barrier(error: strongroom_barrier::BarrierError) -> Failure {
-    Failure::new(Class::Invalid, error.to_string())
 }
 
 fn of_fault(fault: Fault) -> Failure {

@@ -12,20 +12,15 @@ use crate::mounts::Mount;
 use crate::open::Asker;
 
 /// Who asks.
-pub(crate) fn auth<'a>(
-    hasher: &Hasher,
-    asker: Option<&'a Asker>,
-    is_allowed: bool,
-    granting: &'a [String],
-) -> Auth<'a> {
+pub(crate) fn auth<'a>(asker: Option<&'a Asker>, is_allowed: bool, granting: &'a [String]) -> Auth<'a> {
     let policy = |name: &'a String| GrantingPolicy { name, namespace_id: "root", kind: "acl" };
     let results = PolicyResults { allowed: is_allowed, granting_policies: granting.iter().map(policy).collect() };
     let Some(asker) = asker else {
         return Auth { policy_results: (!is_allowed).then_some(results), ..Auth::default() };
     };
     Auth {
-        client_token: hasher.token(&asker.token),
-        accessor: hasher.accessor(&asker.accessor),
+        client_token: asker.told.0.clone(),
+        accessor: asker.told.1.clone(),
         display_name: &asker.display_name,
         policies: &asker.policies,
         token_policies: &asker.policies,
@@ -57,8 +52,12 @@ pub(crate) fn request<'a>(
         id: &request.id,
         operation: operation.capability().name(),
         mount,
-        client_token: request.token.as_ref().map_or_else(Hashed::default, |token| hasher.token(token)),
-        client_token_accessor: asker.map_or_else(Hashed::default, |asker| hasher.accessor(&asker.accessor)),
+        client_token: match (asker, &request.token) {
+            (Some(asker), _) => asker.told.0.clone(),
+            (None, Some(token)) => hasher.token(token),
+            (None, None) => Hashed::default(),
+        },
+        client_token_accessor: asker.map_or_else(Hashed::default, |asker| asker.told.1.clone()),
         path: &request.path,
         remote_address: &request.address,
         remote_port: u64::from(request.peer.port()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
-use strongroom_http::{HeaderMap, HeaderValue, Method, Received, Reply, StatusCode, header, json_body};
+use strongroom_http::{HeaderMap, HeaderValue, Method, Received, Reply, ReplyBody, StatusCode, header, json_body};
 use strongroom_policy::acl::Operation;
 use strongroom_secret::SecretBytes;
 
@@ -29,13 +29,16 @@ pub(crate) fn request(received: &Received, id: String, now: Timestamp) -> Result
     if let Some(place) = cleaned(raw) {
         return Err(redirect(&place, received.uri.query()));
     }
-    let path = path(raw).map_err(|fault| failed(&fault))?;
-    let fields = || -> Result<Request, Fault> {
+    let mut path = path(raw).map_err(|fault| failed(&fault))?;
+    let fields = move || -> Result<Request, Fault> {
         let query = query(received.uri.query().unwrap_or_default())?;
         let operation = operation(&received.method, &query)?;
-        // A policy would take it for another path than the engine.
-        if path.ends_with('/') && !matches!(operation, Operation::List | Operation::Scan) {
-            return Err(Fault::absent());
+        match (operation, path.ends_with('/')) {
+            // Lists are of folders, also where a client leaves the slash out: policies name what is in them.
+            (Operation::List | Operation::Scan, false) if !path.is_empty() => path.push('/'),
+            // A policy would take it for another path than the engine.
+            (operation, true) if !matches!(operation, Operation::List | Operation::Scan) => return Err(Fault::absent()),
+            _ => {}
         }
         let has_body = !matches!(operation, Operation::Read | Operation::List | Operation::Scan);
         let mut data = if has_body { Members::parse(received.body.expose())? } else { Members::default() };
@@ -77,13 +80,19 @@ fn cleaned(raw: &str) -> Option<String> {
     (clean != raw).then_some(clean)
 }
 
+/// The answer of a server that is not the active one: the same path and query at the one that is.
+pub(crate) fn elsewhere(address: &str, received: &Received) -> Reply {
+    let base = address.trim_end_matches('/');
+    redirect(&format!("{base}{}", received.uri.path()), received.uri.query())
+}
+
 fn redirect(place: &str, query: Option<&str>) -> Reply {
     let place = query.map_or_else(|| place.to_owned(), |query| format!("{place}?{query}"));
     let location = HeaderValue::try_from(place).map(|place| (header::LOCATION, place));
     Reply {
         status: StatusCode::TEMPORARY_REDIRECT,
         headers: location.into_iter().collect(),
-        body: SecretBytes::new(Vec::new()),
+        body: SecretBytes::default().into(),
     }
 }
 
@@ -170,14 +179,22 @@ fn content_type(headers: &HeaderMap) -> Option<String> {
 }
 
 /// An answer that succeeded.
-pub(crate) fn answered(id: &str, response: &Response) -> Reply {
+pub(crate) fn answered(id: &str, response: Response) -> Reply {
     let status = response.status();
     if status == StatusCode::NO_CONTENT {
-        return Reply { status, headers: Vec::new(), body: SecretBytes::new(Vec::new()) };
+        return Reply { status, headers: Vec::new(), body: SecretBytes::default().into() };
     }
-    match (&response.data, response.is_bare) {
-        (Some(data), true) => reply(status, data.expose()),
-        _ => reply(status, &Envelope { id, response }),
+    if let Some((content_type, text)) = response.text {
+        let kind = (header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        return Reply { status, headers: vec![kind], body: SecretBytes::from(text).into() };
+    }
+    match (&response.data, response.is_bare, response.stream) {
+        (_, _, Some(parts)) => {
+            let bytes = (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+            Reply { status, headers: vec![bytes], body: ReplyBody::Parts(parts) }
+        }
+        (Some(data), true, None) => reply(status, data.expose()),
+        (_, _, None) => reply(status, &Envelope { id, response: &Response { stream: None, text: None, ..response } }),
     }
 }
 
@@ -204,11 +221,11 @@ fn with_data(fault: &Fault, data: &Members) -> Reply {
 fn reply<T: serde::Serialize + ?Sized>(status: StatusCode, body: &T) -> Reply {
     let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     match json_body(body) {
-        Ok(body) => Reply { status, headers: vec![json], body: with_newline(body) },
+        Ok(body) => Reply { status, headers: vec![json], body: with_newline(body).into() },
         Err(_) => Reply {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             headers: vec![json],
-            body: SecretBytes::new(br#"{"errors":["internal error"]}"#.to_vec()),
+            body: SecretBytes::new(br#"{"errors":["internal error"]}"#.to_vec()).into(),
         },
     }
 }

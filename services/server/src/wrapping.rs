@@ -69,13 +69,11 @@ pub(crate) async fn handle(call: &Call<'_>, verb: &str) -> Result<Response, Faul
     let is_write = matches!(call.operation, Operation::Create | Operation::Update);
     match verb {
         "wrap" if is_write => {
-            let time = call.request.wrap_time.unwrap_or(Duration::from_secs(300));
-            // The answer of a request that asks for wrapping is wrapped by whoever handles it.
-            let data = Members::from(call.request.data.expose().clone());
-            match call.request.wrap_time {
-                Some(_) => Ok(Response::of(data)),
-                None => wrap(call, Response::of(data), time).await,
+            if call.request.wrap_time.is_none() {
+                return Err(Fault::invalid("endpoint requires response wrapping to be used"));
             }
+            // The answer of a request that asks for wrapping is wrapped by whoever handles it.
+            Ok(Response::of(Members::from(call.request.data.expose().clone())))
         }
         "lookup" if is_write || call.operation == Operation::Read => lookup(call).await,
         "unwrap" if is_write => unwrap(call).await,

@@ -6,6 +6,7 @@ mod export;
 mod import;
 mod plan;
 mod store;
+mod usage;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -36,7 +37,8 @@ use crate::terminal::{harmless, say, shows};
                         strongroom kv history app\n  \
                         strongroom kv diff app --from 1\n  \
                         strongroom kv rollback app --version 1\n  \
-                        strongroom kv export team-a/ > team-a.json"
+                        strongroom kv export team-a/ > team-a.json\n  \
+                        strongroom kv stale --days 180"
 )]
 pub struct KvCommand {
     /// Where secrets with versions are mounted
@@ -154,6 +156,8 @@ enum Verb {
     Copy(copy::Copy),
     Export(export::Export),
     Import(Box<import::Import>),
+    Usage(usage::Usage),
+    Stale(usage::Stale),
 }
 
 impl KvCommand {
@@ -170,6 +174,8 @@ fn does(verb: Verb, store: &Store<'_>, ambient: &Ambient) -> Result<Ending, Fail
         Verb::Copy(copy) => return copy.run(store),
         Verb::Export(export) => return export.run(store),
         Verb::Import(import) => return import.run(store, ambient),
+        Verb::Usage(usage) => usage.run(store),
+        Verb::Stale(stale) => stale.run(store),
         Verb::Put { given } => {
             let version = store.write(&given.path, &given.data(&[])?, given.cas)?;
             written(&given.path, version)

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test's own files have one reader")]
 
 mod help;
+mod keeping;
 mod kv;
 mod login;
 mod mounts;

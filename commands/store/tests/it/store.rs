@@ -13,7 +13,8 @@ use nix::pty::openpty;
 use serde_json::{Value, json};
 use strongroom_server::{DevCommand, ServerCommand};
 use strongroom_store_command::{
-    AuditCommand, AuthCommand, KvCommand, LoginCommand, LogoutCommand, PolicyCommand, SecretsCommand, TokenCommand,
+    AuditCommand, AuthCommand, KvCommand, LoginCommand, LogoutCommand, PolicyCommand, SecretsCommand, StoreCommand,
+    TokenCommand,
 };
 use tempfile::TempDir;
 
@@ -38,6 +39,7 @@ pub(crate) enum Program {
     Auth(AuthCommand),
     Secrets(SecretsCommand),
     Audit(AuditCommand),
+    Store(Box<StoreCommand>),
 }
 
 /// Where the tests run as a child, this is the program.
@@ -55,7 +57,7 @@ fn child() {
         })
         .collect();
     let ended = match Program::parse_from(std::iter::once("strongroom").chain(arguments.lines())) {
-        Program::Server(server) => server.run(),
+        Program::Server(server) => server.run(&variables),
         Program::Dev(dev) => dev.run(&variables),
         Program::Kv(kv) => kv.run(&variables),
         Program::Login(login) => login.run(&variables),
@@ -64,7 +66,8 @@ fn child() {
         Program::Policy(policy) => policy.run(&variables),
         Program::Auth(auth) => auth.run(&variables),
         Program::Secrets(secrets) => secrets.run(&variables),
-        Program::Audit(audit) => audit.run(),
+        Program::Audit(audit) => audit.run(&variables),
+        Program::Store(store) => store.run(&variables),
     };
     let code = (0..=u8::MAX).find(|code| format!("{ended:?}") == format!("{:?}", ExitCode::from(*code)));
     std::process::exit(code.map_or(99, i32::from));

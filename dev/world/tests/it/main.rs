@@ -11,6 +11,7 @@ mod google;
 mod image;
 mod moto;
 mod node;
+mod npm;
 mod open_bao;
 mod processes;
 mod proxy;

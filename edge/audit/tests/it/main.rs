@@ -85,7 +85,7 @@ fn many_at_once_are_one_chain_that_ends_with_a_checkpoint_and_is_its_owners() {
             let sink = Arc::clone(&sink);
             runtime.spawn(async move {
                 for number in 0..50 {
-                    sink.record(body(&format!("{writer}-{number}"))).await.unwrap();
+                    sink.record(vec![body(&format!("{writer}-{number}"))]).await.unwrap();
                 }
             })
         })
@@ -108,7 +108,7 @@ fn the_chain_goes_on_over_rotated_files_and_over_one_that_somebody_moved_or_dele
     let runtime = runtime();
     let (sink, _) = sink(&path, |options| options.most_bytes = 4000);
     for number in 0..60 {
-        runtime.block_on(sink.record(body(&number.to_string()))).unwrap();
+        runtime.block_on(sink.record(vec![body(&number.to_string())])).unwrap();
     }
     let rotated: Vec<PathBuf> = (1..).map(numbered).take_while(|path| path.exists()).collect();
     assert!(rotated.len() > 2);
@@ -116,7 +116,7 @@ fn the_chain_goes_on_over_rotated_files_and_over_one_that_somebody_moved_or_dele
     let moved = folder.path().join("moved");
     std::fs::rename(&path, &moved).unwrap();
     for number in 0..3 {
-        runtime.block_on(sink.record(body(&format!("after-{number}")))).unwrap();
+        runtime.block_on(sink.record(vec![body(&format!("after-{number}"))])).unwrap();
     }
     drop(sink);
     let all = [rotated, vec![moved.clone(), path.clone()]].concat();
@@ -132,7 +132,7 @@ fn keeping_some_files_throws_the_oldest_away() {
     let (sink, _) = sink(&path, |options| (options.most_bytes, options.keep) = (2000, 2));
     let runtime = runtime();
     for number in 0..80 {
-        runtime.block_on(sink.record(body(&number.to_string()))).unwrap();
+        runtime.block_on(sink.record(vec![body(&number.to_string())])).unwrap();
     }
     drop(sink);
     let mut names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
@@ -153,7 +153,7 @@ fn a_reader_that_hangs_makes_entries_fail_in_time_and_at_once_afterwards() {
     let runtime = runtime();
     let timed = |sink: &Sink| {
         let start = Instant::now();
-        let recorded = runtime.block_on(sink.record(body("x")));
+        let recorded = runtime.block_on(sink.record(vec![body("x")]));
         (recorded, start.elapsed())
     };
     let (first, time) = timed(&sink);
@@ -167,7 +167,7 @@ fn a_reader_that_hangs_makes_entries_fail_in_time_and_at_once_afterwards() {
     // Somebody reads again.
     let mut reader = Command::new("cat").arg(&path).stdout(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
-    while runtime.block_on(sink.record(body("y"))).is_err() {
+    while runtime.block_on(sink.record(vec![body("y")])).is_err() {
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", sink.state());
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -184,7 +184,7 @@ fn a_file_that_was_changed_is_not_gone_on_with() {
     let (sink, head) = sink(&path, |_| {});
     let runtime = runtime();
     for number in 0..25 {
-        runtime.block_on(sink.record(body(&number.to_string()))).unwrap();
+        runtime.block_on(sink.record(vec![body(&number.to_string())])).unwrap();
     }
     drop(sink);
     let (head, text) = (*head.lock().unwrap(), std::fs::read_to_string(&path).unwrap());
@@ -222,7 +222,7 @@ fn child() {
             runtime.spawn(async move {
                 for number in 0_u64.. {
                     let id = format!("{}-{writer}-{number}", std::process::id());
-                    sink.record(body(&id)).await.unwrap();
+                    sink.record(vec![body(&id)]).await.unwrap();
                     println!("wrote {id}");
                 }
             })
@@ -268,14 +268,14 @@ fn limited_child() {
     let Some(path) = std::env::var_os("STRONGROOM_TEST_AUDITS_WITHIN").map(PathBuf::from) else { return };
     let (runtime, (sink, _)) = (runtime(), sink(&path, |_| {}));
     let mut written = 0;
-    while runtime.block_on(sink.record(body(&written.to_string()))).is_ok() {
+    while runtime.block_on(sink.record(vec![body(&written.to_string())])).is_ok() {
         written += 1;
         assert!(written < 100_000);
     }
     assert!(sink.state().trouble.is_some());
     // Room: the file is moved away.
     std::fs::rename(&path, path.with_extension("full")).unwrap();
-    runtime.block_on(sink.record(body("again"))).unwrap();
+    runtime.block_on(sink.record(vec![body("again")])).unwrap();
     assert_eq!(sink.state().trouble, None);
     drop(sink);
     let paths = [path.with_extension("full"), path];

@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::ServerTls;
+use super::sent::Sent;
 
 /// What clients may take.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +51,7 @@ pub(super) async fn listen<H, F>(
     drain: Duration,
 ) where
     H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    F: Future<Output = Response<Sent>> + Send + 'static,
 {
     let places = Arc::new(Semaphore::new(limits.connections));
     let (closing, _) = watch::channel(false);
@@ -106,7 +105,7 @@ async fn shake_hands<H, F>(
     closing: watch::Receiver<bool>,
 ) where
     H: Fn(Request<Incoming>, Peer) -> F,
-    F: Future<Output = Response<Full<Bytes>>>,
+    F: Future<Output = Response<Sent>>,
 {
     // Answers are small and written at once; without this the second on a connection would wait for the first's receipt.
     let _ = stream.set_nodelay(true);
@@ -128,7 +127,7 @@ async fn serve<H, F>(
     mut closing: watch::Receiver<bool>,
 ) where
     H: Fn(Request<Incoming>, Peer) -> F,
-    F: Future<Output = Response<Full<Bytes>>>,
+    F: Future<Output = Response<Sent>>,
 {
     let service = service_fn(|request| {
         let answer = handle(request, peer.clone());

@@ -4,6 +4,7 @@
 mod listen;
 mod requests;
 mod routes;
+mod sent;
 mod tls;
 
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use strongroom_failure::{Class, Failure};
 use tokio::net::TcpListener;
 
 pub use listen::{Limits, Peer};
-pub use requests::{Received, Reply, RequestServer};
+pub use requests::{Received, Reply, ReplyBody, ReplyPart, RequestServer};
 pub use routes::{Answer, Posted, Route, Server};
 pub use tls::{ServerCertificate, ServerTls};
 

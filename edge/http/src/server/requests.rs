@@ -12,9 +12,11 @@ use hyper::body::{Body as _, Incoming as Body};
 use strongroom_failure::Failure;
 use strongroom_secret::SecretBytes;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use zeroize::Zeroize as _;
 
 use super::listen::{Limits, Peer, listen};
+use super::sent::Sent;
 use super::tls::ServerTls;
 
 /// A request with its whole body.
@@ -44,8 +46,33 @@ pub struct Reply {
     pub status: StatusCode,
     /// Headers beside the usual ones; these replace them.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The whole body, JSON where no header says otherwise.
-    pub body: SecretBytes,
+    /// The body, JSON where no header says otherwise.
+    pub body: ReplyBody,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum ReplyBody {
+    /// All of it.
+    Whole(SecretBytes),
+    /// Part by part, as fast as the client reads. An `Err`, or an end without [`ReplyPart::Last`], breaks the connection
+    /// off, so that no client takes a part for the whole.
+    Parts(mpsc::Receiver<ReplyPart>),
+}
+
+/// A part of a body.
+#[derive(Debug)]
+pub enum ReplyPart {
+    /// More follows.
+    More(Vec<u8>),
+    /// That was all.
+    Last,
+}
+
+impl From<SecretBytes> for ReplyBody {
+    fn from(bytes: SecretBytes) -> Self {
+        Self::Whole(bytes)
+    }
 }
 
 /// Listens, and hands each request to a handler.
@@ -170,9 +197,12 @@ fn wipe(data: Bytes) {
     }
 }
 
-fn response(sent: Reply) -> Response<Full<Bytes>> {
-    // Wiped when hyper has written it and lets it go.
-    let mut response = Response::new(Full::new(Bytes::from_owner(Owned(sent.body))));
+fn response(sent: Reply) -> Response<Sent> {
+    let mut response = Response::new(match sent.body {
+        // Wiped when hyper has written it and lets it go.
+        ReplyBody::Whole(body) => Sent::Whole(Full::new(Bytes::from_owner(Owned(body)))),
+        ReplyBody::Parts(parts) => Sent::Parts(parts),
+    });
     *response.status_mut() = sent.status;
     let headers = response.headers_mut();
     if !matches!(sent.status, StatusCode::NO_CONTENT) {

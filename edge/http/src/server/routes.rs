@@ -11,6 +11,7 @@ use strongroom_failure::Failure;
 use tokio::net::TcpListener;
 
 use super::listen::{Limits, listen};
+use super::sent::Sent;
 
 /// What a route answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +109,7 @@ impl Server {
         let routes = self.routes;
         let handle = move |request, _| {
             let routes = Arc::clone(&routes);
-            async move { answer(&routes, request).await }
+            async move { answer(&routes, request).await.map(Sent::Whole) }
         };
         listen(self.listener, None, LIMITS, handle, stop, drain).await;
     }

@@ -93,6 +93,7 @@ pub(crate) fn settings(endpoint: &str) -> Settings {
         region: Some(REGION.to_owned()),
         access_key: Some(access_key()),
         endpoints: Endpoints {
+            kms: endpoint.clone(),
             secrets_manager: endpoint.clone(),
             parameter_store: endpoint.clone(),
             certificate_manager: endpoint.clone(),

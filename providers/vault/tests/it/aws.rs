@@ -56,7 +56,7 @@ const SERVER_ID: &str = "vault.world";
 /// read below `secret/aws/`.
 async fn server(sts: &CheckedSts) -> Server {
     let options = Options { has_vault_logins: true, ..Options::default() };
-    let server = Server { bao: OpenBao::start_with(&options).unwrap() };
+    let server = Server { running: OpenBao::start_with(&options).unwrap() };
     server.put("aws/app", json!({"k": "v"})).await;
     server.allow_reading("aws-reader", "aws").await;
     server.admin("POST", "sys/auth/aws", json!({"type": "aws"})).await;
@@ -86,7 +86,7 @@ async fn whoever_signs_for_aws_logs_in() {
         let caller = Arc::new(Caller { session, region, breaks });
         let server_id = Some(server_id.to_owned()).filter(|id| !id.is_empty());
         let auth = Auth::Aws(Aws { mount: None, role: "app".to_owned(), server_id, caller });
-        open(Settings::new(server.bao.address(), auth))
+        open(Settings::new(server.running.address(), auth))
     };
     let assumed = strongroom_aws::Settings {
         region: Some("eu-west-1".to_owned()),

@@ -139,7 +139,7 @@ async fn what_is_no_vault_is_not_quoted() {
     switchboard.add(Fault::answer(
         400,
         &[],
-        &format!(r#"{{"errors":["bad {}"],"data":"{CANARY}"}}"#, server.bao.root_token()),
+        &format!(r#"{{"errors":["bad {}"],"data":"{CANARY}"}}"#, server.running.root_token()),
     ));
     assert_eq!(failing(&vault).await.words, "bad [redacted]");
 }

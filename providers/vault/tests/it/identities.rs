@@ -33,7 +33,7 @@ fn password(mount: &str, username: &str, password: &str) -> Password {
 #[tokio::test]
 async fn a_person_of_a_directory_logs_in() {
     let options = Options { has_vault_logins: true, ..Options::default() };
-    let server = Server { bao: OpenBao::start_with(&options).unwrap() };
+    let server = Server { running: OpenBao::start_with(&options).unwrap() };
     server.put("people-ldap/app", json!({"k": "v"})).await;
     server.allow_reading("people-ldap", "people-ldap").await;
     let directory = Directory::start("alice", "canary-5b1d-alice", "readers").unwrap();
@@ -57,26 +57,11 @@ async fn a_person_of_a_directory_logs_in() {
 }
 
 #[tokio::test]
-async fn a_user_of_the_server_logs_in() {
-    let server = prepared("people-own").await;
-    server.admin("POST", "sys/auth/people-own", json!({"type": "userpass"})).await;
-    let user = json!({"password": "canary-5b1d \"quoted\"", "token_policies": ["people-own"]});
-    server.admin("POST", "auth/people-own/users/app", user).await;
-    let vault =
-        |name, secret| open(Settings { auth: Auth::UserPass(password("people-own", name, secret)), ..server.root() });
-    let app = vault("app", "canary-5b1d \"quoted\"");
-    assert_eq!(read_name(&app, "secret/data/people-own/app").await.unwrap().0, VALUE);
-    let wrong = vault("app", "canary-5b1d");
-    assert_eq!(wrong.validate().await.unwrap_err().class, Class::Unauthenticated);
-    let elsewhere = read_name(&vault("../../sys/seal", "canary-5b1d"), "secret/x").await.unwrap_err();
-    assert_eq!(elsewhere.class, Class::Invalid);
-}
-
-#[tokio::test]
 async fn a_client_certificate_logs_in() {
     let authority = Authority::new().unwrap();
-    let server =
-        Server { bao: OpenBao::start_with(&Options { authority: Some(&authority), ..Options::default() }).unwrap() };
+    let server = Server {
+        running: OpenBao::start_with(&Options { authority: Some(&authority), ..Options::default() }).unwrap(),
+    };
     server.put("web/app", json!({"k": "v"})).await;
     server.allow_reading("web", "web").await;
     server.admin("POST", "sys/auth/cert", json!({"type": "cert"})).await;
@@ -92,7 +77,7 @@ async fn a_client_certificate_logs_in() {
     let vault = |role: Option<&str>, own: Option<ClientCertificate>, connection: Option<ClientCertificate>| {
         let auth = Auth::Certificate(Certificate { mount: None, role: role.map(str::to_owned), certificate: own });
         let tls = TlsSettings { roots: roots.clone(), client: connection, ..TlsSettings::default() };
-        open(Settings { tls, ..Settings::new(server.bao.secure_address().unwrap(), auth) })
+        open(Settings { tls, ..Settings::new(server.running.secure_address().unwrap(), auth) })
     };
     let good = [
         vault(Some("web"), Some(certificate("app.client")), None),
@@ -117,9 +102,9 @@ async fn a_client_certificate_logs_in() {
 /// Runs OpenBao's own proxy before `server`: it holds the token and adds it to what comes without one.
 fn proxy(server: &Server, folder: &std::path::Path) -> (Part, String) {
     let (port, token) = (free_port().unwrap(), folder.join("token"));
-    world::cache::write(&token, server.bao.root_token().as_bytes()).unwrap();
+    world::cache::write(&token, server.running.root_token().as_bytes()).unwrap();
     let settings = json!({
-        "vault": {"address": server.bao.address()},
+        "vault": {"address": server.running.address()},
         "auto_auth": {"method": [{"type": "token_file", "config": {"token_file_path": token}}]},
         "api_proxy": {"use_auto_auth_token": true},
         "listener": [{"tcp": {"address": format!("127.0.0.1:{port}"), "tls_disable": true}}],
@@ -145,7 +130,7 @@ async fn an_agent_at_the_address_logs_in_for_us() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(read_name(&vault, "secret/people-agent/app").await.unwrap().0, VALUE);
-    let bare = open(Settings::new(server.bao.address(), Auth::Agent));
+    let bare = open(Settings::new(server.running.address(), Auth::Agent));
     let failure = read_name(&bare, "secret/data/people-agent/app").await.unwrap_err();
     assert_eq!(failure.class, Class::Unauthenticated);
     assert!(failure.words.contains("the token of the agent at the address"), "{failure}");
@@ -178,7 +163,7 @@ async fn a_login_may_have_a_namespace_of_its_own() {
 async fn nodes_that_are_behind_are_told_how_new_they_must_be() {
     let server = Server::shared();
     let (switchboard, root) = server.behind_switchboard();
-    let token = server.bao.root_token();
+    let token = server.running.root_token();
     let granted = json!({"auth": {"client_token": token, "lease_duration": 3600, "renewable": false}}).to_string();
     switchboard.add(Fault::answer(200, &[("X-Vault-Index", "djE6YWJj")], &granted).on_path("/login"));
     // One node alone has no index, and refuses one.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use strongroom_failure::{Class, Failure};
-use strongroom_provider::{Meter, Outcome, Provider, RemoteKey, SecretBytes, TokenSource};
-use strongroom_vault::{AppRole, Auth, Credential, Jwt, Settings, Token, Vault};
+use strongroom_failure::Class;
+use strongroom_provider::{Meter, Outcome, Provider, RemoteKey};
+use strongroom_vault::{AppRole, Auth, Credential, Password, Settings, Token, Vault};
 use world::switchboard::{Fault, Switchboard};
 
-use crate::server::{CANARY, Server, checked, given, open, read_name, token};
+use super::server::{CANARY, Server, checked, given, open, read_name, token};
 
 /// A server with secrets `0` to `19` below `secret/PREFIX/`, a role that may read them, and a switchboard that counts.
 async fn with_role(prefix: &str, options: Value) -> (Arc<Server>, Switchboard, AppRole) {
@@ -21,7 +21,7 @@ async fn with_role(prefix: &str, options: Value) -> (Arc<Server>, Switchboard, A
     let mut role = json!({"token_policies": [prefix]});
     role.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
     let role = server.app_role(prefix, role).await;
-    let switchboard = Switchboard::to(server.bao.host_port()).unwrap();
+    let switchboard = Switchboard::to(server.running.host_port()).unwrap();
     (server, switchboard, role)
 }
 
@@ -178,7 +178,7 @@ async fn a_given_token_is_learned_about_when_the_program_lasts() {
     let server = Server::shared();
     server.put("logins-given/app", json!({"k": "v"})).await;
     let made = server.admin("POST", "auth/token/create", json!({"policies": ["root"], "period": "10m"})).await;
-    let switchboard = Switchboard::to(server.bao.host_port()).unwrap();
+    let switchboard = Switchboard::to(server.running.host_port()).unwrap();
     let vault = open(settings(&switchboard, token(made["auth"]["client_token"].as_str().unwrap())));
     let name = "secret/data/logins-given/app";
     read_name(&vault, name).await.unwrap();
@@ -281,7 +281,7 @@ async fn refused_logins_say_why_and_are_shared() {
 async fn a_wrapped_secret_id_is_unwrapped_once() {
     let (server, switchboard, role) = with_role("logins-wrapped", json!({})).await;
     let path = "auth/logins-wrapped/role/logins-wrapped/secret-id";
-    let wrapped = server.bao.command(&["write", "-wrap-ttl=60s", "-f", "-field=wrapping_token", path]).unwrap();
+    let wrapped = server.wrapped(path).await;
     let role = AppRole { secret_id: Some(given(&wrapped)), wrapped: true, ..role };
     let vault = open(settings(&switchboard, Auth::AppRole(role.clone())));
     assert_eq!(read_all(&vault, "logins-wrapped").await, 20);
@@ -293,68 +293,23 @@ async fn a_wrapped_secret_id_is_unwrapped_once() {
     assert!(failure.words.contains("cannot be unwrapped") && failure.hint.is_some(), "{failure}");
 }
 
-const SIGNER: &str = r"
-import sys, time
-from joserfc import jwt
-from joserfc.jwk import RSAKey
-key = RSAKey.generate_key(2048)
-claims = {'sub': 'app', 'aud': 'vault', 'iat': int(time.time()), 'exp': int(time.time()) + 600}
-print(key.as_pem(private=False).decode() + '\n====\n' + jwt.encode({'alg': 'RS256'}, claims, key))
-";
-
-struct Issuer(String);
-
-impl std::fmt::Debug for Issuer {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Issuer")
-    }
-}
-
-#[async_trait::async_trait]
-impl TokenSource for Issuer {
-    fn describe(&self) -> String {
-        "the issuer of the test".to_owned()
-    }
-
-    async fn token(&self) -> Result<SecretBytes, Failure> {
-        Ok(self.0.clone().into())
-    }
-}
-
 #[tokio::test]
-async fn a_jwt_logs_in_by_its_role() {
+async fn a_user_of_the_server_logs_in() {
     let server = Server::shared();
-    server.put("logins-jwt/app", json!({"k": "v"})).await;
-    server.allow_reading("logins-jwt", "logins-jwt").await;
-    let made = world::python::prepare().unwrap().run(SIGNER, &[], &[]).unwrap();
-    let (key, jwt) = made.split_once("\n====\n").unwrap();
-    server.admin("POST", "sys/auth/logins-jwt", json!({"type": "jwt"})).await;
-    server.admin("POST", "auth/logins-jwt/config", json!({"jwt_validation_pubkeys": [key]})).await;
-    let role = json!({
-        "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault"], "bound_subject": "app",
-        "token_policies": ["logins-jwt"],
-    });
-    server.admin("POST", "auth/logins-jwt/role/app", role).await;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("jwt");
-    write(&path, jwt.trim());
-    let auth = |role: &str| {
-        let (mount, role) = (Some("logins-jwt".to_owned()), Some(role.to_owned()));
-        Auth::Jwt(Jwt { mount, role, jwt: Credential::File(path.clone()) })
+    server.put("people-own/app", json!({"k": "v"})).await;
+    server.allow_reading("people-own", "people-own").await;
+    server.admin("POST", "sys/auth/people-own", json!({"type": "userpass"})).await;
+    let user = json!({"password": "canary-5b1d \"quoted\"", "token_policies": ["people-own"]});
+    server.admin("POST", "auth/people-own/users/app", user).await;
+    let vault = |name: &str, secret| {
+        let mount = Some("people-own".to_owned());
+        let password = Password { mount, username: name.to_owned(), password: given(secret) };
+        open(Settings { auth: Auth::UserPass(password), ..server.root() })
     };
-    let vault = open(Settings { auth: auth("app"), ..server.root() });
-    assert_eq!(read_name(&vault, "secret/logins-jwt/app").await.unwrap().0, r#"{"k":"v"}"#);
-    let issued = Credential::Source(Arc::new(Issuer(jwt.trim().to_owned())));
-    let asked = Jwt { mount: Some("logins-jwt".to_owned()), role: Some("app".to_owned()), jwt: issued };
-    let vault = open(Settings { auth: Auth::Jwt(asked), ..server.root() });
-    assert_eq!(vault.identity(), "role app by auth/logins-jwt with the token of the issuer of the test");
-    assert_eq!(read_name(&vault, "secret/logins-jwt/app").await.unwrap().0, r#"{"k":"v"}"#);
-    let wrong = open(Settings { auth: auth("nope"), ..server.root() });
-    let failure = read_name(&wrong, "secret/logins-jwt/app").await.unwrap_err();
-    assert_eq!(failure.class, Class::Unauthenticated);
-    assert!(failure.words.contains("role nope by auth/logins-jwt"), "{failure}");
-    assert!(failure.words.contains("could not be found"), "{failure}");
-    write(&path, &format!("{CANARY}.{CANARY}.{CANARY}"));
-    let failure = read_name(&open(Settings { auth: auth("app"), ..server.root() }), "secret/x").await.unwrap_err();
-    assert_eq!(failure.class, Class::Unauthenticated);
+    let app = vault("app", "canary-5b1d \"quoted\"");
+    assert_eq!(read_name(&app, "secret/data/people-own/app").await.unwrap().0, r#"{"k":"v"}"#);
+    let wrong = vault("app", "canary-5b1d");
+    assert_eq!(wrong.validate().await.unwrap_err().class, Class::Unauthenticated);
+    let elsewhere = read_name(&vault("../../sys/seal", "canary-5b1d"), "secret/x").await.unwrap_err();
+    assert_eq!(elsewhere.class, Class::Invalid);
 }

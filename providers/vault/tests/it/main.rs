@@ -3,13 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod aws;
+mod engines;
 mod faults;
 mod identities;
+mod jwt;
 mod kubernetes;
 mod leases;
 mod logins;
 mod push;
 mod reads;
+mod running;
 mod search;
 mod server;
 mod transport;

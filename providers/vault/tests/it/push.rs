@@ -6,7 +6,7 @@ use strongroom_provider::{Content, Deleted, Place, Provider, Push, Pushed, Remot
 use strongroom_vault::{KvVersion, Settings, Vault};
 use world::switchboard::Fault;
 
-use crate::server::{CANARY, Server, checked, open, read_name, token};
+use super::server::{CANARY, Server, checked, open, read_name, token};
 
 fn place(key: &str, property: Option<&str>) -> Place {
     Place { key: key.to_owned(), property: property.map(str::to_owned), ..Place::default() }
@@ -85,8 +85,8 @@ async fn version_1_keeps_the_mark_in_the_secret() {
     let vault = open(first_version(&server, "push1").await);
     assert_eq!(pushed(&vault, &[one("app", Some("b"), "1")]).await, [Pushed::Written]);
     assert_eq!(pushed(&vault, &[one("app", Some("a"), "2")]).await, [Pushed::Written]);
-    let (stored, _) = read_name(&vault, "app").await.unwrap();
-    assert_eq!(stored, r#"{"a":"2","b":"1","custom_metadata":{"managed-by":"external-secrets"}}"#);
+    let (stored, _) = value(&vault, "app").await.unwrap();
+    assert_eq!(stored, json!({"a": "2", "b": "1", "custom_metadata": {"managed-by": "external-secrets"}}));
     assert_eq!(pushed(&vault, &[one("app", Some("a"), "2")]).await, [Pushed::Unchanged]);
     server.admin("POST", "push1/foreign", json!({"a": CANARY})).await;
     assert_eq!(refused(&vault, one("foreign", Some("a"), "x")).await.class, Class::Denied);

@@ -6,7 +6,8 @@ use strongroom_provider::{Provider, RemoteKey, Version};
 use strongroom_vault::{KvVersion, Settings};
 use world::switchboard::Fault;
 
-use crate::server::{CANARY, Server, at, checked, open, read, read_name, token};
+use super::running::LARGEST_TEXT;
+use super::server::{CANARY, Server, at, checked, open, read, read_name, token};
 
 fn read_as_json(read: &(String, Option<String>)) -> Value {
     serde_json::from_str(&read.0).unwrap()
@@ -22,9 +23,9 @@ async fn a_key_is_a_path_as_people_or_as_the_api_write_it() {
         assert_eq!(read_as_json(&got), json!({"user": "app", "password": CANARY}), "{name}");
         assert_eq!(got.1.as_deref(), Some("1"), "{name}");
     }
-    assert_eq!(vault.describe(), format!("Vault ({})", server.bao.address()));
+    assert_eq!(vault.describe(), format!("Vault ({})", server.running.address()));
     assert_eq!(vault.identity(), "token from VAULT_TOKEN");
-    assert!(!format!("{vault:?}").contains(server.bao.root_token()));
+    assert!(!format!("{vault:?}").contains(server.running.root_token()));
 }
 
 #[tokio::test]
@@ -43,7 +44,7 @@ async fn one_bad_key_spoils_only_its_own_answer() {
         missing.to_string(),
         format!(
             "cannot read \"secret/batch/missing\" from Vault ({}): there is no secret at the path secret/data/batch/missing",
-            server.bao.address()
+            server.running.address()
         )
     );
     assert_eq!(got[2].as_ref().unwrap_err().class, Class::Invalid);
@@ -160,33 +161,12 @@ async fn one_mount_is_asked_about_once_and_reads_run_together() {
 }
 
 #[tokio::test]
-async fn other_engines_are_read_and_written_as_they_are() {
-    let server = Server::shared();
-    server.admin("POST", "sys/mounts/reads-transit", json!({"type": "transit"})).await;
-    server.admin("POST", "reads-transit/keys/app", json!({})).await;
-    let vault = open(server.root());
-    let read_key = read_name(&vault, "reads-transit/keys/app").await.unwrap();
-    assert_eq!(read_as_json(&read_key)["name"], "app");
-    let request = |name: &str, body: &str| RemoteKey { request: Some(body.to_owned()), ..RemoteKey::current(name) };
-    let encrypt = request("reads-transit/encrypt/app", r#"{"plaintext":"aGVsbG8="}"#);
-    assert_eq!(vault.plan(std::slice::from_ref(&encrypt))[0].operation, "POST reads-transit/encrypt/app");
-    let written = read(&vault, encrypt).await.unwrap();
-    assert!(read_as_json(&written)["ciphertext"].as_str().unwrap().starts_with("vault:v1:"));
-    let bad = read(&vault, request("reads-transit/encrypt/app", r#"{"plaintext":"%"}"#)).await.unwrap_err();
-    assert_eq!(bad.class, Class::Invalid);
-    assert!(bad.words.contains("base64"), "{bad}");
-    let no_object = read(&vault, request("reads-transit/encrypt/app", "plain")).await.unwrap_err();
-    assert!(no_object.words.contains("JSON object"), "{no_object}");
-}
-
-#[tokio::test]
 async fn the_largest_document_and_binary_text_arrive_whole() {
     let server = Server::shared();
     // KV holds JSON only: bytes are stored as text, often base64, and any text comes back as it was written.
     let binary: String = (0..=255_u8).map(char::from).chain("\u{10ffff}\u{2028}".chars()).collect();
     server.put("large/binary", json!({ "blob": binary })).await;
-    // The server refuses requests of more than 32 MiB: this is the largest document that it takes.
-    let large = "x".repeat((32 << 20) - 64);
+    let large = "x".repeat(LARGEST_TEXT);
     server.put("large/app", json!({ "blob": large })).await;
     let vault = open(server.root());
     let got = read_name(&vault, "secret/large/binary").await.unwrap();
@@ -216,23 +196,6 @@ async fn a_denial_says_what_to_allow() {
         Some("allow it in the token's policy: path \"secret/data/denied/other/app\" { capabilities = [\"read\"] }")
     );
     assert_eq!(got[2].as_ref().unwrap_err().class, Class::Denied);
-}
-
-#[tokio::test]
-async fn namespaces_are_worlds_of_their_own() {
-    let server = Server::shared();
-    server.admin("POST", "sys/namespaces/reads-team", json!({})).await;
-    let mount = json!({"type": "kv", "options": {"version": "2"}});
-    server.admin_in("reads-team", "POST", "sys/mounts/secret", mount).await;
-    server.admin_in("reads-team", "POST", "secret/data/ns/app", json!({"data": {"k": "team"}})).await;
-    server.put("ns/app", json!({"k": "root"})).await;
-    let inside = open(Settings { namespace: Some("/reads-team/".to_owned()), ..server.root() });
-    assert_eq!(read_name(&inside, "secret/ns/app").await.unwrap().0, r#"{"k":"team"}"#);
-    assert_eq!(inside.describe(), format!("Vault ({}, namespace reads-team)", server.bao.address()));
-    assert_eq!(read_name(&open(server.root()), "secret/ns/app").await.unwrap().0, r#"{"k":"root"}"#);
-    let missing = open(Settings { namespace: Some("nowhere".to_owned()), ..server.root() });
-    let failure = read_name(&missing, "secret/data/ns/app").await.unwrap_err();
-    assert!(matches!(failure.class, Class::NotFound | Class::Unauthenticated | Class::Denied), "{failure:?}");
 }
 
 #[tokio::test]

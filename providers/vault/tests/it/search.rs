@@ -8,7 +8,7 @@ use strongroom_provider::{Facet, Find, Pattern, Provider, RemoteKey};
 use strongroom_vault::{KvVersion, Settings, Vault};
 use world::switchboard::Fault;
 
-use crate::server::{CANARY, Server, at, checked, open, read, read_name};
+use super::server::{CANARY, Server, at, checked, open, read, read_name};
 
 /// A search by path, name and tags, where given.
 fn query(path: &str, name: &str, tags: &[(&str, &str)]) -> Find {

@@ -1,4 +1,4 @@
-//! One OpenBao for all tests that run at the same time; it ends with the last of them.
+//! One server for all tests that run at the same time; it ends with the last of them.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -8,8 +8,10 @@ use strongroom_failure::Failure;
 use strongroom_http::{Client, HeaderValue, Method, Request, Settings as HttpSettings, StatusCode};
 use strongroom_provider::{Meter, Provider, RemoteKey, SecretBytes, Version};
 use strongroom_vault::{AppRole, Auth, Credential, Settings, Token, Vault};
-use world::open_bao::{OpenBao, is_still_mounting};
+use world::open_bao::is_still_mounting;
 use world::switchboard::Switchboard;
+
+use super::running::{self, Running};
 
 /// In every stored value of these tests: must be in no error and no Debug output.
 pub(crate) const CANARY: &str = "canary-5b1d";
@@ -18,7 +20,7 @@ pub(crate) const CANARY: &str = "canary-5b1d";
 const MOUNTING_ROUNDS: usize = 200;
 
 pub(crate) struct Server {
-    pub(crate) bao: OpenBao,
+    pub(crate) running: Running,
 }
 
 impl Server {
@@ -29,7 +31,7 @@ impl Server {
         if let Some(server) = running.upgrade() {
             return server;
         }
-        let server = Arc::new(Self { bao: OpenBao::start().unwrap() });
+        let server = Arc::new(Self { running: running::start() });
         *running = Arc::downgrade(&server);
         server
     }
@@ -41,7 +43,8 @@ impl Server {
 
     pub(crate) async fn admin_in(&self, namespace: &str, method: &str, path: &str, body: Value) -> Value {
         let body = if body.is_null() { SecretBytes::default() } else { SecretBytes::from(body.to_string()) };
-        let ask = || self.ask(self.bao.root_token(), namespace, method, path, body.clone());
+        let headers = [("x-vault-namespace", namespace)];
+        let ask = || self.ask(&headers, method, path, body.clone());
         let mut asked = ask().await;
         for _ in 0..MOUNTING_ROUNDS {
             if !is_still_mounting(&asked.1.to_string()) {
@@ -55,23 +58,30 @@ impl Server {
         answer
     }
 
+    /// Asks as root, with those of the headers that have a value.
     async fn ask(
         &self,
-        token: &str,
-        namespace: &str,
+        headers: &[(&'static str, &str)],
         method: &str,
         path: &str,
         body: SecretBytes,
     ) -> (StatusCode, Value) {
         let mut request = Request::new(body);
         *request.method_mut() = Method::from_bytes(method.as_bytes()).unwrap();
-        *request.uri_mut() = format!("{}/v1/{path}", self.bao.address()).parse().unwrap();
-        request.headers_mut().insert("x-vault-token", HeaderValue::from_str(token).unwrap());
-        if !namespace.is_empty() {
-            request.headers_mut().insert("x-vault-namespace", HeaderValue::from_str(namespace).unwrap());
+        *request.uri_mut() = format!("{}/v1/{path}", self.running.address()).parse().unwrap();
+        let token = [("x-vault-token", self.running.root_token())];
+        for (name, value) in token.iter().chain(headers).filter(|(_, value)| !value.is_empty()) {
+            request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
         }
         let response = Client::new(HttpSettings::default()).unwrap().send(request).await.unwrap();
         (response.status, serde_json::from_slice(response.body.expose()).unwrap_or_default())
+    }
+
+    /// The token behind which the answer to a write waits.
+    pub(crate) async fn wrapped(&self, path: &str) -> String {
+        let (status, answer) = self.ask(&[("x-vault-wrap-ttl", "60s")], "POST", path, SecretBytes::default()).await;
+        assert!(status.is_success(), "{path}: {status}");
+        answer["wrap_info"]["token"].as_str().unwrap().to_owned()
     }
 
     /// Writes a version of the secret `name` below `secret/`, KV version 2.
@@ -81,12 +91,12 @@ impl Server {
 
     /// Settings for this server with the root token.
     pub(crate) fn root(&self) -> Settings {
-        Settings::new(self.bao.address(), token(self.bao.root_token()))
+        Settings::new(self.running.address(), token(self.running.root_token()))
     }
 
     /// A switchboard before the server, and settings with the root token that lead through it.
     pub(crate) fn behind_switchboard(&self) -> (Switchboard, Settings) {
-        let switchboard = Switchboard::to(self.bao.host_port()).unwrap();
+        let switchboard = Switchboard::to(self.running.host_port()).unwrap();
         let settings = Settings { address: switchboard.address().to_owned(), ..self.root() };
         (switchboard, settings)
     }

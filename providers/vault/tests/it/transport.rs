@@ -26,8 +26,8 @@ fn trusting(authority: &Authority) -> TlsSettings {
 #[tokio::test]
 async fn a_private_authority_is_trusted_when_it_is_given() {
     let (server, authority, other) = (server().await, Authority::new().unwrap(), Authority::new().unwrap());
-    let face = Switchboard::with_tls_for(server.bao.host_port(), &authority, &["vault.internal"]).unwrap();
-    let named = Switchboard::with_tls(server.bao.host_port(), &authority).unwrap();
+    let face = Switchboard::with_tls_for(server.running.host_port(), &authority, &["vault.internal"]).unwrap();
+    let named = Switchboard::with_tls(server.running.host_port(), &authority).unwrap();
     let read = async |switchboard: &Switchboard, tls: TlsSettings| {
         let settings = Settings { address: switchboard.address().to_owned(), tls, ..server.root() };
         read_name(&open(settings), NAME).await.map(|read| read.0)
@@ -56,10 +56,10 @@ async fn a_private_authority_is_trusted_when_it_is_given() {
 #[tokio::test]
 async fn the_variables_of_the_official_clients_work() {
     let (server, authority) = (server().await, Authority::new().unwrap());
-    let face = Switchboard::with_tls(server.bao.host_port(), &authority).unwrap();
+    let face = Switchboard::with_tls(server.running.host_port(), &authority).unwrap();
     let lookup = |name: &str| match name {
         "VAULT_ADDR" => Some(face.address().to_owned()),
-        "VAULT_TOKEN" => Some(server.bao.root_token().to_owned()),
+        "VAULT_TOKEN" => Some(server.running.root_token().to_owned()),
         "VAULT_CACERT" => Some(authority.certificate_file().display().to_string()),
         _ => None,
     };
@@ -70,10 +70,10 @@ async fn the_variables_of_the_official_clients_work() {
 #[tokio::test]
 async fn a_proxy_is_used_for_hosts_that_only_it_knows() {
     let (server, authority) = (server().await, Authority::new().unwrap());
-    let face = Switchboard::with_tls_for(server.bao.host_port(), &authority, &["vault.internal"]).unwrap();
+    let face = Switchboard::with_tls_for(server.running.host_port(), &authority, &["vault.internal"]).unwrap();
     let proxy = ForwardProxy::with_password("user", "canary-5b1d").unwrap();
     proxy.route("vault.internal", face.host_port().parse().unwrap());
-    proxy.route("plain.internal", server.bao.host_port().parse().unwrap());
+    proxy.route("plain.internal", server.running.host_port().parse().unwrap());
     let settings = |address: &str, url: &str| Settings {
         address: address.to_owned(),
         tls: trusting(&authority),
@@ -109,7 +109,7 @@ async fn hosts_in_no_proxy_are_reached_directly() {
 #[tokio::test]
 async fn an_address_that_a_tenant_chose_may_not_be_local() {
     let server = server().await;
-    for address in [server.bao.address().to_owned(), server.bao.address().replace("127.0.0.1", "localhost")] {
+    for address in [server.running.address().to_owned(), server.running.address().replace("127.0.0.1", "localhost")] {
         let vault = open(Settings { addresses: AddressPolicy::NoLocal, address, ..server.root() });
         let failure = read_name(&vault, NAME).await.unwrap_err();
         assert_eq!(failure.class, Class::Invalid);

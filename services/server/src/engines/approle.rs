@@ -107,7 +107,8 @@ impl AppRole {
     }
 
     async fn known(&self, name: &str) -> Result<Role, Fault> {
-        self.role(name).await?.ok_or_else(|| Fault::invalid(format!("role {name:?} does not exist")))
+        let absent = || Fault::new(StatusCode::NOT_FOUND, format!("role {name:?} does not exist"));
+        self.role(name).await?.ok_or_else(absent)
     }
 
     async fn write_role(&self, call: &Call<'_>, name: &str) -> Result<Response, Fault> {
@@ -129,7 +130,12 @@ impl AppRole {
             secret_id_bound_cidrs: Vec::new(),
             token: TokenSettings::default(),
         });
-        let bound = data.texts("secret_id_bound_cidrs")?.map(|texts| cidrs(&texts)).transpose()?;
+        let bound = match data.texts("secret_id_bound_cidrs")? {
+            Some(texts) => Some(texts),
+            // Its old name: whoever gives it means to keep others out.
+            None => data.texts("bound_cidr_list")?,
+        };
+        let bound = bound.map(|texts| cidrs(&texts)).transpose()?;
         let role = Role {
             role_id,
             bind_secret_id: data.flag("bind_secret_id")?.unwrap_or(old.bind_secret_id),
@@ -230,6 +236,7 @@ impl AppRole {
         }
         let mut login = Login {
             display_name: "approle".to_owned(),
+            alias: name.clone(),
             metadata: BTreeMap::from([("role_name".to_owned(), name.clone())]),
             bound_cidrs: Vec::new(),
         };

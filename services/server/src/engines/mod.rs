@@ -2,6 +2,8 @@
 
 mod approle;
 mod cubbyhole;
+mod jwt;
+mod kubernetes;
 mod kv1;
 mod kv2;
 mod token;
@@ -35,12 +37,14 @@ pub(crate) fn make(mount: &Mount, view: View) -> Result<Arc<dyn Engine>, Fault> 
         (MountClass::Auth, "token", _) => Arc::new(token::TokenMethod::new(view)),
         (MountClass::Auth, "approle", _) => Arc::new(approle::AppRole::new(view)),
         (MountClass::Auth, "userpass", _) => Arc::new(userpass::UserPass::new(view)),
+        (MountClass::Auth, "kubernetes", _) => Arc::new(kubernetes::Kubernetes::new(view)),
+        (MountClass::Auth, "jwt" | "oidc", _) => Arc::new(jwt::Jwt::new(view)),
         (MountClass::Secret, kind, _) => {
             return Err(Fault::invalid(format!("plugin not found in the catalog: {kind} (served here: kv)")));
         }
         (MountClass::Auth, kind, _) => {
             return Err(Fault::invalid(format!(
-                "plugin not found in the catalog: {kind} (served here: approle, userpass)"
+                "plugin not found in the catalog: {kind} (served here: approle, jwt, kubernetes, userpass)"
             )));
         }
     })

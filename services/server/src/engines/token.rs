@@ -48,7 +48,7 @@ impl TokenMethod {
         let asked = asked(call, is_orphan)?;
         let decided = decide(&maker, asked, role, Times { usual, most }).map_err(of_token)?;
         let created = call.open.tokens.create(decided.new, now).await.map_err(of_token)?;
-        let auth = Some(granted(&created, call.request.now));
+        let auth = Some(granted(call.open, &created, call.request.now));
         Ok(Response { auth, warnings: decided.warnings, ..Response::default() })
     }
 
@@ -108,7 +108,7 @@ impl TokenMethod {
                     "lookup-self" => call.asker.map(|asker| asker.token.clone()),
                     _ => data.text("token")?.map(SecretBytes::from),
                 };
-                Ok(Response::of(shown(&found.record, token.as_ref(), now)))
+                Ok(Response::of(shown(open, &found.record, token.as_ref(), now)))
             }
             Some("renew") => {
                 let increment = seconds(data, "increment")?.unwrap_or_default();
@@ -119,7 +119,7 @@ impl TokenMethod {
                     true => call.asker.map(|asker| asker.token.clone()),
                     false => data.text("token")?.map(SecretBytes::from),
                 };
-                let auth = crate::identity::renewed(&record, token, now);
+                let auth = crate::identity::renewed(open, &record, token, now);
                 let response = Response { auth: Some(auth), ..Response::default() };
                 Ok(match is_less {
                     true => response.warning("the renewal was cut to the token's longest time"),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -27,8 +28,8 @@ const LONGEST_PASSWORD: usize = 1024;
 
 /// Failures in a row after which a name is locked.
 const FAILURES: u32 = 5;
-/// Seconds that a name is locked, and after which failures are forgotten.
-const LOCKED: i64 = 15 * 60;
+/// How long a name is locked, and after how long failures are forgotten: by a clock that does not jump.
+const LOCKED: Duration = Duration::from_secs(15 * 60);
 /// Names whose failures are remembered. Whoever guesses at more names than this makes others' failures forgotten.
 const REMEMBERED: usize = 10_000;
 
@@ -38,7 +39,7 @@ static HASHING: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(2));
 /// The engine of a userpass mount.
 pub(super) struct UserPass {
     view: View,
-    failures: Mutex<HashMap<String, (u32, i64)>>,
+    failures: Mutex<HashMap<String, (u32, Instant)>>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -73,26 +74,25 @@ impl UserPass {
     }
 
     /// Whether too many failures came for the name.
-    fn is_locked(&self, name: &str, now: i64) -> bool {
+    fn is_locked(&self, name: &str) -> bool {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.retain(|_, (_, last)| now - *last < LOCKED);
+        failures.retain(|_, (_, last)| last.elapsed() < LOCKED);
         failures.get(name).is_some_and(|(count, _)| *count >= FAILURES)
     }
 
-    fn fails(&self, name: &str, now: i64) {
+    fn fails(&self, name: &str) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= REMEMBERED && !failures.contains_key(name) {
             failures.clear();
         }
-        let (count, last) = failures.entry(name.to_owned()).or_insert((0, now));
-        (*count, *last) = (*count + 1, now);
+        let (count, last) = failures.entry(name.to_owned()).or_insert((0, Instant::now()));
+        (*count, *last) = (*count + 1, Instant::now());
     }
 
     async fn log_in(&self, call: &Call<'_>, name: &str) -> Result<Response, Fault> {
         let password = call.request.data.text("password")?.filter(|password| !password.is_empty());
         let password = SecretBytes::from(password.ok_or_else(|| Fault::invalid("missing password"))?);
-        let now = call.request.now.as_second();
-        if self.is_locked(name, now) {
+        if self.is_locked(name) {
             return Err(Fault::bad_token());
         }
         let user = self.user(name).await?;
@@ -101,12 +101,13 @@ impl UserPass {
             user.as_ref().map_or_else(|| (vec![0; SALT], Vec::new()), |user| (user.salt.clone(), user.hash.clone()));
         let given = hashed(password, salt).await?;
         let Some(user) = user.filter(|_| equal_in_constant_time(&given, &expected)) else {
-            self.fails(name, now);
+            self.fails(name);
             return Err(refused());
         };
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         let login = Login {
             display_name: format!("{}-{name}", call.mount.path.trim_start_matches("auth/").trim_end_matches('/')),
+            alias: name.to_owned(),
             metadata: BTreeMap::from([("username".to_owned(), name.to_owned())]),
             bound_cidrs: Vec::new(),
         };

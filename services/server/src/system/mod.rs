@@ -1,6 +1,7 @@
 //! `sys/`: what the store says of itself, and what changes it (governance.md §10.3).
 
 mod capabilities;
+mod keys;
 mod mounting;
 mod policies;
 mod tools;
@@ -8,6 +9,7 @@ mod tools;
 use async_trait::async_trait;
 use serde_json::json;
 use strongroom_policy::acl::Operation;
+use strongroom_telemetry::METRICS_CONTENT_TYPE;
 
 use crate::engine::{Call, Engine};
 use crate::exchange::{Fault, Response};
@@ -21,6 +23,7 @@ pub(crate) struct System;
 const SUDO: &[&str] = &[
     "audit",
     "audit/*",
+    "audit-verify",
     "auth/*",
     "config/auditing/*",
     "leases/lookup",
@@ -33,8 +36,10 @@ const SUDO: &[&str] = &[
     "revoke-force/*",
     "revoke-prefix/*",
     "rotate",
+    "rotate/*",
     "seal",
     "step-down",
+    "storage/raft/snapshot",
 ];
 
 #[async_trait]
@@ -54,6 +59,10 @@ impl Engine for System {
         !is_look && !is_lookup && SUDO.iter().any(|known| matches(known, path))
     }
 
+    fn absent(&self, call: &Call<'_>) -> Fault {
+        Fault::unsupported_path(call)
+    }
+
     async fn handle(&self, call: &Call<'_>) -> Result<Response, Fault> {
         let (first, rest) = call.path.split_once('/').unwrap_or((call.path, ""));
         match first {
@@ -71,6 +80,8 @@ impl Engine for System {
             "internal" => tools::internal(call, rest),
             "tools" => tools::tools(call, rest),
             "audit-hash" | "audit" => tools::own(call, first, rest),
+            "metrics" if rest.is_empty() => Ok(Response::text(METRICS_CONTENT_TYPE, call.open.meters.text())),
+            "audit-verify" if rest.is_empty() => tools::verify_trail(call).await,
             "seal" if rest.is_empty() => match call.operation {
                 // Whoever asked is answered first.
                 Operation::Create | Operation::Update => Ok(Response::empty()),
@@ -79,6 +90,9 @@ impl Engine for System {
             "leases" | "renew" | "revoke" | "revoke-prefix" | "revoke-force" => {
                 crate::leasing::handle(call, first, rest).await
             }
+            "rotate" if matches!(rest, "" | "keyring") => keys::rotate(call).await,
+            "key-status" if rest.is_empty() => keys::status(call).await,
+            "storage" if rest == "raft/snapshot" => keys::snapshot(call).await,
             "wrapping" => crate::wrapping::handle(call, rest).await,
             _ => Err(Fault::unsupported_path(call)),
         }

@@ -17,6 +17,10 @@ const MOST_RANDOM: i64 = 128 * 1024;
 /// `sys/internal/ui/…` and `sys/internal/specs/openapi`.
 pub(super) fn internal(call: &Call<'_>, rest: &str) -> Result<Response, Fault> {
     match rest {
+        "specs/openapi" => match crate::routes::document(&call.open.mounts()) {
+            Value::Object(document) => Ok(Response::bare(Members::from(document))),
+            _ => Err(Fault::no_handler(&call.request.path)),
+        },
         "ui/mounts" => Ok(visible_mounts(call)),
         "ui/resultant-acl" => {
             let asker = call.asker.ok_or_else(Fault::bad_token)?;
@@ -125,6 +129,26 @@ pub(super) fn own(call: &Call<'_>, first: &str, rest: &str) -> Result<Response, 
         }
         _ => Err(Fault::no_handler(&call.request.path)),
     }
+}
+
+/// Reads the audit trail again, and says whether it is what was written.
+pub(super) async fn verify_trail(call: &Call<'_>) -> Result<Response, Fault> {
+    if !matches!(call.operation, Operation::Create | Operation::Update) {
+        return Err(Fault::unsupported());
+    }
+    let none = || Fault::invalid("the audit trail of this server is no file that could be read again");
+    let failed = |failure: strongroom_failure::Failure| Fault::internal(failure.words.clone());
+    let verdict = call.open.check_trail().await.ok_or_else(none)?.map_err(failed)?;
+    let data = Members::default();
+    Ok(Response::of(match verdict {
+        Ok(verified) => data
+            .with("whole", true)
+            .with("first", verified.first)
+            .with("last", verified.last.sequence)
+            .with("checkpoints", verified.checkpoints)
+            .with("vouched", verified.vouched),
+        Err(fault) => data.with("whole", false).with("line", fault.place).with("fault", fault.to_string()),
+    }))
 }
 
 fn members(value: Value) -> Members {

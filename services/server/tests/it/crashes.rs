@@ -6,13 +6,24 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::serving::{Serving, entries};
+use super::serving::{Serving, entries, folder};
 
 const WRITERS: usize = 4;
 
 #[test]
 fn twenty_kills_under_concurrent_writers_lose_no_acknowledged_write_and_leave_the_trail_whole() {
-    let (first, root) = Serving::new();
+    kills(&[]);
+}
+
+#[test]
+fn twenty_kills_over_etcd_lose_no_acknowledged_write_and_leave_the_trail_whole() {
+    let etcd = world::etcd::Etcd::start().unwrap();
+    kills(&[&format!("--storage=etcd:{}", etcd.address()), "--node=n1"]);
+}
+
+fn kills(more: &[&str]) {
+    let first = Serving::over(&folder(), more);
+    let root = first.initialise();
     first.with_secrets(&root);
     let folder = first.kill();
     let mut random = fastrand::Rng::with_seed(3);
@@ -20,7 +31,8 @@ fn twenty_kills_under_concurrent_writers_lose_no_acknowledged_write_and_leave_th
     let mut acknowledged: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
     let mut ids = Vec::new();
     for round in 0..20_u64 {
-        let server = Serving::over(&folder, &[]);
+        let server = Serving::over(&folder, more);
+        server.wait_until_active();
         for (writer, (version, value)) in &acknowledged {
             let read = server.ask("GET", &format!("secret/data/w{writer}"), &root, None);
             let (found, is) = (read.data()["metadata"]["version"].as_u64(), read.data()["data"]["value"].as_u64());
@@ -71,7 +83,8 @@ fn twenty_kills_under_concurrent_writers_lose_no_acknowledged_write_and_leave_th
         drop(server);
     }
     assert!(ids.len() > 20, "hardly anything was written: {}", ids.len());
-    let server = Serving::over(&folder, &[]);
+    let server = Serving::over(&folder, more);
+    server.wait_until_active();
     assert!(!folder.path().join("audit.log.suspect-1").exists(), "{}", server.logged());
     let told: Vec<String> = entries(&server.audit_file())
         .into_iter()

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::serving::Serving;
 
 #[test]
-fn t3_to_t7_versions_come_and_go_with_the_codes_that_clients_know() {
+fn versions_come_and_go_with_the_codes_that_clients_know() {
     let (server, root) = Serving::new();
     server.with_secrets(&root);
     let ask = |method: &str, path: &str, body: Option<Value>| server.ask(method, path, &root, body.as_ref());
@@ -50,7 +50,7 @@ fn t3_to_t7_versions_come_and_go_with_the_codes_that_clients_know() {
 }
 
 #[test]
-fn t9_lists_patches_subkeys_and_settings_are_as_clients_ask_for_them() {
+fn lists_patches_subkeys_and_settings_are_as_clients_ask_for_them() {
     let (server, root) = Serving::new();
     server.with_secrets(&root);
     let ask = |method: &str, path: &str, body: Option<Value>| server.ask(method, path, &root, body.as_ref());

@@ -3,8 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "a test's own files have one reader")]
 
+/// As the program itself has it.
+#[global_allocator]
+static ALLOCATOR: strongroom_process::WipingAllocator = strongroom_process::WipingAllocator;
+
 mod clients;
+mod cluster;
 mod crashes;
+mod document;
+mod faults;
 mod hostile;
 mod kv;
 mod logins;
@@ -13,3 +20,6 @@ mod sealing;
 mod serving;
 mod tokens;
 mod trail;
+mod traps;
+mod upkeep;
+mod usage;

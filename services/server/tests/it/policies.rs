@@ -38,7 +38,7 @@ fn a_token_may_do_what_its_policies_say_and_nothing_else() {
     check("GET", "secret/data/team-a/private/x", None, 403);
     check("GET", "secret/data/team-b/db", None, 403);
     check("GET", "secret/data/none", None, 403);
-    check("LIST", "secret/metadata/team-b", None, 403);
+    check("LIST", "secret/metadata/team-b", None, 200);
     check("LIST", "secret/metadata/team-b/", None, 200);
     check("PUT", "secret/data/once", data(), 200);
     check("PUT", "secret/data/once", data(), 403);
@@ -92,4 +92,35 @@ fn policies_are_kept_listed_and_refused_where_they_cannot_be_understood() {
     let folder = server.stop();
     let server = Serving::over(&folder, &[]);
     assert_eq!(server.ask("LIST", "sys/policies/acl", &root, None).data()["keys"], json!(["default", "mixed", "root"]));
+}
+
+#[test]
+fn a_list_is_of_a_folder_for_its_policies_whether_a_slash_was_sent_or_not() {
+    let (server, root) = Serving::new();
+    server.with_secrets(&root);
+    server.ask("PUT", "secret/data/team/db", &root, Some(&json!({"data": {}})));
+    // As OpenBao 2.7.2 answers: of the mount's own names, and of those in `team`.
+    let check = |rule: &str, of_mount: u16, of_team: u16| {
+        let token = server.token_of(&root, "list", &format!("path \"{rule}\" {{ capabilities = [\"list\"] }}"));
+        let list = |method: &str, path: &str| server.ask(method, path, &token, None).status;
+        for (method, path, expected) in [
+            ("LIST", "secret/metadata", of_mount),
+            ("LIST", "secret/metadata/", of_mount),
+            ("LIST", "secret/metadata/team", of_team),
+            ("LIST", "secret/metadata/team/", of_team),
+            ("GET", "secret/metadata/team?list=true", of_team),
+        ] {
+            assert_eq!(list(method, path), expected, "{rule}: {method} {path}");
+        }
+    };
+    check("secret/metadata", 200, 403);
+    check("secret/metadata/*", 200, 200);
+    check("secret/metadata/+", 200, 200);
+    check("secret/metadata/+/", 403, 200);
+    check("secret/metadata/team", 403, 200);
+    check("secret/metadata/team/", 403, 200);
+    check("secret/metadata/team/+", 403, 200);
+    check("secret/metadata/te*", 403, 200);
+    check("secret/+/team/*", 403, 200);
+    check("secret/data/*", 403, 403);
 }

@@ -75,3 +75,52 @@ fn plain_http_is_for_loopback_unless_somebody_insists() {
     assert!(!ended.status.success() && told.contains("--tls-certificate"), "{told}");
     assert!(!folder.path().join("store.redb").exists(), "nothing was begun");
 }
+
+#[test]
+fn a_store_that_kms_seals_opens_itself_and_not_where_kms_does_not_answer() {
+    let moto = world::moto::Moto::start().unwrap();
+    let made = moto.call("eu-west-1", "TrentService.CreateKey", &json!({})).unwrap();
+    let key = made["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned();
+    let (folder, seal) = (folder(), format!("--seal=awskms:{key}"));
+    let variables = |endpoint: &str| {
+        [
+            ("AWS_ENDPOINT_URL_KMS".to_owned(), endpoint.to_owned()),
+            ("AWS_REGION".to_owned(), "eu-west-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID".to_owned(), "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY".to_owned(), "test".to_owned()),
+        ]
+    };
+    opens_itself(&folder, &seal, "awskms", &variables(moto.endpoint()));
+    let told = Serving::fails(&folder, &seal, &variables("http://127.0.0.1:9"));
+    assert!(told.contains("KMS"), "{told}");
+}
+
+#[test]
+fn a_store_that_another_ones_transit_engine_seals_opens_itself_and_not_without_that_one() {
+    let bao = world::open_bao::OpenBao::start().unwrap();
+    bao.command(&["secrets", "enable", "transit"]).unwrap();
+    bao.command(&["write", "-f", "transit/keys/seal"]).unwrap();
+    let (folder, seal) = (folder(), "--seal=transit:transit/seal");
+    let variables = |address: &str, token: &str| {
+        [("VAULT_ADDR".to_owned(), address.to_owned()), ("VAULT_TOKEN".to_owned(), token.to_owned())]
+    };
+    opens_itself(&folder, seal, "transit", &variables(bao.address(), bao.root_token()));
+    let told = Serving::fails(&folder, seal, &variables(bao.address(), "s.none"));
+    assert!(told.contains("permission denied") || told.contains("refused"), "{told}");
+    // Another seal than the one that it was made with.
+    let told = Serving::fails(&folder, "--seal=shamir", &[]);
+    assert!(told.contains("sealed by transit, and shamir is configured"), "{told}");
+}
+
+fn opens_itself(folder: &std::sync::Arc<tempfile::TempDir>, seal: &str, kind: &str, variables: &[(String, String)]) {
+    let server = Serving::start_with(folder, &[seal], variables);
+    let root = server.initialise();
+    server.with_secrets(&root);
+    server.ask("PUT", "secret/data/a", &root, Some(&json!({"data": {"k": "v"}})));
+    let status = server.ask("GET", "sys/seal-status", "", None).json();
+    assert_eq!((status["type"].clone(), status["sealed"].clone()), (json!(kind), json!(false)));
+    server.stop();
+    let server = Serving::start_with(folder, &[seal], variables);
+    assert_eq!(server.ask("GET", "secret/data/a", &root, None).data()["data"], json!({"k": "v"}));
+    server.stop();
+}

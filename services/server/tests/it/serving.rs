@@ -39,7 +39,7 @@ fn child() {
         })
         .collect();
     let ended = match Program::parse_from(arguments) {
-        Program::Server(server) => server.run(),
+        Program::Server(server) => server.run(&variables),
         Program::Dev(dev) => dev.run(&variables),
     };
     let is_well = format!("{ended:?}") == format!("{:?}", ExitCode::SUCCESS);
@@ -100,10 +100,32 @@ impl Serving {
 
     /// A server over `folder`.
     pub(crate) fn start(folder: &Arc<TempDir>, more: &[&str]) -> Self {
+        Self::start_with(folder, more, &[])
+    }
+
+    /// A server over `folder`, with these variables in its environment.
+    pub(crate) fn start_with(folder: &Arc<TempDir>, more: &[&str], variables: &[(String, String)]) -> Self {
         let data = format!("--data={}", folder.path().display());
         let mut arguments = vec!["server", "--listen=127.0.0.1:0", &data, "--log-level=debug"];
         arguments.extend(more);
-        let mut child = Self::spawn(&arguments);
+        Self::of_child(folder, Self::spawn_with(&arguments, variables))
+    }
+
+    /// What a server tells that cannot start over `folder`.
+    pub(crate) fn fails(folder: &Arc<TempDir>, seal: &str, variables: &[(String, String)]) -> String {
+        let data = format!("--data={}", folder.path().display());
+        let child = Self::spawn_with(&["server", "--listen=127.0.0.1:0", &data, seal], variables);
+        let ended = child.wait_with_output().unwrap();
+        assert!(!ended.status.success());
+        String::from_utf8_lossy(&ended.stderr).into_owned()
+    }
+
+    /// A server with exactly these arguments.
+    pub(crate) fn with(folder: &Arc<TempDir>, arguments: &[&str]) -> Self {
+        Self::of_child(folder, Self::spawn(arguments))
+    }
+
+    fn of_child(folder: &Arc<TempDir>, mut child: Child) -> Self {
         let logged = Arc::new(Mutex::new(String::new()));
         let (lines, sink) = (BufReader::new(child.stderr.take().unwrap()).lines(), Arc::clone(&logged));
         std::thread::spawn(move || {
@@ -126,11 +148,34 @@ impl Serving {
         Self { child, address, folder: Arc::clone(folder), logged }
     }
 
+    /// A server over `folder` whose files may not grow beyond so many bytes.
+    pub(crate) fn limited(folder: &Arc<TempDir>, bytes: u64, more: &[&str]) -> Self {
+        let (data, seal) = (folder.path().display(), folder.path().join("seal.key"));
+        let arguments =
+            [&format!("--data={data}") as &str, &format!("--seal=file:{}", seal.display()), "--log-level=debug"];
+        let arguments = [&["server", "--listen=127.0.0.1:0"], arguments.as_slice(), more].concat();
+        // In blocks of a kilobyte; the signal is ignored, so that writing fails.
+        let program = std::env::current_exe().unwrap();
+        let script = format!(
+            "trap '' XFSZ; ulimit -f {}; exec '{}' --exact serving::child --nocapture",
+            bytes / 1024,
+            program.display()
+        );
+        let mut command = Command::new("bash");
+        command.args(["-c", &script]).env(ARGUMENTS, arguments.join("\n"));
+        Self::of_child(folder, command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
     /// A process with these arguments.
     pub(crate) fn spawn(arguments: &[&str]) -> Child {
+        Self::spawn_with(arguments, &[])
+    }
+
+    fn spawn_with(arguments: &[&str], variables: &[(String, String)]) -> Child {
         Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "serving::child", "--nocapture"])
             .env(ARGUMENTS, arguments.join("\n"))
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -142,6 +187,15 @@ impl Serving {
         let answer = self.ask("PUT", "sys/init", "", Some(&json!({"secret_shares": 1, "secret_threshold": 1})));
         assert_eq!(answer.status, 200, "{}", answer.text);
         answer.json()["root_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until it is the active one of those that share its storage, which one alone is at once.
+    pub(crate) fn wait_until_active(&self) {
+        let begun = Instant::now();
+        while self.ask("GET", "sys/health", "", None).status != 200 {
+            assert!(begun.elapsed() < Duration::from_secs(30), "it is not active:\n{}", self.logged());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Asks, with a token where there is one.
@@ -162,9 +216,19 @@ impl Serving {
         self.send(&[head.as_bytes(), b"\r\n", body].concat()).expect("an answer")
     }
 
+    /// The answer of whatever listens at an address.
+    pub(crate) fn ask_at(address: &str, path: &str) -> Answer {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        Self::exchange(address, head.as_bytes()).expect("an answer")
+    }
+
     /// Sends bytes as they are; nothing where the connection ends without an answer.
     pub(crate) fn send(&self, bytes: &[u8]) -> Option<Answer> {
-        let mut stream = TcpStream::connect(&self.address).ok()?;
+        Self::exchange(&self.address, bytes)
+    }
+
+    fn exchange(address: &str, bytes: &[u8]) -> Option<Answer> {
+        let mut stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
         // What is refused early is answered before all was sent.
         let _ = stream.write_all(bytes);
@@ -173,7 +237,30 @@ impl Serving {
         let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
         let head = String::from_utf8(answer[..end].to_vec()).unwrap();
         let status = head.split(' ').nth(1)?.parse().ok()?;
-        Some(Answer { status, head, text: String::from_utf8(answer[end + 4..].to_vec()).unwrap() })
+        Some(Answer { status, head, text: String::from_utf8_lossy(&answer[end + 4..]).into_owned() })
+    }
+
+    /// The whole body of an answer that may be long and is no text; chunks are put together.
+    pub(crate) fn download(&self, path: &str, token: &str) -> Vec<u8> {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Vault-Token: {token}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+        assert!(head.starts_with("http/1.1 200") && head.contains("transfer-encoding: chunked"), "{head}");
+        let (mut rest, mut body) = (&answer[end + 4..], Vec::new());
+        loop {
+            let line = rest.windows(2).position(|window| window == b"\r\n").expect("a chunk");
+            let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
+            if size == 0 {
+                return body;
+            }
+            body.extend_from_slice(&rest[line + 2..line + 2 + size]);
+            rest = &rest[line + 2 + size + 2..];
+        }
     }
 
     /// Mounts `secret/` with versions.

@@ -166,3 +166,53 @@ fn a_cubbyhole_is_its_tokens_own() {
     assert_eq!(server.ask("DELETE", "cubbyhole/a/b", &one, None).status, 204);
     assert_eq!(server.ask("GET", "cubbyhole/a/b", &one, None).status, 404);
 }
+
+#[test]
+fn leases_of_tokens_are_listed_looked_up_renewed_and_revoked_by_id_and_by_prefix() {
+    let (server, root) = Serving::new();
+    server.ask("POST", "sys/auth/userpass", &root, Some(&json!({"type": "userpass"})));
+    server.ask("POST", "auth/userpass/users/ann", &root, Some(&json!({"password": "long enough", "token_ttl": "1h"})));
+    let log_in = || {
+        let told = server.ask("POST", "auth/userpass/login/ann", "", Some(&json!({"password": "long enough"})));
+        told.json()["auth"]["client_token"].as_str().unwrap().to_owned()
+    };
+    let (one, two) = (log_in(), log_in());
+    let list =
+        |path: &str| server.ask("LIST", &format!("sys/leases/lookup/{path}"), &root, None).data()["keys"].clone();
+    assert_eq!(list("auth/userpass/"), json!(["login/"]));
+    let ids = list("auth/userpass/login/ann");
+    assert_eq!(ids.as_array().unwrap().len(), 2);
+    let lease = format!("auth/userpass/login/ann/{}", ids[0].as_str().unwrap());
+    let by_id = |verb: &str, token: &str, more: serde_json::Value| {
+        let mut body = json!({"lease_id": lease});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        server.ask("PUT", &format!("sys/leases/{verb}"), token, Some(&body))
+    };
+    let known = by_id("lookup", &root, json!({})).data();
+    assert!(known["ttl"].as_u64() > Some(3500) && known["renewable"] == json!(true), "{known}");
+    let renewed = by_id("renew", &root, json!({"increment": "2h"})).json();
+    assert_eq!((renewed["lease_id"].clone(), renewed["lease_duration"].clone()), (json!(lease), json!(7200)));
+    // The id of a lease is no token.
+    assert_eq!(server.ask("GET", "auth/token/lookup-self", ids[0].as_str().unwrap(), None).status, 403);
+    assert_eq!(by_id("revoke", &root, json!({})).status, 204);
+    let alive = |token: &str| server.ask("GET", "auth/token/lookup-self", token, None).status == 200;
+    assert_eq!([alive(&one), alive(&two)].iter().filter(|alive| **alive).count(), 1);
+    assert_eq!(by_id("lookup", &root, json!({})).errors(), ["invalid lease"]);
+    assert_eq!(server.ask("PUT", "sys/leases/revoke-prefix/auth/userpass", &root, None).status, 204);
+    assert!(!alive(&one) && !alive(&two));
+}
+
+#[test]
+fn wrapping_needs_a_time() {
+    let (server, root) = Serving::new();
+    let wrap = |time: &str| {
+        let headers = [("X-Vault-Token", root.as_str()), ("X-Vault-Wrap-TTL", time)];
+        server.ask_with("POST", "/v1/sys/wrapping/wrap", &headers, br#"{"a":1}"#)
+    };
+    for none in ["", "0"] {
+        let answer = wrap(none);
+        let words = "endpoint requires response wrapping to be used";
+        assert_eq!((answer.status, answer.errors()), (400, vec![words.to_owned()]));
+    }
+    assert_eq!(wrap("30s").json()["wrap_info"]["ttl"], json!(30));
+}

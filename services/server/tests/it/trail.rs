@@ -145,3 +145,55 @@ fn no_value_name_or_token_is_found_on_the_disk_or_in_the_log() {
 fn holds(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
+
+/// All memory of a process that can be written.
+fn memory(process: u32) -> Vec<u8> {
+    use std::os::unix::fs::FileExt as _;
+    let maps = std::fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+    let file = std::fs::File::open(format!("/proc/{process}/mem")).expect("reading another process takes root");
+    let mut all = Vec::new();
+    for line in maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|mode| mode.starts_with("rw"))) {
+        let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        let address = |text: &str| u64::from_str_radix(text, 16).unwrap();
+        let mut page = [0; 4096];
+        for place in (address(start)..address(end)).step_by(page.len()) {
+            // What is mapped and was never used cannot be read.
+            if file.read_exact_at(&mut page, place).is_ok() {
+                all.extend(page);
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn nothing_of_a_value_or_a_token_is_in_memory_once_the_store_is_sealed() {
+    let folder = folder();
+    let server = Serving::start(&folder, &[]);
+    let made = server.ask("PUT", "sys/init", "", Some(&json!({"secret_shares": 1, "secret_threshold": 1}))).json();
+    let (key, root) = (made["keys_base64"][0].as_str().unwrap().to_owned(), made["root_token"].as_str().unwrap());
+    server.ask("PUT", "sys/unseal", "", Some(&json!({"key": key})));
+    server.with_secrets(root);
+    for n in 0..200 {
+        let data = json!({"data": {"key": format!("{CANARY}-{n}"), "deep": {"er": [CANARY]}}});
+        server.ask("PUT", &format!("secret/data/a{}", n % 7), root, Some(&data));
+        server.ask("GET", &format!("secret/data/a{}", n % 7), root, None);
+    }
+    server.ask("PATCH", "secret/data/a1", root, Some(&json!({"data": {"key": CANARY}})));
+    server.ask("PUT", "cubbyhole/x", root, Some(&json!({"k": CANARY})));
+    let marked = format!("# {0}{0}\npath \"a\" {{ capabilities = [\"read\"] }}", "marked-");
+    server.ask("PUT", "sys/policies/acl/p", root, Some(&json!({"policy": marked})));
+    let process = server.child.id();
+    assert!(holds(&memory(process), "marked-marked-"), "the search finds what is there");
+    assert_eq!(server.ask("PUT", "sys/seal", root, None).status, 204);
+    // Connections that are closed let their buffers go.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let left = memory(process);
+    for (what, text) in [("a value", CANARY), ("the root token", &root[2..]), ("the key", &key)] {
+        let places = left.windows(text.len()).filter(|window| *window == text.as_bytes()).count();
+        assert_eq!(places, 0, "{what} is in memory still");
+    }
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+    let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(cores.split_whitespace().nth(4), Some("0"), "{cores}");
+}

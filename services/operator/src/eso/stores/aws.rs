@@ -184,6 +184,7 @@ pub(crate) fn endpoints_of(lookup: &dyn Fn(&str) -> Option<String>) -> Endpoints
         sts: endpoint("AWS_STS_ENDPOINT", "AWS_ENDPOINT_URL_STS"),
         ecr: endpoint("AWS_ECR_ENDPOINT", "AWS_ENDPOINT_URL_ECR"),
         ecr_public: endpoint("AWS_ECR_PUBLIC_ENDPOINT", "AWS_ENDPOINT_URL_ECR_PUBLIC"),
+        kms: of_tools("AWS_ENDPOINT_URL_KMS"),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Secrets with versions (governance.md §9, §10.2, §10.8).
 
+mod usage;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
@@ -45,6 +47,10 @@ impl Kv2 {
         match self.0.read(path, wanted(call)?, call.request.now).await {
             Ok(read) => {
                 let data = value(&read.data)?;
+                if let Some(asker) = call.asker {
+                    let place = (call.mount.uuid.as_str(), path);
+                    call.open.usage.note(place, read.info.number, &asker.display_name, call.request.now);
+                }
                 Ok(Response::of(Members::default().with("data", data).with("metadata", shown(&read.info))))
             }
             Err(KvError::Gone(info)) => {
@@ -97,6 +103,7 @@ impl Kv2 {
             }
             Operation::Delete => {
                 self.0.delete_metadata(path).await.map_err(of_kv)?;
+                call.open.usage.forget(&call.mount.uuid, path).await?;
                 Ok(Response::empty())
             }
             Operation::Scan => Err(Fault::unsupported()),
@@ -192,17 +199,28 @@ impl Engine for Kv2 {
             "metadata" => self.metadata(call, path).await,
             "subkeys" => self.subkeys(call, path).await,
             "delete" | "undelete" | "destroy" => self.versions(call, verb, path).await,
+            "usage" => self.usage(call, path).await,
+            "stale" if path.is_empty() => self.stale(call).await,
             "config" if path.is_empty() => self.config(call).await,
-            _ => {
-                let mount = &call.mount.path;
-                let words = format!(
-                    "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints \
-                     to use. If using the Vault CLI, use 'vault kv get' for this operation; read {mount}data/{}.",
-                    call.path
-                );
-                Err(Fault::absent().warning(words))
-            }
+            _ => Err(self.absent(call)),
         }
+    }
+
+    fn absent(&self, call: &Call<'_>) -> Fault {
+        let verb = call.path.split('/').next().unwrap_or_default();
+        if matches!(
+            verb,
+            "data" | "metadata" | "subkeys" | "delete" | "undelete" | "destroy" | "usage" | "stale" | "config"
+        ) {
+            return Fault::unsupported();
+        }
+        let mount = &call.mount.path;
+        let words = format!(
+            "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints \
+             to use. If using the Vault CLI, use 'vault kv get' for this operation; read {mount}data/{}.",
+            call.path
+        );
+        Fault::absent().warning(words)
     }
 }
 

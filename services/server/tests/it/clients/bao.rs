@@ -1,8 +1,8 @@
-//! Clients that nobody changed.
+//! The command line of OpenBao.
 
 use std::process::Command;
 
-use super::serving::Serving;
+use crate::serving::Serving;
 
 /// What `bao` prints, without the space around; its failure as a text.
 fn bao(server: &Serving, token: &str, words: &[&str]) -> Result<String, String> {

@@ -1,0 +1,7 @@
+//! Clients that nobody changed.
+
+mod bao;
+mod hvac;
+mod node_vault;
+mod provider;
+mod vaultrs;
