@@ -184,12 +184,15 @@ fn with(api: &Api, mount: &str, rest: &str, fields: &[(&str, &SecretBytes)]) -> 
         let text = value.expose_text().ok_or_else(|| Failure::new(Class::Invalid, format!("the {name} is no text")))?;
         body.insert((*name).to_owned(), text.into());
     }
-    let refused = |failure: Failure| match failure.class {
-        Class::Invalid | Class::Denied => {
-            failure.with_hint("the name, the role or the secret is not what the store knows")
-        }
-        Class::NotFound => failure.with_hint("nobody logs in there: strongroom auth list has the methods; give --path"),
+    // A store does not tell strangers which of these it is.
+    let refused = |failure: Failure| {
+        match failure.class {
+        Class::Invalid | Class::Denied | Class::NotFound => failure.with_hint(format!(
+            "the name, the role or the secret is not what the store knows, or no method is mounted at auth/{}/ (--path)",
+            mount.trim_matches('/')
+        )),
         _ => failure,
+    }
     };
     let answer = api.ask("POST", &path, "", Some(&Value::Object(body))).map_err(refused)?.unwrap_or_default();
     let auth = &answer["auth"];

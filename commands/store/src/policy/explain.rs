@@ -173,14 +173,18 @@ fn as_json(path: &str, operation: Operation, explanation: &Explanation<'_>, skip
         json!({"path": rule.path(), "sources": sources.collect::<Value>()})
     };
     let passed = explanation.passed_over.iter();
+    let passed = passed.map(|passed| json!({"rule": shown(passed.rule), "because": passed.why.to_string()}));
+    let nearest = explanation.nearest.iter().map(|rule| shown(rule));
+    let left_out =
+        skipped.iter().map(|one| json!({"policy": &*one.policy, "line": one.line, "expired": one.is_expired}));
     json!({
         "path": path,
         "operation": operation.capability().name(),
         "allowed": explanation.decision.is_allowed(),
         "because": explanation.decision.to_string(),
         "rule": explanation.decision.rule().map(shown),
-        "passed_over": passed.map(|passed| json!({"rule": shown(passed.rule), "because": passed.why.to_string()})).collect::<Value>(),
-        "nearest": explanation.nearest.iter().map(|rule| shown(rule)).collect::<Value>(),
-        "left_out": skipped.iter().map(|one| json!({"policy": &*one.policy, "line": one.line, "expired": one.is_expired})).collect::<Value>(),
+        "passed_over": passed.collect::<Value>(),
+        "nearest": nearest.collect::<Value>(),
+        "left_out": left_out.collect::<Value>(),
     })
 }

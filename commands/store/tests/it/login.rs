@@ -47,9 +47,7 @@ fn a_password_is_read_from_where_nobody_sees_it() {
     assert_ne!(std::fs::read_to_string(&place).unwrap(), token);
     store.run_with(&words, &[], "wrong").fails(1, "is not what the store knows");
     store.run_with(&words, &[], "").fails(1, "the password is empty");
-    store
-        .run_with(&["login", "userpass", "ann", "--path", "people"], &[], CANARY)
-        .fails(1, "is not what the store knows");
+    store.run_with(&["login", "userpass", "ann", "--path", "people"], &[], CANARY).fails(1, "auth/people/ (--path)");
     assert!(!store.trail().contains(CANARY), "a password is in the trail");
 }
 
