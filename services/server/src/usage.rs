@@ -79,6 +79,8 @@ pub(crate) struct Usage {
     waiting: [Mutex<HashMap<Key, OfSecret>>; PARTS],
     /// The part that is kept next.
     next: AtomicUsize,
+    /// What is being kept is neither waiting nor there: whoever asks waits for it.
+    keeping: tokio::sync::Mutex<()>,
 }
 
 fn add(known: &mut OfSecret, more: &OfSecret) {
@@ -99,7 +101,7 @@ fn place((mount, path): &Key) -> String {
 impl Usage {
     /// The usage that `view`, the system's, keeps.
     pub(crate) fn new(view: View) -> Self {
-        Self { view, waiting: Default::default(), next: AtomicUsize::new(0) }
+        Self { view, waiting: Default::default(), next: AtomicUsize::new(0), keeping: tokio::sync::Mutex::default() }
     }
 
     fn part(&self, path: &str) -> &Mutex<HashMap<Key, OfSecret>> {
@@ -124,6 +126,7 @@ impl Usage {
     /// # Errors
     /// The storage's; what is not kept by then is noted no more, and in the trail.
     pub(crate) async fn keep_a_little(&self) -> Result<(), Fault> {
+        let _one_at_a_time = self.keeping.lock().await;
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         for place in 0..PARTS {
             let Some(part) = self.waiting.get((first + place) % PARTS) else { continue };
@@ -144,6 +147,7 @@ impl Usage {
     /// # Errors
     /// As [`Usage::keep_a_little`].
     pub(crate) async fn keep(&self) -> Result<(), Fault> {
+        let _one_at_a_time = self.keeping.lock().await;
         for part in &self.waiting {
             let noted = std::mem::take(&mut *part.lock().unwrap_or_else(PoisonError::into_inner));
             let noted: Vec<(Key, OfSecret)> = noted.into_iter().collect();
@@ -174,6 +178,7 @@ impl Usage {
     /// # Errors
     /// The storage's.
     pub(crate) async fn of(&self, mount: &str, path: &str) -> Result<OfSecret, Fault> {
+        let _one_at_a_time = self.keeping.lock().await;
         let key = (mount.to_owned(), path.to_owned());
         let kept = self.view.read_one(&place(&key)).await.map_err(of_view)?;
         let mut known: OfSecret =
@@ -188,6 +193,7 @@ impl Usage {
     /// # Errors
     /// The storage's.
     pub(crate) async fn forget(&self, mount: &str, path: &str) -> Result<(), Fault> {
+        let _one_at_a_time = self.keeping.lock().await;
         let key = (mount.to_owned(), path.to_owned());
         self.part(path).lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
         let deletes = vec![place(&key)];
@@ -200,6 +206,7 @@ impl Usage {
     /// # Errors
     /// The storage's.
     pub(crate) async fn forget_mount(&self, mount: &str) -> Result<(), Fault> {
+        let _one_at_a_time = self.keeping.lock().await;
         for part in &self.waiting {
             part.lock().unwrap_or_else(PoisonError::into_inner).retain(|(own, _), _| own != mount);
         }
