@@ -12,16 +12,15 @@ use strongroom_jwt::{Algorithm, Claims, JwtError, Keys, Times, Token};
 use strongroom_policy::acl::Operation;
 use strongroom_secret::SecretBytes;
 
+use super::by_role::{self, ByRole};
 use crate::engine::{Call, Engine};
 use crate::exchange::{Fault, Response};
 use crate::login::{Login, TokenSettings};
 use crate::members::Members;
 use crate::outside::{ask, client};
-use crate::records::{delete, read, write};
-use crate::trouble::of_view;
+use crate::records::{read, write};
 
 const CONFIG: &str = "config";
-const ROLES: &str = "role/";
 
 /// After how long a key set is read again, and between two readings where a token names a key that it lacks.
 const FRESH: Duration = Duration::from_secs(300);
@@ -42,7 +41,7 @@ struct Config {
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Role {
+pub(super) struct Role {
     bound_audiences: Vec<String>,
     bound_subject: String,
     bound_claims: Map<String, Value>,
@@ -79,85 +78,8 @@ impl Jwt {
         Self { view, fetched: Mutex::default(), fetching: tokio::sync::Mutex::default() }
     }
 
-    async fn role(&self, name: &str) -> Result<Option<Role>, Fault> {
-        Ok(read(&self.view, &format!("{ROLES}{name}")).await?.map(|(role, _)| role))
-    }
-
     async fn configured(&self) -> Result<Option<Config>, Fault> {
         Ok(read(&self.view, CONFIG).await?.map(|(config, _)| config))
-    }
-
-    async fn config(&self, call: &Call<'_>) -> Result<Response, Fault> {
-        match call.operation {
-            Operation::Read => {
-                let config = self.configured().await?.ok_or_else(Fault::absent)?;
-                let value = serde_json::to_value(&config).map_err(|error| Fault::internal(error.to_string()))?;
-                match value {
-                    Value::Object(members) => Ok(Response::of(Members::from(members))),
-                    _ => Err(Fault::absent()),
-                }
-            }
-            Operation::Create | Operation::Update => {
-                let config = config_of(&call.request.data)?;
-                if config.jwt_validation_pubkeys.is_empty() {
-                    // Whoever configures it learns now that the keys cannot be had.
-                    let keys = fetched(&config).await;
-                    keys.map_err(|words| Fault::invalid(format!("error checking the key set: {words}")))?;
-                }
-                write(&self.view, CONFIG, &config).await?;
-                *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                Ok(Response::empty())
-            }
-            _ => Err(Fault::unsupported()),
-        }
-    }
-
-    async fn of_role(&self, call: &Call<'_>, name: &str) -> Result<Response, Fault> {
-        let (data, key) = (&call.request.data, format!("{ROLES}{name}"));
-        match call.operation {
-            Operation::Read => {
-                let role = self.role(name).await?.ok_or_else(Fault::absent)?;
-                Ok(Response::of(shown(&role)))
-            }
-            Operation::Create | Operation::Update => {
-                let role = changed(self.role(name).await?.unwrap_or_default(), data)?;
-                write(&self.view, &key, &role).await?;
-                Ok(Response::empty())
-            }
-            Operation::Delete => {
-                delete(&self.view, vec![key]).await?;
-                Ok(Response::empty())
-            }
-            _ => Err(Fault::unsupported()),
-        }
-    }
-
-    async fn log_in(&self, call: &Call<'_>) -> Result<Response, Fault> {
-        let data = &call.request.data;
-        let config = self.configured().await?;
-        let config = config.ok_or_else(|| Fault::invalid("could not load configuration"))?;
-        let name = data.text("role")?.filter(|name| !name.is_empty()).unwrap_or_else(|| config.default_role.clone());
-        if name.is_empty() {
-            return Err(Fault::invalid("missing role"));
-        }
-        let role = self.role(&name.to_lowercase()).await?;
-        let role = role.ok_or_else(|| Fault::invalid(format!("role {name:?} could not be found")))?;
-        let text = data.text("jwt")?.filter(|text| !text.is_empty());
-        let text = SecretBytes::from(text.ok_or_else(|| Fault::invalid("missing token"))?);
-        let token =
-            Token::parse(text.expose_text().unwrap_or_default()).map_err(|error| refused(&error.to_string()))?;
-        let now = call.request.now.as_second();
-        let claims = self.verified(&config, &token).await?;
-        holds(&config, &role, claims, now)?;
-        let user = claims.get(&role.user_claim).and_then(spoken);
-        let user = user.ok_or_else(|| Fault::invalid(format!("claim {:?} not found in token", role.user_claim)))?;
-        let mut metadata = BTreeMap::from([("role".to_owned(), name)]);
-        for (claim, target) in &role.claim_mappings {
-            metadata.extend(claims.get(claim).and_then(spoken).map(|value| (target.clone(), value)));
-        }
-        let mount = call.mount.path.trim_start_matches("auth/").trim_end_matches('/');
-        let login = Login { display_name: format!("{mount}-{user}"), alias: user, metadata, bound_cidrs: Vec::new() };
-        role.token.log_in(call, login).await
     }
 
     /// The claims, signed by one of the keys.
@@ -401,31 +323,87 @@ fn shown(role: &Role) -> Members {
 }
 
 #[async_trait]
+impl ByRole for Jwt {
+    type Role = Role;
+
+    fn view(&self) -> &View {
+        &self.view
+    }
+
+    async fn config(&self, call: &Call<'_>) -> Result<Response, Fault> {
+        match call.operation {
+            Operation::Read => {
+                let config = self.configured().await?.ok_or_else(Fault::absent)?;
+                let value = serde_json::to_value(&config).map_err(|error| Fault::internal(error.to_string()))?;
+                match value {
+                    Value::Object(members) => Ok(Response::of(Members::from(members))),
+                    _ => Err(Fault::absent()),
+                }
+            }
+            Operation::Create | Operation::Update => {
+                let config = config_of(&call.request.data)?;
+                if config.jwt_validation_pubkeys.is_empty() {
+                    // Whoever configures it learns now that the keys cannot be had.
+                    let keys = fetched(&config).await;
+                    keys.map_err(|words| Fault::invalid(format!("error checking the key set: {words}")))?;
+                }
+                write(&self.view, CONFIG, &config).await?;
+                *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                Ok(Response::empty())
+            }
+            _ => Err(Fault::unsupported()),
+        }
+    }
+
+    async fn log_in(&self, call: &Call<'_>) -> Result<Response, Fault> {
+        let data = &call.request.data;
+        let config = self.configured().await?;
+        let config = config.ok_or_else(|| Fault::invalid("could not load configuration"))?;
+        let name = data.text("role")?.filter(|name| !name.is_empty()).unwrap_or_else(|| config.default_role.clone());
+        if name.is_empty() {
+            return Err(Fault::invalid("missing role"));
+        }
+        let role = self.role(&name).await?;
+        let role = role.ok_or_else(|| Fault::invalid(format!("role {name:?} could not be found")))?;
+        let text = data.text("jwt")?.filter(|text| !text.is_empty());
+        let text = SecretBytes::from(text.ok_or_else(|| Fault::invalid("missing token"))?);
+        let token =
+            Token::parse(text.expose_text().unwrap_or_default()).map_err(|error| refused(&error.to_string()))?;
+        let now = call.request.now.as_second();
+        let claims = self.verified(&config, &token).await?;
+        holds(&config, &role, claims, now)?;
+        let user = claims.get(&role.user_claim).and_then(spoken);
+        let user = user.ok_or_else(|| Fault::invalid(format!("claim {:?} not found in token", role.user_claim)))?;
+        let mut metadata = BTreeMap::from([("role".to_owned(), name)]);
+        for (claim, target) in &role.claim_mappings {
+            metadata.extend(claims.get(claim).and_then(spoken).map(|value| (target.clone(), value)));
+        }
+        let mount = call.mount.path.trim_start_matches("auth/").trim_end_matches('/');
+        let login = Login { display_name: format!("{mount}-{user}"), alias: user, metadata, bound_cidrs: Vec::new() };
+        role.token.log_in(call, login).await
+    }
+
+    fn changed(&self, before: Role, data: &Members) -> Result<(Role, Vec<String>), Fault> {
+        changed(before, data).map(|role| (role, Vec::new()))
+    }
+
+    fn shown(&self, role: &Role) -> Members {
+        shown(role)
+    }
+}
+
+#[async_trait]
 impl Engine for Jwt {
     fn is_for_everybody(&self, path: &str, operation: Operation) -> bool {
-        path == "login" && operation == Operation::Update
+        by_role::is_for_everybody(path, operation)
     }
 
     async fn exists(&self, call: &Call<'_>) -> Result<Option<bool>, Fault> {
-        match call.path.strip_prefix(ROLES) {
-            Some(name) => Ok(Some(self.role(&name.to_lowercase()).await?.is_some())),
-            None => Ok(None),
-        }
+        by_role::exists(self, call).await
     }
 
     async fn handle(&self, call: &Call<'_>) -> Result<Response, Fault> {
-        let is_write = matches!(call.operation, Operation::Create | Operation::Update);
-        match call.path.trim_end_matches('/') {
-            "login" if is_write => self.log_in(call).await,
-            "config" => self.config(call).await,
-            "role" if matches!(call.operation, Operation::List | Operation::Read) => {
-                Response::of_names(self.view.list(ROLES).await.map_err(of_view)?)
-            }
-            path => match path.strip_prefix(ROLES) {
-                Some(name) if !name.contains('/') => self.of_role(call, &name.to_lowercase()).await,
-                _ => Err(Fault::unsupported()),
-            },
-        }
+        by_role::handle(self, call).await
     }
 }
 

@@ -14,16 +14,15 @@ use strongroom_jwt::Token;
 use strongroom_policy::acl::Operation;
 use strongroom_secret::SecretBytes;
 
+use super::by_role::{self, ByRole};
 use crate::engine::{Call, Engine};
 use crate::exchange::{Fault, Response};
 use crate::login::{Login, TokenSettings};
 use crate::members::Members;
 use crate::outside::{ask, client};
-use crate::records::{delete, read, write};
-use crate::trouble::of_view;
+use crate::records::{read, write};
 
 const CONFIG: &str = "config";
-const ROLES: &str = "role/";
 
 /// What a pod finds of its own service account.
 const LOCAL_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
@@ -45,7 +44,7 @@ struct Config {
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Role {
+pub(super) struct Role {
     bound_service_account_names: Vec<String>,
     bound_service_account_namespaces: Vec<String>,
     audience: String,
@@ -84,134 +83,8 @@ impl Kubernetes {
         Self { view, reviews: Mutex::default() }
     }
 
-    async fn role(&self, name: &str) -> Result<Option<Role>, Fault> {
-        Ok(read(&self.view, &format!("{ROLES}{name}")).await?.map(|(role, _)| role))
-    }
-
     async fn configured(&self) -> Result<Option<Config>, Fault> {
         Ok(read(&self.view, CONFIG).await?.map(|(config, _)| config))
-    }
-
-    async fn config(&self, call: &Call<'_>) -> Result<Response, Fault> {
-        let data = &call.request.data;
-        match call.operation {
-            Operation::Read => {
-                let config = self.configured().await?.ok_or_else(Fault::absent)?;
-                let data = Members::default()
-                    .with("kubernetes_host", config.kubernetes_host)
-                    .with("kubernetes_ca_cert", config.kubernetes_ca_cert)
-                    .with("token_reviewer_jwt_set", !config.token_reviewer_jwt.is_empty())
-                    .with("disable_local_ca_jwt", config.disable_local_ca_jwt)
-                    .with("pem_keys", Vec::<Value>::new())
-                    .with("issuer", "")
-                    .with("disable_iss_validation", true);
-                Ok(Response::of(data))
-            }
-            Operation::Create | Operation::Update => {
-                let host = data.text("kubernetes_host")?.filter(|host| !host.is_empty());
-                let host = host.ok_or_else(|| Fault::invalid("no host provided"))?;
-                let config = Config {
-                    kubernetes_host: host.trim_end_matches('/').to_owned(),
-                    kubernetes_ca_cert: data.text("kubernetes_ca_cert")?.unwrap_or_default(),
-                    token_reviewer_jwt: data.text("token_reviewer_jwt")?.unwrap_or_default(),
-                    disable_local_ca_jwt: data.flag("disable_local_ca_jwt")?.unwrap_or_default(),
-                };
-                if config.disable_local_ca_jwt && config.kubernetes_ca_cert.is_empty() {
-                    return Err(Fault::invalid("kubernetes_ca_cert must be given when disable_local_ca_jwt is true"));
-                }
-                if data.texts("pem_keys")?.is_some_and(|keys| !keys.is_empty()) {
-                    return Err(Fault::invalid(
-                        "pem_keys are not served: every token is reviewed by the API server; use a jwt mount for keys",
-                    ));
-                }
-                client(Some(&config.kubernetes_ca_cert))
-                    .map_err(|error| Fault::invalid(format!("kubernetes_ca_cert: {error}")))?;
-                write(&self.view, CONFIG, &config).await?;
-                self.reviews.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                Ok(Response::empty())
-            }
-            _ => Err(Fault::unsupported()),
-        }
-    }
-
-    async fn of_role(&self, call: &Call<'_>, name: &str) -> Result<Response, Fault> {
-        let (data, key) = (&call.request.data, format!("{ROLES}{name}"));
-        match call.operation {
-            Operation::Read => {
-                let role = self.role(name).await?.ok_or_else(Fault::absent)?;
-                Ok(Response::of(shown(&role)))
-            }
-            Operation::Create | Operation::Update => {
-                let before = self.role(name).await?.unwrap_or_default();
-                if data.text("bound_service_account_namespace_selector")?.is_some_and(|text| !text.is_empty()) {
-                    return Err(Fault::invalid(
-                        "bound_service_account_namespace_selector is not served: name namespaces, or \"team-*\"",
-                    ));
-                }
-                let names = data.texts("bound_service_account_names")?.unwrap_or(before.bound_service_account_names);
-                let spaces = data.texts("bound_service_account_namespaces")?;
-                let spaces = spaces.unwrap_or(before.bound_service_account_namespaces);
-                for (what, list) in [("names", &names), ("namespaces", &spaces)] {
-                    if list.is_empty() {
-                        return Err(Fault::invalid(format!("\"bound_service_account_{what}\" can not be empty")));
-                    }
-                }
-                let source = data.text("alias_name_source")?.unwrap_or(before.alias_name_source);
-                if !matches!(source.as_str(), "" | "serviceaccount_uid" | "serviceaccount_name") {
-                    return Err(Fault::invalid("alias_name_source is serviceaccount_uid or serviceaccount_name"));
-                }
-                let role = Role {
-                    bound_service_account_names: names,
-                    bound_service_account_namespaces: spaces,
-                    audience: data.text("audience")?.unwrap_or(before.audience),
-                    alias_name_source: source,
-                    token: before.token.changed(data)?,
-                };
-                let is_bare = role.audience.is_empty();
-                write(&self.view, &key, &role).await?;
-                let warning = "the role has no audience: tokens that were issued for others log in as well";
-                Ok(if is_bare { Response::empty().warning(warning) } else { Response::empty() })
-            }
-            Operation::Delete => {
-                delete(&self.view, vec![key]).await?;
-                Ok(Response::empty())
-            }
-            _ => Err(Fault::unsupported()),
-        }
-    }
-
-    async fn log_in(&self, call: &Call<'_>) -> Result<Response, Fault> {
-        let data = &call.request.data;
-        let name = data.text("role")?.filter(|name| !name.is_empty());
-        let name = name.ok_or_else(|| Fault::invalid("missing role"))?;
-        let token = data.text("jwt")?.filter(|token| !token.is_empty());
-        let token = SecretBytes::from(token.ok_or_else(|| Fault::invalid("missing jwt"))?);
-        let role = self.role(&name).await?.ok_or_else(|| Fault::invalid(format!("invalid role name {name:?}")))?;
-        let account = self.account(&role, &token, call.request.now.as_second()).await?;
-        if !is_bound(&role.bound_service_account_namespaces, &account.namespace) {
-            return Err(forbidden("namespace not authorized"));
-        }
-        if !is_bound(&role.bound_service_account_names, &account.name) {
-            return Err(forbidden("service account name not authorized"));
-        }
-        let alias = match role.alias_name_source.as_str() {
-            "serviceaccount_name" => format!("{}/{}", account.namespace, account.name),
-            _ => account.uid.clone(),
-        };
-        let metadata = [
-            ("role", name),
-            ("service_account_name", account.name.clone()),
-            ("service_account_namespace", account.namespace.clone()),
-            ("service_account_secret_name", String::new()),
-            ("service_account_uid", account.uid),
-        ];
-        let login = Login {
-            display_name: format!("kubernetes-{}-{}", account.namespace, account.name),
-            alias,
-            metadata: metadata.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<BTreeMap<_, _>>(),
-            bound_cidrs: Vec::new(),
-        };
-        role.token.log_in(call, login).await
     }
 
     /// Whose token it is, by a review of the last seconds or a new one.
@@ -292,41 +165,142 @@ fn is_bound(list: &[String], name: &str) -> bool {
     })
 }
 
-fn shown(role: &Role) -> Members {
-    let source = Some(role.alias_name_source.as_str()).filter(|source| !source.is_empty());
-    let mut shown = role.token.shown();
-    shown.set("bound_service_account_names", json!(role.bound_service_account_names));
-    shown.set("bound_service_account_namespaces", json!(role.bound_service_account_namespaces));
-    shown.set("audience", role.audience.clone());
-    shown.set("alias_name_source", source.unwrap_or("serviceaccount_uid"));
-    shown
+#[async_trait]
+impl ByRole for Kubernetes {
+    type Role = Role;
+
+    fn view(&self) -> &View {
+        &self.view
+    }
+
+    async fn config(&self, call: &Call<'_>) -> Result<Response, Fault> {
+        let data = &call.request.data;
+        match call.operation {
+            Operation::Read => {
+                let config = self.configured().await?.ok_or_else(Fault::absent)?;
+                let data = Members::default()
+                    .with("kubernetes_host", config.kubernetes_host)
+                    .with("kubernetes_ca_cert", config.kubernetes_ca_cert)
+                    .with("token_reviewer_jwt_set", !config.token_reviewer_jwt.is_empty())
+                    .with("disable_local_ca_jwt", config.disable_local_ca_jwt)
+                    .with("pem_keys", Vec::<Value>::new())
+                    .with("issuer", "")
+                    .with("disable_iss_validation", true);
+                Ok(Response::of(data))
+            }
+            Operation::Create | Operation::Update => {
+                let host = data.text("kubernetes_host")?.filter(|host| !host.is_empty());
+                let host = host.ok_or_else(|| Fault::invalid("no host provided"))?;
+                let config = Config {
+                    kubernetes_host: host.trim_end_matches('/').to_owned(),
+                    kubernetes_ca_cert: data.text("kubernetes_ca_cert")?.unwrap_or_default(),
+                    token_reviewer_jwt: data.text("token_reviewer_jwt")?.unwrap_or_default(),
+                    disable_local_ca_jwt: data.flag("disable_local_ca_jwt")?.unwrap_or_default(),
+                };
+                if config.disable_local_ca_jwt && config.kubernetes_ca_cert.is_empty() {
+                    return Err(Fault::invalid("kubernetes_ca_cert must be given when disable_local_ca_jwt is true"));
+                }
+                if data.texts("pem_keys")?.is_some_and(|keys| !keys.is_empty()) {
+                    return Err(Fault::invalid(
+                        "pem_keys are not served: every token is reviewed by the API server; use a jwt mount for keys",
+                    ));
+                }
+                client(Some(&config.kubernetes_ca_cert))
+                    .map_err(|error| Fault::invalid(format!("kubernetes_ca_cert: {error}")))?;
+                write(&self.view, CONFIG, &config).await?;
+                self.reviews.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                Ok(Response::empty())
+            }
+            _ => Err(Fault::unsupported()),
+        }
+    }
+
+    async fn log_in(&self, call: &Call<'_>) -> Result<Response, Fault> {
+        let data = &call.request.data;
+        let name = data.text("role")?.filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| Fault::invalid("missing role"))?;
+        let token = data.text("jwt")?.filter(|token| !token.is_empty());
+        let token = SecretBytes::from(token.ok_or_else(|| Fault::invalid("missing jwt"))?);
+        let role = self.role(&name).await?.ok_or_else(|| Fault::invalid(format!("invalid role name {name:?}")))?;
+        let account = self.account(&role, &token, call.request.now.as_second()).await?;
+        if !is_bound(&role.bound_service_account_namespaces, &account.namespace) {
+            return Err(forbidden("namespace not authorized"));
+        }
+        if !is_bound(&role.bound_service_account_names, &account.name) {
+            return Err(forbidden("service account name not authorized"));
+        }
+        let alias = match role.alias_name_source.as_str() {
+            "serviceaccount_name" => format!("{}/{}", account.namespace, account.name),
+            _ => account.uid.clone(),
+        };
+        let metadata = [
+            ("role", name),
+            ("service_account_name", account.name.clone()),
+            ("service_account_namespace", account.namespace.clone()),
+            ("service_account_secret_name", String::new()),
+            ("service_account_uid", account.uid),
+        ];
+        let login = Login {
+            display_name: format!("kubernetes-{}-{}", account.namespace, account.name),
+            alias,
+            metadata: metadata.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<BTreeMap<_, _>>(),
+            bound_cidrs: Vec::new(),
+        };
+        role.token.log_in(call, login).await
+    }
+
+    fn changed(&self, before: Role, data: &Members) -> Result<(Role, Vec<String>), Fault> {
+        if data.text("bound_service_account_namespace_selector")?.is_some_and(|text| !text.is_empty()) {
+            return Err(Fault::invalid(
+                "bound_service_account_namespace_selector is not served: name namespaces, or \"team-*\"",
+            ));
+        }
+        let names = data.texts("bound_service_account_names")?.unwrap_or(before.bound_service_account_names);
+        let spaces = data.texts("bound_service_account_namespaces")?;
+        let spaces = spaces.unwrap_or(before.bound_service_account_namespaces);
+        for (what, list) in [("names", &names), ("namespaces", &spaces)] {
+            if list.is_empty() {
+                return Err(Fault::invalid(format!("\"bound_service_account_{what}\" can not be empty")));
+            }
+        }
+        let source = data.text("alias_name_source")?.unwrap_or(before.alias_name_source);
+        if !matches!(source.as_str(), "" | "serviceaccount_uid" | "serviceaccount_name") {
+            return Err(Fault::invalid("alias_name_source is serviceaccount_uid or serviceaccount_name"));
+        }
+        let role = Role {
+            bound_service_account_names: names,
+            bound_service_account_namespaces: spaces,
+            audience: data.text("audience")?.unwrap_or(before.audience),
+            alias_name_source: source,
+            token: before.token.changed(data)?,
+        };
+        let warning = "the role has no audience: tokens that were issued for others log in as well";
+        let warnings = role.audience.is_empty().then(|| warning.to_owned());
+        Ok((role, warnings.into_iter().collect()))
+    }
+
+    fn shown(&self, role: &Role) -> Members {
+        let source = Some(role.alias_name_source.as_str()).filter(|source| !source.is_empty());
+        let mut shown = role.token.shown();
+        shown.set("bound_service_account_names", json!(role.bound_service_account_names));
+        shown.set("bound_service_account_namespaces", json!(role.bound_service_account_namespaces));
+        shown.set("audience", role.audience.clone());
+        shown.set("alias_name_source", source.unwrap_or("serviceaccount_uid"));
+        shown
+    }
 }
 
 #[async_trait]
 impl Engine for Kubernetes {
     fn is_for_everybody(&self, path: &str, operation: Operation) -> bool {
-        path == "login" && operation == Operation::Update
+        by_role::is_for_everybody(path, operation)
     }
 
     async fn exists(&self, call: &Call<'_>) -> Result<Option<bool>, Fault> {
-        match call.path.strip_prefix(ROLES) {
-            Some(name) => Ok(Some(self.role(name).await?.is_some())),
-            None => Ok(None),
-        }
+        by_role::exists(self, call).await
     }
 
     async fn handle(&self, call: &Call<'_>) -> Result<Response, Fault> {
-        let is_write = matches!(call.operation, Operation::Create | Operation::Update);
-        match call.path.trim_end_matches('/') {
-            "login" if is_write => self.log_in(call).await,
-            "config" => self.config(call).await,
-            "role" if matches!(call.operation, Operation::List | Operation::Read) => {
-                Response::of_names(self.view.list(ROLES).await.map_err(of_view)?)
-            }
-            path => match path.strip_prefix(ROLES) {
-                Some(name) if !name.contains('/') => self.of_role(call, &name.to_lowercase()).await,
-                _ => Err(Fault::unsupported()),
-            },
-        }
+        by_role::handle(self, call).await
     }
 }

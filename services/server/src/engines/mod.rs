@@ -1,6 +1,7 @@
 //! What can be mounted, and what every store has mounted from the start.
 
 mod approle;
+mod by_role;
 mod cubbyhole;
 mod jwt;
 mod kubernetes;
