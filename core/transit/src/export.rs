@@ -79,21 +79,24 @@ impl Key {
 
     fn exported(&self, what: ExportType, version: &KeyVersion) -> Result<SecretBytes, TransitError> {
         let base64 = |bytes: &SecretBytes| SecretBytes::from(STANDARD.encode(bytes.expose()));
-        // Vault's PEM in exports has no line end behind it.
-        let line = |pem: &str| SecretBytes::from(pem.trim_end().to_owned());
+        // Vault's exports of RSA have a line end behind them, those of ECDSA none.
+        let pem = |text: &str| match self.kind().is_rsa() {
+            true => SecretBytes::from(text.to_owned()),
+            false => SecretBytes::from(text.trim_end().to_owned()),
+        };
         match (what, self.kind()) {
             (ExportType::Hmac, _) => Ok(base64(version.hmac_key())),
             (ExportType::Public, Kind::Ed25519) if self.settings().derived => {
                 Err(TransitError::invalid("a derived key has a public key for each context"))
             }
-            (ExportType::Public, _) => Ok(line(&self.public_key(version, b"")?)),
+            (ExportType::Public, _) => Ok(pem(&self.public_key(version, b"")?)),
             (_, Kind::Ed25519) => {
                 let key = go_ed25519(&version.private_key()?, version.spki()?);
                 Ok(base64(&key.ok_or(TransitError::Failed("the key is damaged"))?))
             }
             (_, kind) if kind.is_asymmetric() => {
-                let pem: Zeroizing<String> = version.private_key()?.to_usual_pem();
-                Ok(line(&pem))
+                let private: Zeroizing<String> = version.private_key()?.to_usual_pem();
+                Ok(pem(&private))
             }
             _ => {
                 let Material(key) = &version.material;

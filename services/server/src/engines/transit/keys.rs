@@ -13,6 +13,10 @@ use crate::exchange::{Fault, Response};
 use crate::members::Members;
 use crate::trouble::{of_transit, of_view};
 
+/// Why nobody gets keys that encrypt alike what is alike.
+pub(super) const NO_CONVERGENCE: &str =
+    "convergent encryption is not served here: it tells which plaintexts are the same";
+
 impl Transit {
     /// `keys/NAME`.
     pub(super) async fn about_key(&self, call: &Call<'_>, name: &str) -> Result<Response, Fault> {
@@ -123,7 +127,7 @@ pub(super) fn kind(name: &str) -> Result<Kind, Fault> {
 /// What Vault does with keys and this store does not: whoever asks for it has to know.
 fn refuse_unserved(data: &Members) -> Result<(), Fault> {
     if data.flag("convergent_encryption")?.unwrap_or_default() {
-        return Err(Fault::invalid("convergent encryption is not served here: it tells which plaintexts are the same"));
+        return Err(Fault::invalid(NO_CONVERGENCE));
     }
     if data.flag("allow_plaintext_backup")?.unwrap_or_default() {
         return Err(Fault::invalid("allow_plaintext_backup is not served here: keys leave by export alone"));

@@ -10,7 +10,7 @@ use strongroom_transit::{Around, Key, Kind, Made, Marshaling, Padding, Settings,
 
 use super::Transit;
 use super::batch::{Failures, Item, Items, members};
-use super::keys::kind;
+use super::keys::{NO_CONVERGENCE, kind};
 use crate::engine::Call;
 use crate::exchange::{Fault, Response};
 use crate::members::Members;
@@ -220,7 +220,7 @@ fn working<T>(key: &Key, work: impl FnOnce() -> T) -> T {
 /// The key that `encrypt` makes.
 fn wanted(data: &Members, is_derived: bool) -> Result<(Kind, Settings), Fault> {
     if data.flag("convergent_encryption")?.unwrap_or_default() {
-        return Err(Fault::invalid("convergent encryption is not served here: it tells which plaintexts are the same"));
+        return Err(Fault::invalid(NO_CONVERGENCE));
     }
     let named = data.text("type")?.filter(|kind| !kind.is_empty());
     let kind = kind(named.as_deref().unwrap_or(Kind::Aes256Gcm.name()))?;
