@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use strongroom_barrier::View;
 use strongroom_policy::acl::Operation;
 
-use crate::engine::Call;
+use crate::engine::{Call, Engine};
 use crate::exchange::{Fault, Response};
 use crate::members::Members;
 use crate::records::{delete, read, write};
@@ -45,29 +45,29 @@ fn key(name: &str) -> String {
     format!("{ROLES}{}", name.to_lowercase())
 }
 
-/// Whether everybody may ask this: logging in.
-pub(super) fn is_for_everybody(path: &str, operation: Operation) -> bool {
-    path == "login" && operation == Operation::Update
-}
-
-/// Whether a role is there that a request writes.
-pub(super) async fn exists(method: &impl ByRole, call: &Call<'_>) -> Result<Option<bool>, Fault> {
-    match call.path.strip_prefix(ROLES) {
-        Some(name) => Ok(Some(method.role(name).await?.is_some())),
-        None => Ok(None),
+#[async_trait]
+impl<Method: ByRole> Engine for Method {
+    fn is_for_everybody(&self, path: &str, operation: Operation) -> bool {
+        path == "login" && operation == Operation::Update
     }
-}
 
-/// Serves a request.
-pub(super) async fn handle(method: &impl ByRole, call: &Call<'_>) -> Result<Response, Fault> {
-    match call.path.trim_end_matches('/') {
-        "login" => method.log_in(call).await,
-        "config" => method.config(call).await,
-        "role" => Response::of_names(method.view().list(ROLES).await.map_err(of_view)?),
-        path => match path.strip_prefix(ROLES) {
-            Some(name) => of_role(method, call, name).await,
-            None => Err(Fault::unsupported()),
-        },
+    async fn exists(&self, call: &Call<'_>) -> Result<Option<bool>, Fault> {
+        match call.path.strip_prefix(ROLES) {
+            Some(name) => Ok(Some(self.role(name).await?.is_some())),
+            None => Ok(None),
+        }
+    }
+
+    async fn handle(&self, call: &Call<'_>) -> Result<Response, Fault> {
+        match call.path.trim_end_matches('/') {
+            "login" => self.log_in(call).await,
+            "config" => self.config(call).await,
+            "role" => Response::of_names(self.view().list(ROLES).await.map_err(of_view)?),
+            path => match path.strip_prefix(ROLES) {
+                Some(name) => of_role(self, call, name).await,
+                None => Err(Fault::unsupported()),
+            },
+        }
     }
 }
 

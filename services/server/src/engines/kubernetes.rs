@@ -14,8 +14,8 @@ use strongroom_jwt::Token;
 use strongroom_policy::acl::Operation;
 use strongroom_secret::SecretBytes;
 
-use super::by_role::{self, ByRole};
-use crate::engine::{Call, Engine};
+use super::by_role::ByRole;
+use crate::engine::Call;
 use crate::exchange::{Fault, Response};
 use crate::login::{Login, TokenSettings};
 use crate::members::Members;
@@ -287,20 +287,5 @@ impl ByRole for Kubernetes {
         shown.set("audience", role.audience.clone());
         shown.set("alias_name_source", source.unwrap_or("serviceaccount_uid"));
         shown
-    }
-}
-
-#[async_trait]
-impl Engine for Kubernetes {
-    fn is_for_everybody(&self, path: &str, operation: Operation) -> bool {
-        by_role::is_for_everybody(path, operation)
-    }
-
-    async fn exists(&self, call: &Call<'_>) -> Result<Option<bool>, Fault> {
-        by_role::exists(self, call).await
-    }
-
-    async fn handle(&self, call: &Call<'_>) -> Result<Response, Fault> {
-        by_role::handle(self, call).await
     }
 }
