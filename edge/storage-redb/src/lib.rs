@@ -20,7 +20,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use redb::backends::FileBackend;
-use redb::{Builder, Database, DatabaseError, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, TableDefinition};
+use redb::{
+    Builder, Database, DatabaseError, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, ReadableTable as _,
+    ReadableTableMetadata as _, TableDefinition,
+};
 use strongroom_failure::{Class, Failure};
 use strongroom_storage::{
     Child, Children, Commit, Outcome, Page, Pending, Revision, Snapshot, Storage, StorageError, Stored, children_of,
@@ -32,6 +35,9 @@ use tokio::sync::{mpsc, oneshot};
 const RECORDS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("records");
 /// The number of the last commit, under an empty key.
 const LAST: TableDefinition<'static, &str, u64> = TableDefinition::new("last");
+
+/// How the file was when it was last looked through for what could be given back: its bytes, and its records.
+const LOOKED: TableDefinition<'static, &str, (u64, u64)> = TableDefinition::new("looked");
 
 /// Commits that wait for the writer; whoever comes then waits for a place.
 const WAITING: usize = 1024;
@@ -71,7 +77,8 @@ impl Redb {
         };
         let mut database = opened(path, Some(Box::new(repairs))).map_err(|error| refused(path, error))?;
         prepare(&database).map_err(|error| failed(path, &error.to_string()))?;
-        if is_mostly_empty(path, &database) {
+        // Whatever hinders the look, such as a full disk, does not hinder the use.
+        if is_mostly_empty(path, &database).unwrap_or(false) {
             progress("making the file smaller");
             database.compact().map_err(|error| failed(path, &format!("it cannot be made smaller: {error}")))?;
         }
@@ -222,18 +229,24 @@ fn prepare(database: &Database) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// Whether the file has four times the size of what is in it.
-fn is_mostly_empty(path: &Path, database: &Database) -> bool {
+/// Whether the file has four times the size of what is in it. To know it, all of the file is read: that is done again
+/// when it has doubled or lost half of its records since.
+fn is_mostly_empty(path: &Path, database: &Database) -> Result<bool, redb::Error> {
     let size = std::fs::metadata(path).map_or(0, |file| file.len());
     if size < WORTH_COMPACTING {
-        return false;
+        return Ok(false);
     }
-    let used = database.begin_write().ok().and_then(|transaction| {
-        let used = transaction.stats().ok().map(|stats| stats.stored_bytes() + stats.metadata_bytes());
-        transaction.abort().ok()?;
-        used
-    });
-    used.is_some_and(|used| used < size / 4)
+    let transaction = database.begin_write()?;
+    let records = transaction.open_table(RECORDS)?.len()?;
+    let looked = transaction.open_table(LOOKED)?.get("")?.map(|looked| looked.value());
+    if looked.is_some_and(|(size_then, records_then)| size < size_then * 2 && records > records_then / 2) {
+        transaction.abort()?;
+        return Ok(false);
+    }
+    let stats = transaction.stats()?;
+    transaction.open_table(LOOKED)?.insert("", (size, records))?;
+    transaction.commit()?;
+    Ok(stats.stored_bytes() + stats.metadata_bytes() < size / 4)
 }
 
 fn failed(path: &Path, words: &str) -> Failure {

@@ -61,6 +61,31 @@ fn what_was_committed_is_there_again_and_the_file_is_its_owners() {
 }
 
 #[test]
+fn a_file_that_lost_most_of_its_records_is_made_smaller_when_it_is_opened_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let (runtime, path) = (runtime(), folder.path().join("store.redb"));
+    let size = || std::fs::metadata(&path).unwrap().len();
+    let storage = open(folder.path());
+    for number in 0..150 {
+        runtime.block_on(storage.commit(put(&format!("a/{number}"), &[7; 1 << 19]))).unwrap();
+    }
+    drop(storage);
+    let full = size();
+    // Looked through and left as it is: nothing can be given back yet.
+    let storage = open(folder.path());
+    assert!(size() >= full);
+    for number in 1..150 {
+        let gone = Commit { deletes: vec![format!("a/{number}")], ..Commit::default() };
+        runtime.block_on(storage.commit(gone)).unwrap();
+    }
+    drop(storage);
+    let storage = open(folder.path());
+    assert!(size() < full / 4, "{} of {full} bytes", size());
+    let kept = runtime.block_on(storage.read(&["a/0".to_owned()])).unwrap();
+    assert!(kept[0].as_ref().unwrap().bytes == [7; 1 << 19]);
+}
+
+#[test]
 fn a_second_process_and_a_damaged_file_are_refused_with_a_cure() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
