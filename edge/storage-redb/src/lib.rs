@@ -20,10 +20,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use redb::backends::FileBackend;
-use redb::{
-    Builder, Database, DatabaseError, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, ReadableTable as _,
-    ReadableTableMetadata as _, TableDefinition,
-};
+use redb::{Builder, Database, DatabaseError, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, TableDefinition};
 use strongroom_failure::{Class, Failure};
 use strongroom_storage::{
     Child, Children, Commit, Outcome, Page, Pending, Revision, Snapshot, Storage, StorageError, Stored, children_of,
@@ -35,9 +32,6 @@ use tokio::sync::{mpsc, oneshot};
 const RECORDS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("records");
 /// The number of the last commit, under an empty key.
 const LAST: TableDefinition<'static, &str, u64> = TableDefinition::new("last");
-
-/// How the file was when it was last looked through for what could be given back: its bytes, and its records.
-const LOOKED: TableDefinition<'static, &str, (u64, u64)> = TableDefinition::new("looked");
 
 /// Commits that wait for the writer; whoever comes then waits for a place.
 const WAITING: usize = 1024;
@@ -77,8 +71,7 @@ impl Redb {
         };
         let mut database = opened(path, Some(Box::new(repairs))).map_err(|error| refused(path, error))?;
         prepare(&database).map_err(|error| failed(path, &error.to_string()))?;
-        // Whatever hinders the look, such as a full disk, does not hinder the use.
-        if is_mostly_empty(path, &database).unwrap_or(false) {
+        if is_mostly_empty(path, &database) {
             progress("making the file smaller");
             database.compact().map_err(|error| failed(path, &format!("it cannot be made smaller: {error}")))?;
         }
@@ -229,24 +222,18 @@ fn prepare(database: &Database) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// Whether the file has four times the size of what is in it. To know it, all of the file is read: that is done again
-/// when it has doubled or lost half of its records since.
-fn is_mostly_empty(path: &Path, database: &Database) -> Result<bool, redb::Error> {
+/// Whether the file has four times the size of what is in it.
+fn is_mostly_empty(path: &Path, database: &Database) -> bool {
     let size = std::fs::metadata(path).map_or(0, |file| file.len());
     if size < WORTH_COMPACTING {
-        return Ok(false);
+        return false;
     }
-    let transaction = database.begin_write()?;
-    let records = transaction.open_table(RECORDS)?.len()?;
-    let looked = transaction.open_table(LOOKED)?.get("")?.map(|looked| looked.value());
-    if looked.is_some_and(|(size_then, records_then)| size < size_then * 2 && records > records_then / 2) {
-        transaction.abort()?;
-        return Ok(false);
-    }
-    let stats = transaction.stats()?;
-    transaction.open_table(LOOKED)?.insert("", (size, records))?;
-    transaction.commit()?;
-    Ok(stats.stored_bytes() + stats.metadata_bytes() < size / 4)
+    let used = database.begin_write().ok().and_then(|transaction| {
+        let used = transaction.stats().ok().map(|stats| stats.stored_bytes() + stats.metadata_bytes());
+        transaction.abort().ok()?;
+        used
+    });
+    used.is_some_and(|used| used < size / 4)
 }
 
 fn failed(path: &Path, words: &str) -> Failure {
