@@ -1,6 +1,5 @@
 //! A store that serves, and commands that ask it: both are this program, started again.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -48,14 +47,7 @@ fn child() {
     let Some(arguments) = std::env::var_os(ARGUMENTS).and_then(|text| text.into_string().ok()) else { return };
     let mut out = std::io::stdout();
     out.write_all(BEGIN.as_bytes()).and_then(|()| out.flush()).unwrap();
-    let variables: Vec<OsString> = std::env::vars_os()
-        .map(|(name, value)| {
-            let mut entry = name;
-            entry.push("=");
-            entry.push(value);
-            entry
-        })
-        .collect();
+    let variables = strongroom_process::environment();
     let ended = match Program::parse_from(std::iter::once("strongroom").chain(arguments.lines())) {
         Program::Server(server) => server.run(&variables),
         Program::Dev(dev) => dev.run(&variables),

@@ -1,6 +1,5 @@
 //! Starting a server, and asking it.
 
-use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -30,14 +29,7 @@ enum Program {
 fn child() {
     let Some(arguments) = std::env::var_os(ARGUMENTS).and_then(|text| text.into_string().ok()) else { return };
     let arguments = std::iter::once("strongroom").chain(arguments.lines());
-    let variables: Vec<OsString> = std::env::vars_os()
-        .map(|(name, value)| {
-            let mut entry = name;
-            entry.push("=");
-            entry.push(value);
-            entry
-        })
-        .collect();
+    let variables = strongroom_process::environment();
     let ended = match Program::parse_from(arguments) {
         Program::Server(server) => server.run(&variables),
         Program::Dev(dev) => dev.run(&variables),
