@@ -17,6 +17,9 @@ use crate::headers::Headers;
 /// which a server's limits on paths, headers and logins keep far below.
 pub const ENTRY_LIMIT: usize = 4 << 20;
 
+/// Bytes that most entries stay below: room that is taken at once need not be copied and wiped as it grows.
+const USUAL: usize = 2048;
+
 /// Which half of an exchange an entry tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -355,7 +358,8 @@ impl Entry<'_> {
     /// # Errors
     /// An entry that is too long.
     pub fn body(&self) -> Result<Body, EntryError> {
-        let bytes = serde_json::to_vec(self).map_err(|_| EntryError::Unwritable)?;
+        let mut bytes = Vec::with_capacity(USUAL);
+        serde_json::to_writer(&mut bytes, self).map_err(|_| EntryError::Unwritable)?;
         if bytes.len() > ENTRY_LIMIT {
             return Err(EntryError::TooLong { bytes: bytes.len() });
         }

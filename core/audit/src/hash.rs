@@ -1,6 +1,7 @@
 //! Keyed hashes of single values.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use strongroom_crypto::HmacKey;
@@ -19,7 +20,7 @@ const PREFIX: &str = "hmac-sha256:";
 ///
 /// Only a [`Hasher`] makes one, so that an entry cannot be given a token by mistake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hashed(Box<str>);
+pub struct Hashed(Arc<str>);
 
 impl Hashed {
     /// As it is written.
@@ -117,7 +118,7 @@ fn written(key: &HmacKey, text: &str) -> Hashed {
     Hashed(hex_of(key, text.as_bytes()))
 }
 
-fn hex_of(key: &HmacKey, bytes: &[u8]) -> Box<str> {
+fn hex_of(key: &HmacKey, bytes: &[u8]) -> Arc<str> {
     let mut text = String::with_capacity(WRITTEN_LENGTH);
     text.push_str(PREFIX);
     push_hex(&mut text, &key.sign(bytes));

@@ -13,6 +13,7 @@
 
 mod file;
 mod further;
+mod queue;
 mod verify;
 mod writer;
 
@@ -25,14 +26,11 @@ use std::time::Duration;
 
 use strongroom_audit::{Body, Chain, Head};
 use strongroom_failure::{Class, Failure};
-use tokio::sync::{mpsc, oneshot};
 
 pub use file::{Ending, continue_file};
 use further::{Counts, Further};
+use queue::Queue;
 pub use verify::{Verdict, verify};
-
-/// Entries that wait for the writer. Each has some kilobytes at the most usual, and who sent it waits as well.
-const WAITING: usize = 4096;
 
 /// Where entries go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,14 +149,9 @@ impl Shared {
     }
 }
 
-struct Job {
-    bodies: Vec<Body>,
-    done: oneshot::Sender<Result<(), NotRecorded>>,
-}
-
 /// The required sink of a trail.
 pub struct Sink {
-    jobs: Option<mpsc::Sender<Job>>,
+    queue: Option<Arc<Queue>>,
     writer: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
     deadline: Duration,
@@ -172,7 +165,7 @@ impl Sink {
     /// # Errors
     /// Where no thread can be started. A target that cannot be written is no error here: entries are refused until it can.
     pub fn start(options: Options, chain: Chain, keep: impl Fn(Head) + Send + 'static) -> Result<Self, Failure> {
-        let (jobs, waiting) = mpsc::channel(WAITING);
+        let (queue, jobs) = Queue::new();
         let further =
             options.further.iter().map(|target| Further::start(target.clone())).collect::<Result<Vec<_>, _>>()?;
         let counts = further.iter().map(Further::counts).collect();
@@ -180,9 +173,9 @@ impl Sink {
         *shared.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(chain.head());
         let (seen, deadline, first) = (Arc::clone(&shared), options.deadline, chain.head());
         let thread = std::thread::Builder::new().name("audit".to_owned());
-        let writer = thread.spawn(move || writer::Writer::new(options, chain, keep, seen, further).run(waiting));
+        let writer = thread.spawn(move || writer::Writer::new(options, chain, keep, seen, further).run(jobs));
         let failed = |error| Failure::new(Class::Unavailable, format!("no thread can be started: {error}"));
-        Ok(Self { jobs: Some(jobs), writer: Some(writer.map_err(failed)?), shared, deadline, first })
+        Ok(Self { queue: Some(queue), writer: Some(writer.map_err(failed)?), shared, deadline, first })
     }
 
     /// Puts entries into the trail, one behind the other, and answers when they are written.
@@ -198,18 +191,12 @@ impl Sink {
     }
 
     async fn within_deadline(&self, bodies: Vec<Body>) -> Result<(), NotRecorded> {
-        let closed = || NotRecorded("it is closed".to_owned());
-        let jobs = self.jobs.as_ref().ok_or_else(closed)?;
+        let queue = self.queue.as_ref().ok_or_else(|| NotRecorded("it is closed".to_owned()))?;
         // One entry at a time tries whether a failing sink works again; the others do not wait for it.
-        if self.shared.is_failing.load(Ordering::SeqCst) && jobs.capacity() < WAITING {
+        if self.shared.is_failing.load(Ordering::SeqCst) && !queue.is_empty() {
             return Err(NotRecorded(self.trouble()));
         }
-        let (done, answer) = oneshot::channel();
-        let recorded = async {
-            jobs.send(Job { bodies, done }).await.map_err(|_| closed())?;
-            answer.await.map_err(|_| closed())?
-        };
-        match tokio::time::timeout(self.deadline, recorded).await {
+        match tokio::time::timeout(self.deadline, queue.record(bodies)).await {
             Ok(recorded) => recorded,
             Err(_) => {
                 let words = format!("it did not write within {} s", self.deadline.as_secs_f32());
@@ -245,7 +232,7 @@ impl Sink {
 
     /// Writes what waits and a checkpoint, and ends. Waits for as long as an entry may take; a sink that hangs is left.
     pub fn close(&mut self) {
-        drop(self.jobs.take());
+        drop(self.queue.take());
         let Some(writer) = self.writer.take() else { return };
         let start = std::time::Instant::now();
         while !writer.is_finished() && start.elapsed() < self.deadline {

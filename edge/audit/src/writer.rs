@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use strongroom_audit::{Batch, Chain, Head};
-use tokio::sync::mpsc;
 
 use crate::file::LogFile;
 use crate::further::Further;
-use crate::{Job, NotRecorded, Options, Shared, Sync, Target};
+use crate::queue::{Job, Jobs};
+use crate::{NotRecorded, Options, Shared, Sync, Target};
 
-/// Entries that are written with one call.
+/// Requests beyond which no more are taken along in one call.
 const TOGETHER: usize = 512;
 
 /// How often the head is kept, and a file brought to the disk that is not with every entry.
@@ -44,13 +44,12 @@ impl<K: Fn(Head)> Writer<K> {
     }
 
     /// Writes until nobody can send any more.
-    pub(crate) fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
-        while let Some(first) = waiting.blocking_recv() {
-            let mut jobs = vec![first];
+    pub(crate) fn run(mut self, mut waiting: Jobs) {
+        while let Some(mut jobs) = waiting.blocking_recv() {
             while jobs.len() < TOGETHER
                 && let Ok(next) = waiting.try_recv()
             {
-                jobs.push(next);
+                jobs.extend(next);
             }
             self.write_all(jobs);
             if self.kept.1.elapsed() >= OFTEN {
