@@ -1,11 +1,14 @@
 //! A file that only grows, and never keeps half of a batch.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::Write as _;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use strongroom_audit::{Chain, CheckpointKey, Fault, Head, Start, Tail, Trail, Verifier};
+
+use crate::Verdict;
 
 /// A file of lines.
 pub(crate) struct LogFile {
@@ -84,14 +87,21 @@ impl LogFile {
 /// How the file stands that a trail goes on in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// It is the trail's, and reaches this far.
-    Whole(Head),
+    /// It is the trail's, as far as it was read.
+    Whole {
+        /// The last line.
+        head: Head,
+        /// Bytes at the beginning that were not read.
+        unread: u64,
+    },
     /// It is not what was written there: this line is wrong, or is missing.
     Wrong(Fault),
 }
 
 /// Finds the end of a trail in its file and cuts off a line that was never finished. `stored` is the head that the store
 /// kept. A file that is absent or empty goes on behind it: it was rotated away.
+///
+/// Where that head stands near the end, what is before is not read: [`verify`](crate::verify) does.
 ///
 /// # Errors
 /// Where the file cannot be read or cut.
@@ -102,44 +112,58 @@ pub fn continue_file(
     stored: Option<Head>,
 ) -> std::io::Result<Ending> {
     let behind = stored.unwrap_or_else(|| Head::of_new(trail));
-    let mut file = match OpenOptions::new().read(true).write(true).open(path) {
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
         Ok(file) if file.metadata()?.is_file() => file,
-        Ok(_) => return Ok(Ending::Whole(behind)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Ending::Whole(behind)),
+        Ok(_) => return Ok(Ending::empty(behind)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Ending::empty(behind)),
         Err(error) => return Err(error),
     };
-    let length = whole_lines(&mut file)?;
+    let length = whole_lines(&file, file.metadata()?.len())?;
     if length == 0 {
         file.set_len(0)?;
-        return Ok(Ending::Whole(behind));
+        return Ok(Ending::empty(behind));
     }
     // Before the first line there is nothing that could be missing.
     let tail = stored.filter(|head| head.sequence > 0).map_or(Tail::Unknown, Tail::AtLeast);
-    let mut verifier = Verifier::new(trail, keys, Start::Anywhere, tail);
-    file.seek(SeekFrom::Start(0))?;
-    let mut rest = length;
-    let mut buffer = vec![0; 1 << 20];
-    while rest > 0 {
-        let wanted = usize::try_from(rest).unwrap_or(usize::MAX).min(buffer.len());
-        let read = file.read(&mut buffer[..wanted])?;
-        if read == 0 {
-            break;
+    let part = |from: u64| read_part(&file, from..length, Verifier::new(trail, keys, Start::Anywhere, tail));
+    // Most often the head that was kept is near the end: a start does not wait for a long file to be read.
+    for most in NEAR_END.iter().filter(|most| **most < length && tail != Tail::Unknown) {
+        let from = whole_lines(&file, length - most)?;
+        if let Ok(verified) = part(from)? {
+            file.set_len(length)?;
+            return Ok(Ending::Whole { head: verified.last, unread: from });
         }
-        verifier.feed(&buffer[..read]);
-        rest -= read as u64;
     }
-    match verifier.finish() {
+    match part(0)? {
         Ok(verified) => {
             file.set_len(length)?;
-            Ok(Ending::Whole(verified.last))
+            Ok(Ending::Whole { head: verified.last, unread: 0 })
         }
         Err(fault) => Ok(Ending::Wrong(fault)),
     }
 }
 
-/// The bytes up to the end of the last whole line.
-fn whole_lines(file: &mut File) -> std::io::Result<u64> {
-    let mut end = file.metadata()?.len();
+/// Bytes at the end of a file that are read in place of all: those of a store that was stopped, and those that a busy one
+/// writes before it keeps its head again.
+const NEAR_END: [u64; 2] = [2 << 20, 32 << 20];
+
+fn read_part(file: &File, part: Range<u64>, mut verifier: Verifier<'_>) -> std::io::Result<Verdict> {
+    let mut buffer = vec![0; 1 << 20];
+    let mut place = part.start;
+    while place < part.end {
+        let wanted = usize::try_from(part.end - place).unwrap_or(usize::MAX).min(buffer.len());
+        let read = file.read_at(&mut buffer[..wanted], place)?;
+        if read == 0 {
+            break;
+        }
+        verifier.feed(&buffer[..read]);
+        place += read as u64;
+    }
+    Ok(verifier.finish())
+}
+
+/// The bytes up to the end of the last whole line of the first `end` bytes.
+fn whole_lines(file: &File, mut end: u64) -> std::io::Result<u64> {
     let mut buffer = vec![0; 64 << 10];
     while end > 0 {
         let start = end.saturating_sub(buffer.len() as u64);
@@ -155,10 +179,14 @@ fn whole_lines(file: &mut File) -> std::io::Result<u64> {
 
 /// The chain that goes on behind an ending.
 impl Ending {
+    fn empty(head: Head) -> Self {
+        Self::Whole { head, unread: 0 }
+    }
+
     /// Where the trail goes on; nothing where it is wrong.
     pub fn chain(&self, trail: Trail, key: CheckpointKey, every: std::num::NonZeroU64) -> Option<Chain> {
         match self {
-            Self::Whole(head) => Some(Chain::new(trail, *head, key, every)),
+            Self::Whole { head, .. } => Some(Chain::new(trail, *head, key, every)),
             Self::Wrong(_) => None,
         }
     }

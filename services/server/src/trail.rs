@@ -205,7 +205,12 @@ impl AuditTrail {
             Failure::new(Class::Invalid, format!("the audit file {} cannot be read: {error}", path.display()))
         };
         match ending.map_err(|error| failed(&error))?.map_err(|error| failed(&error))? {
-            Ending::Whole(head) => Ok((name, Chain::new(trail, head, key, EVERY))),
+            Ending::Whole { head, unread } => {
+                if unread > 0 {
+                    look_back(path, trail.clone(), key.clone());
+                }
+                Ok((name, Chain::new(trail, head, key, EVERY)))
+            }
             Ending::Wrong(fault) => {
                 let aside = set_aside(&path).map_err(|error| failed(&error))?;
                 tracing::error!(
@@ -218,6 +223,21 @@ impl AuditTrail {
             }
         }
     }
+}
+
+/// Reads the file from its beginning, which the start did not wait for, and says so where a line is wrong.
+fn look_back(path: PathBuf, trail: Trail, key: CheckpointKey) {
+    tokio::task::spawn_blocking(move || {
+        let (file, bounds) = ([path], (Start::Anywhere, Tail::Unknown));
+        match verify(&file, &trail, &[key], bounds, |_| {}) {
+            Ok(Ok(_)) => {}
+            Ok(Err(fault)) => tracing::error!(
+                file = %file[0].display(), line = fault.place, fault = ?fault.kind,
+                "the audit file was changed outside of this store, before what its last start read"
+            ),
+            Err((path, error)) => tracing::warn!(file = %path.display(), %error, "the audit file cannot be read"),
+        }
+    });
 }
 
 /// A trail's files, the oldest first: those that were rotated away have numbers that grow.

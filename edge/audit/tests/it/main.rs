@@ -177,6 +177,39 @@ fn a_reader_that_hangs_makes_entries_fail_in_time_and_at_once_afterwards() {
     reader.wait().unwrap();
 }
 
+fn whole(head: Option<Head>) -> Ending {
+    Ending::Whole { head: head.unwrap(), unread: 0 }
+}
+
+/// A start reads the end of a long file; what is wrong before is found by whoever reads all of it.
+#[test]
+fn the_end_of_a_long_file_is_enough_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let (sink, head) = sink(&path, |_| {});
+    let runtime = runtime();
+    for batch in 0..20 {
+        let bodies = (0..500).map(|number| body(&format!("{batch}-{number}"))).collect();
+        runtime.block_on(sink.record(bodies)).unwrap();
+    }
+    drop(sink);
+    let (head, text) = (head.lock().unwrap().unwrap(), std::fs::read_to_string(&path).unwrap());
+    let ending = |head| continue_file(&path, &trail(), &[key()], Some(head)).unwrap();
+    let reads_part =
+        |ending: &Ending| matches!(ending, Ending::Whole { head: to, unread } if *to == head && *unread > 0);
+    assert!(text.len() > 2 << 20 && reads_part(&ending(head)), "{:?}", ending(head));
+    // The head that was kept is older than the end that is read first.
+    let first = Head { sequence: 1, hash: strongroom_audit::Digest::of(text.lines().next().unwrap().as_bytes()) };
+    assert_eq!(ending(first), whole(Some(head)));
+    let holds = |text: &str| std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+    holds(&text.replacen("secret/data/app", "secret/data/b", 1));
+    assert!(reads_part(&ending(head)));
+    let read = verify(std::slice::from_ref(&path), &trail(), &[key()], (Start::Anywhere, Tail::Unknown), |_| {});
+    assert_eq!(read.unwrap().unwrap_err().place, 1);
+    holds(&format!("{}\n", text.trim_end().rsplit_once('\n').unwrap().0));
+    assert!(matches!(ending(head), Ending::Wrong(_)));
+}
+
 #[test]
 fn a_file_that_was_changed_is_not_gone_on_with() {
     let folder = tempfile::tempdir().unwrap();
@@ -192,9 +225,9 @@ fn a_file_that_was_changed_is_not_gone_on_with() {
         std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
         continue_file(&path, &trail(), &[key()], head).unwrap()
     };
-    assert_eq!(ending(&text), Ending::Whole(head.unwrap()));
+    assert_eq!(ending(&text), whole(head));
     // A line that was never finished is cut off.
-    assert_eq!(ending(&format!("{text}{{\"half")), Ending::Whole(head.unwrap()));
+    assert_eq!(ending(&format!("{text}{{\"half")), whole(head));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     let lines: Vec<&str> = text.lines().collect();
     let without = |gone: usize| {
@@ -204,11 +237,11 @@ fn a_file_that_was_changed_is_not_gone_on_with() {
     for wrong in [text.replace("secret/data/app", "secret/data/b"), without(7), without(lines.len() - 1)] {
         assert!(matches!(ending(&wrong), Ending::Wrong(_)));
     }
-    assert_eq!(ending(""), Ending::Whole(head.unwrap()), "it was rotated away");
+    assert_eq!(ending(""), whole(head), "it was rotated away");
     // The process ended before a head was kept.
     let origin = Some(Head::of_new(&trail()));
     std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
-    assert_eq!(continue_file(&path, &trail(), &[key()], origin).unwrap(), Ending::Whole(head.unwrap()));
+    assert_eq!(continue_file(&path, &trail(), &[key()], origin).unwrap(), whole(head));
 }
 
 /// Where the tests run as a child, writes until it is killed, and tells of each entry that was acknowledged.

@@ -79,6 +79,29 @@ fn a_trail_that_was_changed_is_set_aside_and_told_and_an_untouched_one_goes_on()
     assert_eq!(server.ask("GET", "sys/mounts", &root, None).status, 200);
 }
 
+#[test]
+fn a_line_that_was_changed_long_before_the_end_is_told_soon_after_the_start() {
+    let (server, root) = Serving::new();
+    server.ask("GET", "sys/mounts", &root, None);
+    server.with_secrets(&root);
+    let many: serde_json::Map<String, Value> = (0..5000).map(|n| (format!("key{n}"), n.into())).collect();
+    for _ in 0..4 {
+        assert_eq!(server.ask("PUT", "secret/data/many", &root, Some(&json!({"data": many}))).status, 200);
+    }
+    let folder = server.stop();
+    let path = folder.path().join("audit.log");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replacen("sys/mounts", "sys/mount5", 1)).unwrap();
+    let server = Serving::over(&folder, &[]);
+    assert_eq!(server.ask("GET", "sys/mounts", &root, None).status, 200);
+    let told = || server.logged().contains("before what its last start read");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !told() && std::time::Instant::now() < deadline {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(told(), "{}", server.logged());
+}
+
 /// All bytes of all files in a folder, with their names.
 pub(crate) fn bytes(folder: &Path) -> Vec<u8> {
     let mut all = Vec::new();
