@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod counts;
 mod writer;
 
 use std::fmt;
@@ -28,10 +29,12 @@ use strongroom_storage::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+use counts::Counts;
+
 /// Keys, and behind eight bytes of revision what is kept under them.
 const RECORDS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("records");
-/// The number of the last commit, under an empty key.
-const LAST: TableDefinition<'static, &str, u64> = TableDefinition::new("last");
+/// What [`Counts`] counts, by name.
+const COUNTS: TableDefinition<'static, &str, u64> = TableDefinition::new("last");
 
 /// Commits that wait for the writer; whoever comes then waits for a place.
 const WAITING: usize = 1024;
@@ -70,8 +73,8 @@ impl Redb {
             told(&format!("mending the file after a crash: {:.0} %", session.progress() * 100.0));
         };
         let mut database = opened(path, Some(Box::new(repairs))).map_err(|error| refused(path, error))?;
-        prepare(&database).map_err(|error| failed(path, &error.to_string()))?;
-        if is_mostly_empty(path, &database) {
+        let counts = prepare(&database).map_err(|error| failed(path, &error.to_string()))?;
+        if is_mostly_empty(path, counts) {
             progress("making the file smaller");
             database.compact().map_err(|error| failed(path, &format!("it cannot be made smaller: {error}")))?;
         }
@@ -152,8 +155,8 @@ impl Storage for Redb {
     fn snapshot(&self) -> Pending<'_, Box<dyn Snapshot>> {
         Box::pin(async move {
             let (transaction, table) = self.records()?;
-            let last = transaction.open_table(LAST).map_err(|error| of_redb(error.into()))?;
-            let last = last.get("").map_err(|error| of_redb(error.into()))?.map_or(0, |last| last.value());
+            let counts = transaction.open_table(COUNTS).map_err(|error| of_redb(error.into()))?;
+            let last = Counts::read(&counts).map_err(of_redb)?.last;
             Ok(Box::new(Moment { table, last }) as Box<dyn Snapshot>)
         })
     }
@@ -213,27 +216,22 @@ fn opened(path: &Path, repairs: Option<Repairs>) -> Result<Database, DatabaseErr
     builder.create_with_backend(FileBackend::new(file)?)
 }
 
-/// Both tables are there from the start, so that readers find them.
-fn prepare(database: &Database) -> Result<(), redb::Error> {
+/// Both tables are there from the start, so that readers find them; says what they hold.
+fn prepare(database: &Database) -> Result<Counts, redb::Error> {
     let transaction = database.begin_write()?;
-    transaction.open_table(RECORDS)?;
-    transaction.open_table(LAST)?;
+    let counts = {
+        let records = transaction.open_table(RECORDS)?;
+        let mut table = transaction.open_table(COUNTS)?;
+        Counts::complete(&mut table, &records)?
+    };
     transaction.commit()?;
-    Ok(())
+    Ok(counts)
 }
 
 /// Whether the file has four times the size of what is in it.
-fn is_mostly_empty(path: &Path, database: &Database) -> bool {
+fn is_mostly_empty(path: &Path, counts: Counts) -> bool {
     let size = std::fs::metadata(path).map_or(0, |file| file.len());
-    if size < WORTH_COMPACTING {
-        return false;
-    }
-    let used = database.begin_write().ok().and_then(|transaction| {
-        let used = transaction.stats().ok().map(|stats| stats.stored_bytes() + stats.metadata_bytes());
-        transaction.abort().ok()?;
-        used
-    });
-    used.is_some_and(|used| used < size / 4)
+    size >= WORTH_COMPACTING && counts.bytes < size / 4
 }
 
 fn failed(path: &Path, words: &str) -> Failure {

@@ -8,7 +8,7 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _, Table};
 use strongroom_storage::{Commit, Outcome, Revision, StorageError};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Handle, LAST, RECORDS, of_redb, opened};
+use super::{COUNTS, Counts, Handle, RECORDS, of_redb, opened};
 
 /// Commits that go into one transaction.
 const TOGETHER: usize = 256;
@@ -46,7 +46,7 @@ fn write(handle: &Handle, path: &Path, commits: &[Commit]) -> Vec<Answer> {
         Ok(database) => database,
         Err(error) => return all(error),
     };
-    let before = match last(&database) {
+    let before = match counts(&database) {
         Ok(before) => before,
         Err(error) => return all(error),
     };
@@ -56,9 +56,9 @@ fn write(handle: &Handle, path: &Path, commits: &[Commit]) -> Vec<Answer> {
             // A file that failed once is not used again.
             drop(database);
             *handle.write().unwrap_or_else(PoisonError::into_inner) = None;
-            match self::database(handle, path).and_then(|database| last(&database)) {
+            match self::database(handle, path).and_then(|database| counts(&database)) {
                 // It happened in spite of what the system said.
-                Ok(after) if after > before && !outcomes.is_empty() => outcomes.into_iter().map(Ok).collect(),
+                Ok(after) if after.last > before.last && !outcomes.is_empty() => outcomes.into_iter().map(Ok).collect(),
                 Ok(_) => all(error),
                 Err(unknown) => all(StorageError::Unknown(format!("{error}; then {unknown}").into())),
             }
@@ -87,34 +87,33 @@ fn database(handle: &Handle, path: &Path) -> Result<Arc<Database>, StorageError>
     Err(StorageError::Unavailable("readers hold the file that failed".into()))
 }
 
-fn last(database: &Database) -> Result<u64, StorageError> {
+fn counts(database: &Database) -> Result<Counts, StorageError> {
     let transaction = database.begin_read().map_err(|error| of_redb(error.into()))?;
-    let table = transaction.open_table(LAST).map_err(|error| of_redb(error.into()))?;
-    let last = table.get("").map_err(|error| of_redb(error.into()))?;
-    Ok(last.map_or(0, |last| last.value()))
+    let table = transaction.open_table(COUNTS).map_err(|error| of_redb(error.into()))?;
+    Counts::read(&table).map_err(of_redb)
 }
 
 /// Writes all in one transaction; where that fails, with what would have come of it if it went as far as the disk.
 fn transaction(
     database: &Database,
-    before: u64,
+    before: Counts,
     commits: &[Commit],
 ) -> Result<Vec<Answer>, (StorageError, Vec<Outcome>)> {
     let early = |error: redb::Error| (of_redb(error), Vec::new());
     let transaction = database.begin_write().map_err(|error| early(error.into()))?;
     let mut outcomes = Vec::with_capacity(commits.len());
-    let mut last = before;
+    let mut counts = before;
     {
         let mut records = transaction.open_table(RECORDS).map_err(|error| early(error.into()))?;
         for commit in commits {
-            outcomes.push(apply(&mut records, commit, &mut last).map_err(early)?);
+            outcomes.push(apply(&mut records, commit, &mut counts).map_err(early)?);
         }
-        if last > before {
-            let mut table = transaction.open_table(LAST).map_err(|error| early(error.into()))?;
-            table.insert("", last).map_err(|error| early(error.into()))?;
+        if counts.last > before.last {
+            let mut table = transaction.open_table(COUNTS).map_err(|error| early(error.into()))?;
+            counts.write(&mut table).map_err(early)?;
         }
     }
-    let ended = if last > before {
+    let ended = if counts.last > before.last {
         transaction.commit().map_err(redb::Error::from)
     } else {
         // Nothing but conflicts: nothing to wait for the disk for.
@@ -129,7 +128,7 @@ fn transaction(
 fn apply(
     records: &mut Table<'_, &'static str, &'static [u8]>,
     commit: &Commit,
-    last: &mut u64,
+    counts: &mut Counts,
 ) -> Result<Outcome, redb::Error> {
     for condition in &commit.conditions {
         let found = records.get(condition.key.as_str())?;
@@ -138,13 +137,15 @@ fn apply(
             return Ok(Outcome::Conflict);
         }
     }
-    *last += 1;
+    counts.last += 1;
     for (key, bytes) in &commit.puts {
-        let kept = [last.to_be_bytes().as_slice(), bytes].concat();
-        records.insert(key.as_str(), kept.as_slice())?;
+        let kept = [counts.last.to_be_bytes().as_slice(), bytes].concat();
+        let replaced = records.insert(key.as_str(), kept.as_slice())?;
+        counts.gains(key, kept.len(), replaced);
     }
     for key in &commit.deletes {
-        records.remove(key.as_str())?;
+        let removed = records.remove(key.as_str())?;
+        counts.loses(key, removed);
     }
-    Ok(Outcome::Committed(Revision(*last)))
+    Ok(Outcome::Committed(Revision(counts.last)))
 }
