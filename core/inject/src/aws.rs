@@ -71,6 +71,9 @@ pub(crate) fn draft(survey: &Survey<'_>, settings: &Settings, draft: &mut Draft<
         return Ok(());
     }
     let Some(asked) = Asked::of(&candidates.pod)? else { return Ok(()) };
+    if let Some((taken, _)) = candidates.containers.iter().find(|(it, _)| it.name == CONTAINER) {
+        return Err(Refusal::of_container(taken, "name", Reason::NameTaken));
+    }
     let with_init = candidates.wishes.init_containers;
     let volume = draft.free_volume(VOLUME);
     for (place, (container, outcome)) in candidates.containers.iter().enumerate() {

@@ -38,6 +38,8 @@ pub enum Reason {
     NoCommand,
     /// Something else is mounted where we would mount.
     PathTaken(String),
+    /// A container that is none of ours has the name by which ours is known.
+    NameTaken,
     /// An annotation of ours that does not exist; the names of those that do.
     UnknownAnnotation {
         /// The names of those that exist.
@@ -82,6 +84,7 @@ impl Refusal {
             Reason::Missing { .. } => "create it first, or mark the reference as optional".to_owned(),
             Reason::ImageUnknown | Reason::NoCommand => "write the command into the container".to_owned(),
             Reason::PathTaken(_) => "mount that volume elsewhere, or move ours by settings or annotation".to_owned(),
+            Reason::NameTaken => "give the container another name".to_owned(),
             Reason::UnknownAnnotation { known } => format!("known are {known}"),
             Reason::UnknownValue { known } => format!("allowed: {known}"),
             Reason::NoSuchContainer(_) => "name containers of this pod, with commas between".to_owned(),
@@ -103,6 +106,7 @@ impl fmt::Display for Reason {
             Self::ImageUnknown => write!(formatter, "it is not known what the image starts"),
             Self::NoCommand => write!(formatter, "there is no command, and the image has neither ENTRYPOINT nor CMD"),
             Self::PathTaken(path) => write!(formatter, "something else is mounted at {path} already"),
+            Self::NameTaken => write!(formatter, "the name is that of the init container that is injected"),
             Self::UnknownAnnotation { .. } => write!(formatter, "there is no such annotation"),
             Self::UnknownValue { .. } => write!(formatter, "the annotation's value is not known"),
             Self::NoSuchContainer(name) => write!(formatter, "there is no container \"{name}\""),

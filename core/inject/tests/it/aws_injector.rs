@@ -141,6 +141,14 @@ fn ai_03_a_pod_that_has_the_init_container_or_no_annotation_is_left_alone() {
 }
 
 #[test]
+fn ai_03_a_container_of_that_name_that_is_no_init_container_is_refused() {
+    let mut before = asking(ARN);
+    before["spec"]["containers"][0]["name"] = json!("secrets-init-container");
+    let refusal = planned(&before).unwrap_err().to_string();
+    assert!(refusal.starts_with("spec.containers[0].name: the name is that of the init container"), "{refusal}");
+}
+
+#[test]
 fn ai_04_the_articles_pod_works_and_so_it_does_without_enabled() {
     let before = web_server();
     let after = changed(&before);

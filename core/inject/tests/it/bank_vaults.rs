@@ -99,7 +99,8 @@ fn what_the_container_sets_itself_is_left_to_it() {
     check(&[], &[("vault-auth-method", "approle")], &[("VAULT_AUTH_METHOD", "approle")]);
 
     let mut app = container("app", VAULT);
-    app["env"][1] = json!({"name": "VAULT_ROLE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}});
+    let role = json!({"name": "VAULT_ROLE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}});
+    app["env"].as_array_mut().unwrap().push(role);
     app["envFrom"] = json!([{"prefix": "VAULT_", "configMapRef": {"name": "c"}}]);
     let before = pod(&[app]);
     let found = found(SourceKind::ConfigMap, "c", values(&[("PATH", "other")]));
