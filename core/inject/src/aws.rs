@@ -56,6 +56,9 @@ const FILENAME: &str = "secrets.k8s.aws/secret-filename";
 /// The ARN of a secret has so many colons; none can be in a secret's name.
 const COLONS_OF_ARN: usize = 6;
 
+/// The most secrets that a pod may have as files: five calls of twenty, and as many mounts for each container.
+const SECRETS_LIMIT: usize = 100;
+
 /// What the annotations ask for.
 #[derive(Debug, PartialEq, Eq)]
 enum Asked<'pod> {
@@ -178,6 +181,9 @@ fn several(text: &str) -> Result<Vec<(&str, String)>, Refusal> {
         let name = arn.splitn(COLONS_OF_ARN + 1, ':').last().unwrap_or_default();
         let path = path.map(trimmed).filter(|path| !path.is_empty());
         let path = path.map_or_else(|| format!("/secrets/{name}"), str::to_owned);
+        if files.len() == SECRETS_LIMIT {
+            return Err(Refusal::of_annotation(SECRET_ARN, Reason::TooMany(SECRETS_LIMIT)));
+        }
         if !is_path(&path) {
             return Err(bad_path(SECRET_ARN, &path));
         }

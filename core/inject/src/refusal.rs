@@ -58,6 +58,8 @@ pub enum Reason {
     BadPath(String),
     /// Two secrets would be one file, or one the folder of the other.
     SamePath(String),
+    /// More secrets than this are wanted as files.
+    TooMany(usize),
     /// A Secret's value is not base64.
     NotBase64,
     /// A Secret's name is not known before the API server has made it.
@@ -91,6 +93,7 @@ impl Refusal {
             Reason::NotAnArn(_) => "write arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME".to_owned(),
             Reason::BadPath(_) => "write an absolute path without .. and without : or control characters".to_owned(),
             Reason::SamePath(_) => "give each secret a path of its own: ARN:/PATH".to_owned(),
+            Reason::TooMany(_) => "put several values into one secret".to_owned(),
             Reason::NotBase64 => "write the value in base64, or use stringData".to_owned(),
             Reason::NoName => "name the Secret instead of using generateName".to_owned(),
         }
@@ -113,6 +116,7 @@ impl fmt::Display for Reason {
             Self::NotAnArn(text) => write!(formatter, "Not a valid ARN: {text}"),
             Self::BadPath(path) => write!(formatter, "\"{path}\" cannot be the path of a file or mount"),
             Self::SamePath(path) => write!(formatter, "two secrets are wanted at {path}"),
+            Self::TooMany(limit) => write!(formatter, "more than {limit} secrets are wanted"),
             Self::NotBase64 => write!(formatter, "the value is not base64"),
             Self::NoName => write!(formatter, "the Secret has no name yet"),
         }

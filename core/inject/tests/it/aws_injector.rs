@@ -234,6 +234,14 @@ fn ai_06_two_secrets_at_one_path_are_refused() {
 }
 
 #[test]
+fn ai_06_the_number_of_secrets_is_bounded() {
+    let many = |count: usize| (0..count).map(|at| format!("{ARN}:/s/{at}")).collect::<Vec<_>>().join(",");
+    assert!(planned(&asking(&many(100))).is_ok());
+    let refusal = planned(&asking(&many(101))).unwrap_err().to_string();
+    assert!(refusal.contains("more than 100 secrets"), "{refusal}");
+}
+
+#[test]
 fn a_pod_may_want_files_and_variables() {
     let before = annotated(pod(&[container("app", SECRET)]), &json!({"secrets.k8s.aws/secret-arn": ARN}));
     let after = changed(&before);
