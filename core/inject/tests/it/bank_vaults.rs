@@ -181,6 +181,28 @@ fn a_token_for_the_audience_goes_into_containers_that_need_vault() {
 }
 
 #[test]
+fn a_token_for_another_audience_is_not_used() {
+    let token = |audience: &str| json!({"serviceAccountToken": {"audience": audience, "path": "token"}});
+    let volume = json!({"name": "strongroom-vault-token", "projected": {"sources": [token("other")]}});
+    let before = pod_with(&[container("app", VAULT)], &json!({"volumes": [volume]}));
+    let after = changed(&annotated(before, &json!({"strongroom.dev/token-audience": "a"})));
+    let mounts = names(&after["spec"]["containers"][0]["volumeMounts"]);
+    assert_eq!(mounts, ["secrets-init-bin", "strongroom-vault-token-2"]);
+}
+
+#[test]
+fn vault_is_needed_also_for_a_reference_that_is_only_counted() {
+    let keys: Vec<_> = (0..30).map(|at| format!("K{at:02}")).collect();
+    let pairs = keys.iter().map(|key| (key.as_str(), SECRET)).chain([("Z", VAULT)]);
+    let mut app = container("app", "plain");
+    app["envFrom"] = json!([{"secretRef": {"name": "s"}}]);
+    let found = found(SourceKind::Secret, "s", values(&pairs.collect::<Vec<_>>()));
+    let before = pod(&[app]);
+    let after = changed_by(&before, &plan(&before, &found, &Images::default(), &Settings::default()).unwrap());
+    expect(&added(&before, &after), &LOGIN);
+}
+
+#[test]
 fn without_an_audience_or_with_another_login_there_is_no_token() {
     let check = |own: Option<(&str, &str)>, method: &str, audience: &str, has_token: bool| {
         let mut app = container("app", VAULT);
