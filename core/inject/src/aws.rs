@@ -2,9 +2,9 @@
 //!
 //! The annotation `secrets.k8s.aws/secret-arn` asks for it, in one of two forms:
 //!
-//! - *One ARN* (the injector's main line). The volume is mounted at `secrets.k8s.aws/mount-path` (`/tmp/`), and the file
-//!   is `secrets.k8s.aws/secret-filename` in it (`secret`). The init container gets `SECRET_ARN` and, where the annotation
-//!   is there, `SECRET_FILENAME`.
+//! - *One ARN* (the injector's main line). The volume is mounted at `secrets.k8s.aws/mount-path` (`/tmp/`), and the
+//!   file is `secrets.k8s.aws/secret-filename` in it (`secret`). The init container gets `SECRET_ARN` and, where the
+//!   annotation is there, `SECRET_FILENAME`.
 //! - *Several*, with commas between, or one with a path: `ARN[:/PATH],…` (the injector's branch `multi-secret`). Each
 //!   secret is one file that is mounted read-only at its path, `/secrets/NAME` where none is given. The init container
 //!   gets `SECRET_ARNS`.
@@ -18,8 +18,9 @@
 //! - `SECRET_ARNS`, where it is set, is a list `ARN:/PATH` with commas between, without spaces. An ARN has exactly six
 //!   colons, so the seventh begins the path. Each path is absolute, has neither `.` nor `..` nor empty parts, and is
 //!   written below [`FOLDER`]: `/var/a` is the file `/tmp/var/a`. No path is another's, nor inside of another.
-//! - Otherwise `SECRET_ARN` is one ARN. `SECRET_FILENAME` names its file below [`FOLDER`], with or without a slash before
-//!   it; one that ends in a slash, or is missing or empty, is a folder with the file `secret` in it. It has no `..` part.
+//! - Otherwise `SECRET_ARN` is one ARN. `SECRET_FILENAME` names its file below [`FOLDER`], with or without a slash
+//!   before it; one that ends in a slash, or is missing or empty, is a folder with the file `secret` in it. It has no
+//!   `..` part.
 //!
 //! Both are checked here, but whoever writes a pod by hand sets them too: the applet must check again, write each file
 //! whole and byte for byte, readable by everybody, and end with a failure where a secret cannot be had (AI-05).

@@ -1,7 +1,7 @@
 //! bank-vaults' annotations: they become the `VAULT_*` variables with which the program in a wrapped container logs in.
 //!
-//! Only containers that need Vault get them, and only those that they do not set themselves, also by `envFrom` as far as
-//! that can be looked into; `BAO_*` counts as well. Unlike in the original, no login is added to a container that
+//! Only containers that need Vault get them, and only those that they do not set themselves, also by `envFrom` as far
+//! as that can be looked into; `BAO_*` counts as well. Unlike in the original, no login is added to a container that
 //! brings its own (`VAULT_TOKEN`, `VAULT_ROLE_ID`, …).
 
 use std::collections::{BTreeMap, BTreeSet};
