@@ -223,3 +223,85 @@ fn put(data: &mut Data, certificate: &str, key: &str, made: KeyedCertificate) {
 pub(crate) fn serving_certificate(data: &Data) -> Option<ServingCertificate> {
     Some(ServingCertificate { certificate: text(data, CERTIFICATE)?.to_owned(), key: data.get(KEY)?.clone() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn names() -> Vec<String> {
+        vec!["hook.team.svc".to_owned(), "127.0.0.1".to_owned()]
+    }
+
+    fn change(change: Change, held: &Data, remembered: &Data, trusted: &[Certificate], now: i64) -> Data {
+        let before = Before { held, remembered, trusted };
+        changed(change, &before, &names(), &Times::default(), now).unwrap()
+    }
+
+    fn made() -> Data {
+        change(Change::Everything, &Data::new(), &Data::new(), &[], NOW)
+    }
+
+    fn authority(data: &Data) -> Certificate {
+        Certificate::read_all(text(data, AUTHORITY).unwrap()).unwrap().remove(0)
+    }
+
+    #[test]
+    fn no_change_but_the_last_takes_an_authority_away_that_holds() {
+        let (held, remembered, elsewhere) = (made(), made(), authority(&made()));
+        let seen = [elsewhere.clone()];
+        let check = |made: Change, from: &Data, now: i64, expected: &[&Certificate]| {
+            let data = change(made, from, &remembered, &seen, now);
+            let former: Vec<Certificate> = read(&data, &names()).bundle.into_iter().skip(1).collect();
+            assert_eq!(former.iter().collect::<Vec<_>>(), expected, "{made:?}");
+        };
+        let (ours, last) = (authority(&held), authority(&remembered));
+        check(Change::Everything, &held, NOW, &[&ours, &elsewhere]);
+        check(Change::Everything, &Data::new(), NOW, &[&elsewhere]);
+        check(Change::Restore, &held, NOW, &[&last, &ours, &elsewhere]);
+        check(Change::Authority, &held, NOW, &[&ours]);
+        check(Change::Serving, &held, NOW, &[]);
+        let rotating = change(Change::Authority, &held, &remembered, &seen, NOW);
+        check(Change::Serving, &rotating, NOW, &[&ours]);
+        check(Change::Retire, &rotating, NOW, &[]);
+        // What has ended is trusted by nobody.
+        check(Change::Everything, &held, NOW + 400 * 24 * 3600, &[]);
+    }
+
+    #[test]
+    fn former_authorities_are_bounded_and_the_signer_is_the_last_to_go() {
+        let mut data = made();
+        let signer = authority(&data);
+        for _ in 0..2 * MOST_FORMER {
+            data = change(Change::Authority, &data, &Data::new(), &[], NOW);
+        }
+        let held = read(&data, &names());
+        assert_eq!(held.bundle.len(), 1 + MOST_FORMER);
+        assert_eq!(held.bundle[1], signer);
+        assert_eq!(held.contents.serving.unwrap().signer, Signer::Former);
+    }
+
+    #[test]
+    fn a_certificate_ends_with_its_authority() {
+        let data = made();
+        let end = authority(&data).validity.ends;
+        let late = change(Change::Serving, &data, &Data::new(), &[], end - 5);
+        assert_eq!(read(&late, &names()).contents.serving.unwrap().validity.ends, end);
+    }
+
+    #[test]
+    fn keys_of_others_in_the_secret_stay() {
+        let mut data = made();
+        data.insert("theirs".to_owned(), SecretBytes::from("value".to_owned()));
+        let changed = change(Change::Authority, &data, &Data::new(), &[], NOW);
+        assert_eq!(changed["theirs"].expose(), b"value");
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let served = serving_certificate(&made()).unwrap();
+        assert!(served.key.expose_text().unwrap().contains("PRIVATE KEY"));
+        assert!(!format!("{served:?} {served:#?}").contains("PRIVATE KEY"));
+    }
+}

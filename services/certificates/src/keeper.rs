@@ -231,10 +231,7 @@ impl Keeper {
         // What is known of configurations is older than what is read now: a bundle never follows a Secret that was
         // replaced before the bundle was seen.
         let secret = self.secrets.read(&self.namespace, &self.secret).await?;
-        let now = match server_time(&self.client).await? {
-            Some(time) => time.as_second(),
-            None => Timestamp::now().as_second(),
-        };
+        let now = self.server_time().await?;
         let held = secret.as_ref().map(|secret| contents::read(&secret.data, &self.names));
         self.note_held(held.as_ref());
         let offered = secret.as_ref().zip(held.as_ref());
@@ -260,6 +257,15 @@ impl Keeper {
             _ => CHECK,
         };
         Ok(holding_back.map_or(pause, |wait| wait.min(pause)))
+    }
+
+    /// The API server's time; our own where it does not say.
+    async fn server_time(&self) -> Result<i64, Failure> {
+        let time = match server_time(&self.client).await {
+            Err(failure) if failure.class == Class::Denied => None,
+            answer => answer?,
+        };
+        Ok(time.unwrap_or_else(Timestamp::now).as_second())
     }
 
     fn note_held(&mut self, held: Option<&Held>) {

@@ -132,3 +132,36 @@ fn assembled(
     };
     builder.with_single_cert(chain, key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made() -> (String, SecretBytes) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new(["a.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+        (certificate.pem(), SecretBytes::from(key.serialize_pem()))
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_refused_and_the_last_stays() {
+        let ((certificate, key), (other, _)) = (made(), made());
+        let tls = ServerTls::from_pem(&certificate, &key).unwrap();
+        let used = || Arc::as_ptr(&tls.current.read().unwrap());
+        let check = |certificate: &str, key: &SecretBytes, expected: &str| {
+            let before = used();
+            let failure = tls.replace(certificate, key).unwrap_err();
+            assert_eq!(ServerTls::from_pem(certificate, key).unwrap_err(), failure);
+            assert!(failure.words.starts_with(expected), "{failure}");
+            assert_eq!(used(), before);
+        };
+        check(&other, &key, "cannot use the certificate: ");
+        check("", &key, "cannot use the certificate: ");
+        check("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", &key, "the certificate is not PEM");
+        check(&certificate, &SecretBytes::default(), "the certificate's key is no private key in PEM");
+        let before = used();
+        let (certificate, key) = made();
+        tls.replace(&certificate, &key).unwrap();
+        assert_ne!(used(), before);
+    }
+}
