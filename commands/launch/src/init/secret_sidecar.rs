@@ -112,7 +112,9 @@ fn several(list: &str) -> Result<Vec<(PathBuf, Reference)>, Trouble> {
             Some((at, _)) => (&entry[..at], &entry[at + 1..]),
             None => (entry, ""),
         };
-        let reference = secret(arn).ok_or_else(|| not_an_arn(&field))?;
+        // Fields behind the name, as Amazon ECS has them elsewhere, are no path.
+        let is_path = path.is_empty() || path.starts_with('/');
+        let reference = secret(arn).filter(|_| is_path).ok_or_else(|| not_an_arn(&field))?;
         let path = path.strip_prefix('/').filter(|path| !path.is_empty()).and_then(path_of);
         Ok((path.ok_or_else(|| bad_path(&field))?, reference))
     };
