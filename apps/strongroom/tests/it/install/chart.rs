@@ -10,7 +10,7 @@ use world::control_plane::{ControlPlane, Options};
 use super::{HELM, chart, path, written};
 
 /// A cluster with our kinds, and with what stands for those of the Prometheus operator; nothing runs in it.
-static CLUSTER: LazyLock<ControlPlane> = LazyLock::new(|| {
+pub(super) static CLUSTER: LazyLock<ControlPlane> = LazyLock::new(|| {
     let cluster = ControlPlane::start(&Options::default()).unwrap();
     cluster.apply(&strongroom_api::crds_yaml().unwrap()).unwrap();
     for (kind, plural) in [("ServiceMonitor", "servicemonitors"), ("PrometheusRule", "prometheusrules")] {
@@ -116,14 +116,14 @@ grafanaDashboard: {enabled: true, annotations: {folder: secrets}}
 ";
 
 /// Calls Helm with the chart and a file of these values.
-fn helm(words: &[&str], values: &str) -> Result<String, String> {
+pub(super) fn helm(words: &[&str], values: &str) -> Result<String, String> {
     let (chart, file) = (chart(), written(values));
     let arguments = [words, &[&chart, "-n", "strongroom", "--values", path(&file)]].concat();
     HELM.run(&arguments).map_err(|error| error.to_string())
 }
 
 /// What is rendered, as the API server would store it.
-fn rendered(values: &str) -> Vec<Value> {
+pub(super) fn rendered(values: &str) -> Vec<Value> {
     let manifests = written(&helm(&["template", "strongroom"], values).unwrap());
     let flags = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-o", "json"];
     let taken = CLUSTER.kubectl(&[&flags[..], &["-f", path(&manifests)]].concat()).unwrap();
@@ -132,11 +132,11 @@ fn rendered(values: &str) -> Vec<Value> {
     taken["items"].as_array().cloned().unwrap_or_else(|| vec![taken])
 }
 
-fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+pub(super) fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
     objects.iter().filter(|object| object["kind"] == kind).collect()
 }
 
-fn texts(value: &Value) -> Vec<&str> {
+pub(super) fn texts(value: &Value) -> Vec<&str> {
     value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
@@ -177,7 +177,7 @@ fn what_cannot_work_is_refused_by_name() {
 
 /// What the operator's service account may do once the roles of `values` are there: `(namespace, verb, group,
 /// resource)`, with the namespace empty for the whole cluster.
-fn allowed(account: &str, asked: &[(&str, &str, &str, &str)]) -> Vec<bool> {
+pub(super) fn allowed(account: &str, asked: &[(&str, &str, &str, &str)]) -> Vec<bool> {
     let review = |(namespace, verb, group, resource): &(&str, &str, &str, &str)| {
         let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
         json!({

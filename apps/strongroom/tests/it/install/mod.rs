@@ -1,5 +1,6 @@
-//! Installing the operator by its chart: what is rendered, with which rights, and that it works on a real node.
+//! Installing the operator and admission by their chart: what is rendered, with which rights, and that it works on a real node.
 
+mod admission;
 mod chart;
 pub(crate) mod node;
 mod values;
