@@ -115,7 +115,10 @@ fn what_cannot_work_is_refused_by_name() {
     check("admission: {enable: true}", "additional properties 'enable' not allowed");
     check("admission: {indirect: {failurePolicy: Perhaps}}", "/admission/indirect/failurePolicy");
     check("admission: {certificate: {caBundle: LS0tLS1CRUdJTg==}}", "/admission/certificate/caBundle");
-    check("{admission: {enabled: true}, scope: {namespaceSelector: a=b}}", "needs admission.validation.namespaceSelector");
+    check(
+        "{admission: {enabled: true}, scope: {namespaceSelector: a=b}}",
+        "needs admission.validation.namespaceSelector",
+    );
 }
 
 #[test]
@@ -186,7 +189,8 @@ fn a_certificate_is_kept_by_the_role_or_given() {
 #[test]
 fn two_releases_share_nothing() {
     let names = |release: &str| -> BTreeSet<String> {
-        let (chart, file) = (chart(), written("{installCRDs: false, admission: {enabled: true, native: {enabled: true}}}"));
+        let (chart, file) =
+            (chart(), written("{installCRDs: false, admission: {enabled: true, native: {enabled: true}}}"));
         let words = ["template", release, &chart, "-n", "strongroom", "--values", path(&file)];
         let text = HELM.run(&words).unwrap();
         let documents = text.split("\n---\n").filter(|document| document.contains("component: admission"));
@@ -337,9 +341,7 @@ fn pods_that_say_that_they_want_something_are_sent_and_others_are_not() {
     for ordinary in ["", "hello", "http://a:80", "arn:aws:iam::111122223333:role/a", "$(X):${Y:-z}", "SR://a"] {
         check(ordinary, "-");
     }
-    let noted = |name: &str, value: &str| {
-        asked(&pod("team", &json!({name: value}), &saying("ordinary")))
-    };
+    let noted = |name: &str, value: &str| asked(&pod("team", &json!({name: value}), &saying("ordinary")));
     for name in [
         "strongroom.dev/inject",
         "strongroom.dev/inject-containers",

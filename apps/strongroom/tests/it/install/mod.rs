@@ -1,4 +1,5 @@
-//! Installing the operator and admission by their chart: what is rendered, with which rights, and that it works on a real node.
+//! Installing the operator and admission by their chart: what is rendered, with which rights, and that the operator works
+//! on a real node.
 
 mod admission;
 mod chart;
