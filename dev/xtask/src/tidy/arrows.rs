@@ -23,6 +23,7 @@ const ORDER: &[&str] = &[
     "core/kes",
     "core/restart",
     "core/aws-ssm",
+    "core/inject",
     "core/generate",
     "core/event",
     "core/audit",

@@ -1,0 +1,111 @@
+//! The annotations and labels that ask for injection, and what they may say.
+
+use crate::pod::Pod;
+use crate::refusal::{Reason, Refusal};
+
+/// What all of our own begin with that say whether the environment is injected.
+const INJECT_FAMILY: &str = "strongroom.dev/inject";
+
+/// `env` wraps containers though no reference is seen in their variables; `false` leaves the pod alone.
+pub const INJECT: &str = "strongroom.dev/inject";
+
+/// With [`INJECT`]` = env`: the containers that are wrapped, by their names with commas between; otherwise all are.
+pub const INJECT_CONTAINERS: &str = "strongroom.dev/inject-containers";
+
+/// Written on a pod that was changed: what was done to each container and why ([`crate::Explanation`]).
+pub const INJECTION: &str = "strongroom.dev/injection";
+
+/// `true` puts the files of [`crate::aws`] into the other init containers as well.
+pub const INIT_CONTAINERS: &str = "strongroom.dev/init-containers";
+
+/// The audience of the token with which wrapped containers log in to Vault; wins over the settings'.
+pub const TOKEN_AUDIENCE: &str = "strongroom.dev/token-audience";
+
+/// Those of [`INJECT_FAMILY`] that there are.
+const KNOWN: [&str; 3] = [INJECT, INJECT_CONTAINERS, INJECTION];
+
+/// Whether the environment is injected, as far as our own annotations say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Inject<'pod> {
+    /// Where a reference is seen.
+    Seen,
+    /// Where a reference is seen and in these containers; `None`: in all.
+    Forced(Option<Vec<&'pod str>>),
+    /// Nowhere.
+    Never,
+}
+
+impl Inject<'_> {
+    /// Whether a container is wrapped for the annotations alone.
+    pub(crate) fn forces(&self, container: &str) -> bool {
+        match self {
+            Self::Forced(names) => names.as_ref().is_none_or(|names| names.contains(&container)),
+            Self::Seen | Self::Never => false,
+        }
+    }
+}
+
+/// What our own annotations wish.
+#[derive(Clone, Debug)]
+pub(crate) struct Wishes<'pod> {
+    pub(crate) inject: Inject<'pod>,
+    /// Whether other init containers get the files as well.
+    pub(crate) init_containers: bool,
+    pub(crate) token_audience: Option<&'pod str>,
+}
+
+impl<'pod> Wishes<'pod> {
+    /// # Errors
+    /// An annotation or a value that is not known: whoever misspells one must not get a pod without secrets.
+    pub(crate) fn of(pod: &Pod<'pod>) -> Result<Self, Refusal> {
+        for name in pod.annotation_names().filter(|name| name.starts_with(INJECT_FAMILY)) {
+            if !KNOWN.contains(&name) {
+                let known = KNOWN[..2].join(", ");
+                return Err(Refusal::of_annotation(name, Reason::UnknownAnnotation { known }));
+            }
+        }
+        Ok(Self {
+            inject: inject(pod)?,
+            init_containers: truth(pod, INIT_CONTAINERS)?,
+            token_audience: pod.annotation(TOKEN_AUDIENCE).filter(|audience| !audience.is_empty()),
+        })
+    }
+}
+
+fn inject<'pod>(pod: &Pod<'pod>) -> Result<Inject<'pod>, Refusal> {
+    let named = pod.annotation(INJECT_CONTAINERS);
+    let inject = match pod.annotation(INJECT) {
+        None => Inject::Seen,
+        Some("false") => Inject::Never,
+        Some("env") => Inject::Forced(named.map(|text| text.split(',').map(str::trim).collect())),
+        Some(_) => return Err(unknown_value(INJECT, "env, false")),
+    };
+    match &inject {
+        Inject::Forced(Some(names)) => {
+            let unknown = names.iter().find(|name| !pod.containers().any(|container| container.name == **name));
+            match unknown {
+                Some(name) => {
+                    Err(Refusal::of_annotation(INJECT_CONTAINERS, Reason::NoSuchContainer((*name).to_owned())))
+                }
+                None => Ok(inject),
+            }
+        }
+        Inject::Seen if named.is_some() => {
+            let known = format!("only beside {INJECT} = env");
+            Err(Refusal::of_annotation(INJECT_CONTAINERS, Reason::UnknownValue { known }))
+        }
+        _ => Ok(inject),
+    }
+}
+
+fn truth(pod: &Pod<'_>, name: &str) -> Result<bool, Refusal> {
+    match pod.annotation(name) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(unknown_value(name, "true, false")),
+    }
+}
+
+fn unknown_value(name: &str, known: &str) -> Refusal {
+    Refusal::of_annotation(name, Reason::UnknownValue { known: known.to_owned() })
+}

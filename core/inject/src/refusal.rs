@@ -1,0 +1,142 @@
+//! Why a pod is not admitted.
+
+use std::fmt;
+
+use strongroom_failure::{Class, Failure};
+
+use crate::found::SourceKind;
+use crate::pod::Container;
+
+/// Why something cannot be injected: the pod must not be created then, since it would start without its secrets.
+///
+/// Shown in one line: the field, what is wrong, the container, and the cure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The container that it is about, where it is about one.
+    pub container: Option<String>,
+    /// Where the person who must mend it looks: `spec.containers[2].env[DB].valueFrom.secretKeyRef`.
+    pub field: String,
+    /// What is wrong with it.
+    pub reason: Reason,
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The object is of another kind than the one that is served, whose name this is.
+    OtherKind(&'static str),
+    /// A ConfigMap or Secret that is not optional does not exist.
+    Missing {
+        /// Which of the two.
+        kind: SourceKind,
+        /// Its name.
+        name: String,
+    },
+    /// The container has no command, and nobody told what its image starts.
+    ImageUnknown,
+    /// The container has no command, and its image starts nothing either.
+    NoCommand,
+    /// Something else is mounted where we would mount.
+    PathTaken(String),
+    /// An annotation of ours that does not exist; the names of those that do.
+    UnknownAnnotation {
+        /// The names of those that exist.
+        known: String,
+    },
+    /// An annotation says what it cannot say.
+    UnknownValue {
+        /// What it can.
+        known: String,
+    },
+    /// An annotation names a container that the pod does not have.
+    NoSuchContainer(String),
+    /// Not the ARN of a secret of AWS Secrets Manager.
+    NotAnArn(String),
+    /// Not a path that can be mounted or written below a mount.
+    BadPath(String),
+    /// Two secrets would be one file, or one the folder of the other.
+    SamePath(String),
+    /// A Secret's value is not base64.
+    NotBase64,
+    /// A Secret's name is not known before the API server has made it.
+    NoName,
+}
+
+impl Refusal {
+    pub(crate) fn new(field: impl Into<String>, reason: Reason) -> Self {
+        Self { container: None, field: field.into(), reason }
+    }
+
+    pub(crate) fn of_annotation(name: &str, reason: Reason) -> Self {
+        Self::new(format!("metadata.annotations[{name}]"), reason)
+    }
+
+    pub(crate) fn of_container(container: &Container<'_>, field: &str, reason: Reason) -> Self {
+        Self { container: Some(container.name.to_owned()), field: container.field(field), reason }
+    }
+
+    /// What to try.
+    pub fn cure(&self) -> String {
+        match &self.reason {
+            Reason::OtherKind(kind) => format!("send reviews of kind {kind} alone to this path"),
+            Reason::Missing { .. } => "create it first, or mark the reference as optional".to_owned(),
+            Reason::ImageUnknown | Reason::NoCommand => "write the command into the container".to_owned(),
+            Reason::PathTaken(_) => "mount that volume elsewhere, or move ours by settings or annotation".to_owned(),
+            Reason::UnknownAnnotation { known } => format!("known are {known}"),
+            Reason::UnknownValue { known } => format!("allowed: {known}"),
+            Reason::NoSuchContainer(_) => "name containers of this pod, with commas between".to_owned(),
+            Reason::NotAnArn(_) => "write arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME".to_owned(),
+            Reason::BadPath(_) => "write an absolute path without .. and without : or control characters".to_owned(),
+            Reason::SamePath(_) => "give each secret a path of its own: ARN:/PATH".to_owned(),
+            Reason::NotBase64 => "write the value in base64, or use stringData".to_owned(),
+            Reason::NoName => "name the Secret instead of using generateName".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherKind(kind) => write!(formatter, "this is not a {kind}"),
+            // As the API server's clients word it, which is what people have searched for until now.
+            Self::Missing { kind, name } => write!(formatter, "{} \"{name}\" not found", kind.plural()),
+            Self::ImageUnknown => write!(formatter, "it is not known what the image starts"),
+            Self::NoCommand => write!(formatter, "there is no command, and the image has neither ENTRYPOINT nor CMD"),
+            Self::PathTaken(path) => write!(formatter, "something else is mounted at {path} already"),
+            Self::UnknownAnnotation { .. } => write!(formatter, "there is no such annotation"),
+            Self::UnknownValue { .. } => write!(formatter, "the annotation's value is not known"),
+            Self::NoSuchContainer(name) => write!(formatter, "there is no container \"{name}\""),
+            Self::NotAnArn(text) => write!(formatter, "Not a valid ARN: {text}"),
+            Self::BadPath(path) => write!(formatter, "\"{path}\" cannot be the path of a file or mount"),
+            Self::SamePath(path) => write!(formatter, "two secrets are wanted at {path}"),
+            Self::NotBase64 => write!(formatter, "the value is not base64"),
+            Self::NoName => write!(formatter, "the Secret has no name yet"),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.field, self.reason)?;
+        if let Some(container) = &self.container {
+            write!(formatter, " (container \"{container}\")")?;
+        }
+        write!(formatter, "; {}", self.cure())
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let class = match refusal.reason {
+            Reason::Missing { .. } => Class::NotFound,
+            _ => Class::Invalid,
+        };
+        let words = match &refusal.container {
+            Some(container) => format!("{} (container \"{container}\")", refusal.reason),
+            None => refusal.reason.to_string(),
+        };
+        Self::new(class, words).with_hint(refusal.cure()).in_field(refusal.field)
+    }
+}

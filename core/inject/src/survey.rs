@@ -1,0 +1,250 @@
+//! Which containers are wrapped, and why.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use strongroom_reference::{ProviderKind, Syntax};
+use strongroom_secret::SecretBytes;
+
+use crate::annotations::{Inject, Wishes};
+use crate::aws;
+use crate::explanation::{Cause, Outcome};
+use crate::found::{Feed, Found, Origin, Source, SourceKind, feeds};
+use crate::pod::{Container, List, Pod, list, text, trimmed};
+use crate::refusal::{Reason, Refusal};
+use crate::settings::{LabelRule, Settings};
+use crate::vault;
+use crate::wrap::COPY;
+
+/// A pod's containers, before anything outside of the pod is known.
+pub(crate) struct Candidates<'pod> {
+    pub(crate) pod: Pod<'pod>,
+    pub(crate) wishes: Wishes<'pod>,
+    /// Why no container is wrapped, where that is so.
+    pub(crate) opt_out: Option<String>,
+    /// The container that copies the program, of an earlier plan.
+    pub(crate) copy: Option<Copy<'pod>>,
+    /// Every container that is looked at, with what is known of it already; `None` for those that are open.
+    pub(crate) containers: Vec<(Container<'pod>, Option<Outcome>)>,
+}
+
+/// The container that copies the program into its volume.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Copy<'pod> {
+    /// Its place among the init containers.
+    pub(crate) index: usize,
+    /// The volume.
+    pub(crate) volume: &'pod str,
+}
+
+impl<'pod> Candidates<'pod> {
+    pub(crate) fn of(pod: &'pod Value, settings: &Settings) -> Result<Self, Refusal> {
+        let pod = Pod::read(pod)?;
+        let wishes = Wishes::of(&pod)?;
+        let labelled = || LabelRule::first(&settings.pod_opt_outs, pod.object.get("metadata")?);
+        let opt_out = match wishes.inject {
+            Inject::Never => Some("the annotation strongroom.dev/inject is \"false\"".to_owned()),
+            Inject::Seen | Inject::Forced(_) => labelled(),
+        };
+        let copy = pod.containers().find_map(|container| copy(&container, &pod, settings));
+        let known = |container: &Container<'_>| {
+            let is_init = container.list == List::Init;
+            let is_copy = is_init && copy.is_some_and(|copy| copy.index == container.index);
+            if is_copy || is_init && container.name == aws::CONTAINER {
+                return Some(Outcome::Ours);
+            }
+            if copy.is_some_and(|copy| is_wrapped(container, copy, settings)) {
+                return Some(Outcome::WrappedBefore);
+            }
+            opt_out.is_some().then_some(Outcome::Untouched)
+        };
+        let containers = pod.containers().map(|container| (container, known(&container))).collect();
+        Ok(Self { pod, wishes, opt_out, copy, containers })
+    }
+
+    /// The containers of which it is not known yet whether they are wrapped.
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Container<'pod>> {
+        self.containers.iter().filter(|(_, outcome)| outcome.is_none()).map(|(container, _)| container)
+    }
+}
+
+fn copy<'pod>(container: &Container<'pod>, pod: &Pod<'pod>, settings: &Settings) -> Option<Copy<'pod>> {
+    if container.list != List::Init || !container.name.starts_with(COPY) {
+        return None;
+    }
+    let mut arguments = container.words("args");
+    let is_copying = matches!(arguments.next(), Some("copy" | "cp"));
+    if !is_copying || arguments.last().map(trimmed) != Some(settings.mount()) {
+        return None;
+    }
+    let volume = container.mounted(settings.mount())?;
+    let is_volume = |entry: &&Value| text(entry, "name") == Some(volume) && entry.get("emptyDir").is_some();
+    pod.volumes().iter().find(is_volume)?;
+    Some(Copy { index: container.index, volume })
+}
+
+/// Whether an earlier plan has wrapped this container.
+fn is_wrapped(container: &Container<'_>, copy: Copy<'_>, settings: &Settings) -> bool {
+    container.words("command").next().is_some_and(|word| word == settings.program())
+        && container.mounted(settings.mount()) == Some(copy.volume)
+}
+
+/// What is done with every container.
+pub(crate) struct Survey<'pod> {
+    pub(crate) candidates: Candidates<'pod>,
+    /// As many as containers, in their order.
+    pub(crate) verdicts: Vec<Verdict>,
+}
+
+/// What is done with one container.
+pub(crate) struct Verdict {
+    pub(crate) outcome: Outcome,
+    /// Whether it logs in to Vault, as far as can be seen.
+    pub(crate) needs_vault: bool,
+}
+
+impl Verdict {
+    pub(crate) fn is_wrapped(&self) -> bool {
+        matches!(self.outcome, Outcome::Wrapped(_))
+    }
+}
+
+impl<'pod> Survey<'pod> {
+    pub(crate) fn of(pod: &'pod Value, found: &Found, settings: &Settings) -> Result<Self, Refusal> {
+        let candidates = Candidates::of(pod, settings)?;
+        let view = View {
+            inject: &candidates.wishes.inject,
+            found,
+            skips_vault: vault::keeps_out(&candidates.pod),
+            reads_path: candidates.pod.annotation(vault::FROM_PATH).is_some(),
+            is_vault_asked_for: candidates.pod.annotation_names().any(|name| name.starts_with(vault::PREFIX)),
+        };
+        let verdict = |(container, outcome): &(Container<'pod>, Option<Outcome>)| match outcome {
+            Some(outcome) => Ok(Verdict { outcome: outcome.clone(), needs_vault: false }),
+            None => view.verdict(container),
+        };
+        let verdicts = candidates.containers.iter().map(verdict).collect::<Result<_, _>>()?;
+        Ok(Self { candidates, verdicts })
+    }
+
+    /// The containers that are wrapped now.
+    pub(crate) fn wrapped(&self) -> impl Iterator<Item = (usize, &Container<'pod>, &Verdict)> {
+        let all = self.candidates.containers.iter().zip(&self.verdicts).enumerate();
+        all.filter(|(_, (_, verdict))| verdict.is_wrapped())
+            .map(|(place, ((container, _), verdict))| (place, container, verdict))
+    }
+}
+
+/// What containers are looked at with.
+struct View<'view> {
+    inject: &'view Inject<'view>,
+    found: &'view Found,
+    /// bank-vaults is told to keep out: its references count as ordinary values.
+    skips_vault: bool,
+    /// bank-vaults is told to make variables of a whole secret.
+    reads_path: bool,
+    /// Some annotation of bank-vaults is there.
+    is_vault_asked_for: bool,
+}
+
+/// What one container was seen to need.
+#[derive(Default)]
+struct Sight<'pod> {
+    causes: Vec<Cause>,
+    unseen: BTreeSet<(SourceKind, &'pod str)>,
+    needs_vault: bool,
+}
+
+/// What an optional source that does not exist holds.
+static NO_VALUES: BTreeMap<String, SecretBytes> = BTreeMap::new();
+
+impl View<'_> {
+    fn verdict(&self, container: &Container<'_>) -> Result<Verdict, Refusal> {
+        let mut sight = Sight::default();
+        if self.inject.forces(container.name) {
+            sight.needs_vault |= self.is_vault_asked_for;
+            sight.causes.push(Cause::Annotation);
+        }
+        if self.reads_path && !self.skips_vault {
+            sight.needs_vault = true;
+            sight.causes.push(Cause::VaultPath);
+        }
+        for feed in feeds(container) {
+            self.look(container, &feed, &mut sight)?;
+        }
+        let Sight { mut causes, unseen, needs_vault } = sight;
+        causes.extend(unseen.into_iter().map(|(kind, name)| Cause::Unseen { kind, name: name.to_owned() }));
+        let outcome = if causes.is_empty() { Outcome::Untouched } else { Outcome::Wrapped(causes) };
+        Ok(Verdict { outcome, needs_vault: needs_vault && !self.skips_vault })
+    }
+
+    fn look<'pod>(&self, container: &Container<'_>, feed: &Feed<'pod>, sight: &mut Sight<'pod>) -> Result<(), Refusal> {
+        match feed {
+            Feed::Literal { variable, value } => self.judge("", variable, value, sight),
+            Feed::Key { variable, origin, key } => {
+                let values = self.source(container, feed, origin, sight)?;
+                if let Some(value) = values.get(*key).and_then(SecretBytes::expose_text) {
+                    self.judge("", variable, value, sight);
+                }
+            }
+            Feed::All { origin, prefix, .. } => {
+                for (key, value) in self.source(container, feed, origin, sight)? {
+                    if let Some(value) = value.expose_text() {
+                        self.judge(prefix, key, value, sight);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The values of a ConfigMap or Secret; none where it cannot be looked into, which is noted.
+    fn source<'pod>(
+        &self,
+        container: &Container<'_>,
+        feed: &Feed<'_>,
+        origin: &Origin<'pod>,
+        sight: &mut Sight<'pod>,
+    ) -> Result<&BTreeMap<String, SecretBytes>, Refusal> {
+        match self.found.get(origin.kind, origin.name) {
+            Source::Values(values) => Ok(values),
+            Source::Absent if origin.is_optional => Ok(&NO_VALUES),
+            Source::Absent => {
+                let reason = Reason::Missing { kind: origin.kind, name: origin.name.to_owned() };
+                Err(Refusal::of_container(container, &feed.field(), reason))
+            }
+            Source::Unreadable => {
+                sight.unseen.insert((origin.kind, origin.name));
+                sight.needs_vault |= self.is_vault_asked_for;
+                Ok(&NO_VALUES)
+            }
+        }
+    }
+
+    /// Notes a variable whose value is a reference.
+    fn judge(&self, prefix: &str, variable: &str, value: &str, sight: &mut Sight<'_>) {
+        let Some(syntax) = Syntax::of(value) else { return };
+        let provider = syntax.parse(value).ok().map(|reference| reference.provider);
+        // What is malformed is wrapped as well: the program says what is wrong and does not start the command.
+        let is_vault = provider.map_or(syntax == Syntax::BankVaults, |provider| provider == ProviderKind::Vault);
+        if self.skips_vault && is_vault && syntax == Syntax::BankVaults {
+            return;
+        }
+        sight.causes.push(Cause::Variable { name: format!("{prefix}{variable}"), provider });
+        sight.needs_vault |= is_vault;
+    }
+}
+
+/// Whether the pod's class of service is Guaranteed: every container has limits that are its requests. What is added
+/// must not take that away.
+pub(crate) fn is_guaranteed(pod: &Pod<'_>) -> bool {
+    let is_whole = |container: Container<'_>| {
+        let resources = container.value.get("resources");
+        let of = |kind: &str, name: &str| resources?.get(kind)?.get(name).cloned();
+        ["cpu", "memory"].into_iter().all(|name| {
+            let limit = of("limits", name);
+            limit.is_some() && of("requests", name).is_none_or(|request| Some(request) == limit)
+        })
+    };
+    !list(pod.spec, "containers").is_empty() && pod.containers().all(is_whole)
+}

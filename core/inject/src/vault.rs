@@ -1,0 +1,174 @@
+//! bank-vaults' annotations: they become the `VAULT_*` variables with which the program in a wrapped container logs in.
+//!
+//! Only containers that need Vault get them, and only those that they do not set themselves, also by `envFrom` as far as
+//! that can be looked into; `BAO_*` counts as well. Unlike in the original, no login is added to a container that
+//! brings its own (`VAULT_TOKEN`, `VAULT_ROLE_ID`, …).
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::draft::Draft;
+use crate::found::{Feed, Found, Source, feeds};
+use crate::pod::{Container, Pod, list, text, unexpanded};
+use crate::refusal::Refusal;
+use crate::settings::Settings;
+use crate::survey::Survey;
+
+/// What bank-vaults' annotations begin with.
+pub(crate) const PREFIX: &str = "vault.security.banzaicloud.io/";
+
+/// The annotation and the label that keep bank-vaults out, with the value `skip`.
+const MUTATE: &str = "vault.security.banzaicloud.io/mutate";
+const MUTATE_LABEL: &str = "security.banzaicloud.io/mutate";
+
+/// Secrets whose keys all become variables.
+pub(crate) const FROM_PATH: &str = "vault.security.banzaicloud.io/vault-env-from-path";
+
+/// Annotations, behind [`PREFIX`], and the variables behind `VAULT_` that say the same.
+const VARIABLES: [(&str, &str); 8] = [
+    ("vault-addr", "ADDR"),
+    ("vault-role", "ROLE"),
+    ("vault-path", "PATH"),
+    ("vault-auth-method", "AUTH_METHOD"),
+    ("vault-namespace", "NAMESPACE"),
+    ("vault-skip-verify", "SKIP_VERIFY"),
+    ("vault-ignore-missing-secrets", "IGNORE_MISSING_SECRETS"),
+    ("vault-env-from-path", "FROM_PATH"),
+];
+
+/// What a container that logs in by itself sets.
+const LOGINS: [&str; 4] = ["TOKEN", "TOKEN_FILE", "ROLE_ID", "ROLE_ID_FILE"];
+
+/// What says where the token of a service account lies.
+const TOKENS: [&str; 2] = ["JWT", "JWT_FILE"];
+
+/// The older variable for the same.
+const OLD_TOKEN: &str = "KUBERNETES_SERVICE_ACCOUNT_TOKEN";
+
+/// Asks the original to log in, and says nothing about how.
+const ASKS_FOR_LOGIN: [&str; 2] = ["vault:login", "bao:login"];
+
+/// The volume of the token with an audience, where it is mounted, and its file.
+const TOKEN_VOLUME: &str = "strongroom-vault-token";
+const TOKEN_MOUNT: &str = "/var/run/secrets/strongroom.dev/vault";
+const TOKEN_FILE: &str = "token";
+
+/// Whether bank-vaults is told to keep out: its references are ordinary values then, and those of others are not.
+pub(crate) fn keeps_out(pod: &Pod<'_>) -> bool {
+    let labels = pod.object.get("metadata").and_then(|metadata| metadata.get("labels"));
+    let label = labels.and_then(|labels| text(labels, MUTATE_LABEL));
+    pod.annotation(MUTATE).into_iter().chain(label).any(|value| value == "skip")
+}
+
+/// Drafts variables and token of the wrapped containers that need Vault.
+pub(crate) fn draft(
+    survey: &Survey<'_>,
+    found: &Found,
+    settings: &Settings,
+    draft: &mut Draft<'_>,
+) -> Result<(), Refusal> {
+    let audience = survey.candidates.wishes.token_audience.or(settings.vault_audience.as_deref());
+    let mut volume = None;
+    for (place, container, _) in survey.wrapped().filter(|(_, _, verdict)| verdict.needs_vault) {
+        let own = Own::of(container, found);
+        let mut variables = variables(&draft.pod, &own, settings);
+        if let Some(audience) = audience.filter(|_| takes_token(&draft.pod, &own)) {
+            let volume = volume.get_or_insert_with(|| token_volume(audience, settings, draft));
+            draft.mount(place, container, volume, TOKEN_MOUNT, json!({"readOnly": true}))?;
+            variables.push(("JWT_FILE", format!("{TOKEN_MOUNT}/{TOKEN_FILE}")));
+        }
+        let entry = |(name, value): (&str, String)| json!({"name": format!("VAULT_{name}"), "value": value});
+        draft.edits[place].env.extend(variables.into_iter().map(entry));
+    }
+    Ok(())
+}
+
+/// The variables of a container that say something about Vault, by their names behind `VAULT_` and `BAO_`.
+struct Own {
+    names: BTreeSet<String>,
+}
+
+impl Own {
+    fn of(container: &Container<'_>, found: &Found) -> Self {
+        let mut names = BTreeSet::new();
+        // An empty variable counts as none.
+        let is_set = |entry: &&Value| {
+            let value = text(entry, "value");
+            value.is_some_and(|value| !ASKS_FOR_LOGIN.contains(&value)) || entry.get("valueFrom").is_some()
+        };
+        let entries = list(container.value, "env").iter().filter(is_set);
+        names.extend(entries.filter_map(|entry| bare(text(entry, "name")?)));
+        for feed in feeds(container) {
+            if let Feed::All { prefix, origin, .. } = feed
+                && let Source::Values(values) = found.get(origin.kind, origin.name)
+            {
+                names.extend(values.keys().filter_map(|key| bare(&format!("{prefix}{key}"))));
+            }
+        }
+        Self { names }
+    }
+
+    fn sets(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    fn logs_in(&self) -> bool {
+        LOGINS.iter().any(|name| self.sets(name))
+    }
+}
+
+fn bare(variable: &str) -> Option<String> {
+    let old = Some("JWT_FILE").filter(|_| variable == OLD_TOKEN);
+    variable.strip_prefix("VAULT_").or_else(|| variable.strip_prefix("BAO_")).or(old).map(str::to_owned)
+}
+
+fn annotation<'pod>(pod: &Pod<'pod>, name: &str) -> Option<&'pod str> {
+    pod.annotation(&format!("{PREFIX}{name}"))
+}
+
+/// Whether the container logs in with a service account's token that we may choose.
+fn takes_token(pod: &Pod<'_>, own: &Own) -> bool {
+    let method = annotation(pod, "vault-auth-method");
+    let is_by_token = method.is_none_or(|method| matches!(method, "jwt" | "kubernetes"));
+    is_by_token && !own.logs_in() && !TOKENS.iter().any(|name| own.sets(name))
+}
+
+/// What the annotations, the settings and the defaults of bank-vaults add.
+fn variables(pod: &Pod<'_>, own: &Own, settings: &Settings) -> Vec<(&'static str, String)> {
+    let method = annotation(pod, "vault-auth-method").or_else(|| own.sets("AUTH_METHOD").then_some(""));
+    let is_by_token = method.is_none_or(|method| matches!(method, "jwt" | "kubernetes"));
+    let account = || text(pod.spec, "serviceAccountName").or_else(|| text(pod.spec, "serviceAccount"));
+    let default = |variable: &str| match variable {
+        "ADDR" => settings.vault_address.clone(),
+        _ if own.logs_in() || !is_by_token => None,
+        "ROLE" => Some(account().unwrap_or("default").to_owned()),
+        "PATH" => Some("kubernetes".to_owned()),
+        "AUTH_METHOD" => Some("jwt".to_owned()),
+        _ => None,
+    };
+    let wanted = VARIABLES.into_iter().filter(|(_, variable)| !own.sets(variable));
+    let with_value = wanted.filter_map(|(name, variable)| {
+        // An annotation's text is meant as it stands.
+        Some((variable, annotation(pod, name).map(unexpanded).or_else(|| default(variable))?))
+    });
+    with_value.collect()
+}
+
+/// The volume with a token for `audience`: that of an earlier plan, or a new one.
+fn token_volume(audience: &str, settings: &Settings, draft: &mut Draft<'_>) -> String {
+    let is_it = |volume: &&Value| {
+        let sources = volume.get("projected").map_or(&[][..], |projected| list(projected, "sources"));
+        let token = sources.iter().find_map(|source| source.get("serviceAccountToken"));
+        let token = token.filter(|token| text(token, "path") == Some(TOKEN_FILE));
+        text(volume, "name").is_some_and(|name| name.starts_with(TOKEN_VOLUME))
+            && token.is_some_and(|token| text(token, "audience") == Some(audience))
+    };
+    if let Some(name) = draft.pod.volumes().iter().find(is_it).and_then(|volume| text(volume, "name")) {
+        return name.to_owned();
+    }
+    let name = draft.free_volume(TOKEN_VOLUME);
+    let token = json!({"audience": audience, "expirationSeconds": settings.token_seconds(), "path": TOKEN_FILE});
+    draft.volumes.push(json!({"name": name, "projected": {"sources": [{"serviceAccountToken": token}]}}));
+    name
+}
