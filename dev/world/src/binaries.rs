@@ -115,6 +115,14 @@ pub fn directory() -> Result<PathBuf> {
     Ok(DIRECTORY.prepare(&mut cache::progress)?.join("directory"))
 }
 
+/// The registry of images, built when not in the cache yet.
+///
+/// # Errors
+/// When there is no Go, or when the build fails.
+pub fn registry() -> Result<PathBuf> {
+    Ok(REGISTRY.prepare(&mut cache::progress)?.join("registry"))
+}
+
 /// The folder of Vault's logins that OpenBao does not have by itself, `aws` and `ldap`, built when not in the cache yet.
 ///
 /// # Errors
@@ -198,6 +206,7 @@ const NETWORK: Module = module!("cni", "go.mod", "go.sum", "tools.go");
 const COREDNS: Module = module!("coredns", "go.mod", "go.sum", "tools.go");
 const LOGINS: Module = module!("logins", "go.mod", "go.sum", "tools.go");
 const LDAP: Module = module!("directory", "go.mod", "go.sum", "main.go");
+const IMAGES: Module = module!("registry", "go.mod", "go.sum", "main.go");
 const CHARTS: Module = module!("helm", "go.mod", "go.sum", "tools.go");
 const PAUSING: Module = module!("pause", "go.mod", "main.go");
 const SECRETS: Module = module!("external-secrets", "go.mod", "go.sum", "main.go");
@@ -321,6 +330,9 @@ const PAUSE: Group =
 const DIRECTORY: Group =
     Group { name: "directory", module: &LDAP, packages: &["strongroom.dev/world/directory"], seconds: 10, ..PAUSE };
 
+const REGISTRY: Group =
+    Group { name: "registry", module: &IMAGES, packages: &["strongroom.dev/world/registry"], seconds: 70, ..PAUSE };
+
 const VAULT_LOGINS: Group = Group {
     name: "vault-logins",
     module: &LOGINS,
@@ -354,6 +366,7 @@ const ALL: &[Group] = &[
     DNS,
     PAUSE,
     DIRECTORY,
+    REGISTRY,
     VAULT_LOGINS,
     HELM,
     EXTERNAL_SECRETS,

@@ -27,6 +27,7 @@ mod plain_http;
 mod probe;
 pub mod proxy;
 pub mod python;
+pub mod registry;
 mod service;
 pub mod shipped;
 pub mod sts;

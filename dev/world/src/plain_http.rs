@@ -9,9 +9,10 @@ use anyhow::{Context, Result};
 /// The most that is read of an answer; parts under test answer with far less.
 const ANSWER_LIMIT: u64 = 16 << 20;
 
-/// An answer: status and body.
+/// An answer: status, where it points to, and body.
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    pub(crate) location: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -35,5 +36,8 @@ fn parse(answer: &[u8]) -> Option<Answer> {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&answer[..end]).ok()?;
     let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
-    Some(Answer { status, body: answer[end + 4..].to_vec() })
+    let header =
+        |line: &str| Some(line.split_once(':')?).map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
+    let location = head.lines().filter_map(header).find(|(name, _)| name.eq_ignore_ascii_case("location"));
+    Some(Answer { status, location: location.map(|(_, place)| place), body: answer[end + 4..].to_vec() })
 }

@@ -38,6 +38,7 @@ const ORDER: &[&str] = &[
     "edge/telemetry",
     "edge/javascript",
     "edge/kube",
+    "edge/registry",
     "edge/storage-redb",
     "edge/storage-etcd",
     "edge/audit",

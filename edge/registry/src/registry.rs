@@ -1,0 +1,441 @@
+//! A look-up from end to end: whom to ask as whom, what is known already, what is read.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use strongroom_failure::{Class, Failure};
+use strongroom_http::{Method, Proxy, Response, TlsSettings};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::bytes::Digest;
+use crate::cloud::NodeCredentials;
+use crate::credential::{Credential, Identity, matching};
+use crate::endpoint::{Endpoint, Rules};
+use crate::flights::Flights;
+use crate::image::{Image, Reference};
+use crate::lru::Lru;
+use crate::manifest::{
+    ACCEPT_MANIFEST, CONFIG_LIMIT, Descriptor, Document, ImageConfig, MANIFEST_LIMIT, chosen, config, document,
+};
+use crate::platform::Platform;
+use crate::session::{Grants, Session};
+use crate::transport::{LONGEST_EXCHANGE, Transport};
+
+/// Look-ups that read at once: each holds a document of at most 4 MiB, mostly a few KiB.
+const PARALLEL: usize = 32;
+
+/// How many of them may ask one registry, so that one that is slow leaves the others their place.
+const PARALLEL_ON_HOST: usize = 8;
+
+/// Registries are told apart as far as this for that limit; more would share theirs.
+const HOSTS: usize = 64;
+
+/// Indexes that may lie in each other; images have one, and a few builders make two.
+const INDEXES: usize = 3;
+
+/// How long it is remembered that somebody may read an image that is named by its digest. The image cannot change; the right
+/// to read it can.
+const DIGEST_LIFE: Duration = Duration::from_secs(600);
+
+/// Where registries say which digest they give.
+const DIGEST_HEADER: &str = "docker-content-digest";
+
+/// How registries are reached.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// Whom to trust: private authorities are added to its roots. `insecure_skip_verify` is for every registry.
+    pub tls: TlsSettings,
+    /// Which proxy stands before which host.
+    pub proxy: Proxy,
+    /// Hosts, with or without a port, that are asked by http without TLS; no other is.
+    pub plain_hosts: Vec<String>,
+    /// Hosts, with or without a port, that may have a loopback, link-local or metadata address.
+    pub local_hosts: Vec<String>,
+    /// Addresses that are asked before a registry, by the registry's name in images (`docker.io`). They may have local
+    /// addresses and no TLS, and get only credentials that are for their own hosts.
+    pub mirrors: BTreeMap<String, Vec<String>>,
+    /// Logins of nodes for registries of clouds.
+    pub node: Option<Arc<dyn NodeCredentials>>,
+    /// What is kept.
+    pub cache: CacheSettings,
+}
+
+/// What is kept, and how long.
+#[derive(Clone, Copy, Debug)]
+pub struct CacheSettings {
+    /// The most images. A cluster of ten thousand pods has some hundred.
+    pub entries: usize,
+    /// The most bytes of their configs; each takes a few hundred.
+    pub bytes: usize,
+    /// How long a tag is taken to mean the image that it meant, for those who do not ask for a fresh look.
+    pub tag_life: Duration,
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        Self { entries: 1000, bytes: 2 << 20, tag_life: Duration::from_secs(60) }
+    }
+}
+
+/// Finds what images start. Cheap to clone; clones share what they know.
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+struct Inner {
+    transport: Transport,
+    grants: Grants,
+    node: Option<Arc<dyn NodeCredentials>>,
+    tag_life: Duration,
+    /// What images of a repository start. Of the repository, so that none can pass for another registry's image.
+    configs: Mutex<Lru<ConfigKey, Arc<ImageConfig>>>,
+    /// What a name meant to whom, and until when that holds.
+    meanings: Mutex<Lru<MeaningKey, (Digest, Instant)>>,
+    flights: Flights<FlightKey, Result<Arc<ImageConfig>, Failure>>,
+    places: Semaphore,
+    places_on_host: [Semaphore; HOSTS],
+    hasher: RandomState,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct ConfigKey {
+    domain: String,
+    repository: String,
+    digest: Digest,
+    platform: Platform,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct MeaningKey {
+    image: Image,
+    identity: Identity,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct FlightKey {
+    meaning: MeaningKey,
+    platform: Platform,
+    is_fresh: bool,
+}
+
+/// One place to ask, and as whom, in this order.
+struct Route {
+    endpoint: Endpoint,
+    credentials: Vec<Option<Credential>>,
+}
+
+impl Registry {
+    /// Sets everything up; nobody is asked yet.
+    ///
+    /// # Errors
+    /// `Invalid` where a setting cannot be used; the field says which.
+    pub fn new(settings: Settings) -> Result<Self, Failure> {
+        let Settings { tls, proxy, plain_hosts, local_hosts, mirrors, node, cache } = settings;
+        let http = strongroom_http::Settings { tls, proxy, ..strongroom_http::Settings::default() };
+        let rules = Rules::new(&plain_hosts, &local_hosts, &mirrors)?;
+        Ok(Self(Arc::new(Inner {
+            transport: Transport::new(&http, rules)?,
+            grants: Grants::new(),
+            node,
+            tag_life: cache.tag_life,
+            configs: Mutex::new(Lru::new(cache.entries, cache.bytes)),
+            // More than images: many may read one. Each takes less than 300 bytes.
+            meanings: Mutex::new(Lru::new(cache.entries.saturating_mul(4), usize::MAX)),
+            flights: Flights::default(),
+            places: Semaphore::new(PARALLEL),
+            places_on_host: std::array::from_fn(|_| Semaphore::new(PARALLEL_ON_HOST)),
+            hasher: RandomState::new(),
+        })))
+    }
+
+    /// What `image` starts on `platform`, to whoever has `credentials`: those of the pod's pull secrets, then those of its
+    /// service account; each is tried only where it is for the image, then the node's, then nobody's. `fresh` has the registry say
+    /// what a tag means now (`imagePullPolicy: Always`). Waits `deadline` at most.
+    ///
+    /// # Errors
+    /// `Invalid` where the name is none or the registry's answers cannot be trusted; `Unauthenticated`, `Denied` and
+    /// `NotFound` where no credential opens it; `Throttled` and `Unavailable` where it may be asked again.
+    pub async fn config(
+        &self,
+        image: &str,
+        platform: &Platform,
+        credentials: &[Credential],
+        fresh: bool,
+        deadline: Duration,
+    ) -> Result<Arc<ImageConfig>, Failure> {
+        let parsed = Image::parse(image)?;
+        let domain = parsed.domain().to_owned();
+        let looked_up = Box::pin(self.look_up(parsed, platform, credentials, fresh));
+        let result = tokio::time::timeout(deadline, looked_up).await.unwrap_or_else(|_| {
+            let words = format!("it did not answer within {deadline:?}");
+            Err(Failure::new(Class::Unavailable, words)
+                .with_hint("set `command` in the pod, or try again: the look-up goes on"))
+        });
+        result.map_err(|failure| failure.on_key(image).from_store(format!("the registry {domain}")))
+    }
+
+    async fn look_up(
+        &self,
+        image: Image,
+        platform: &Platform,
+        credentials: &[Credential],
+        is_fresh: bool,
+    ) -> Result<Arc<ImageConfig>, Failure> {
+        let (routes, node_failure) = self.routes(&image, credentials).await;
+        let tried = routes.iter().flat_map(|route| route.credentials.iter().flatten());
+        let meaning = MeaningKey { identity: Identity::of(tried), image };
+        if let Some(known) = self.0.known(&meaning, platform).filter(|_| !is_fresh) {
+            return Ok(known);
+        }
+        let key = FlightKey { meaning: meaning.clone(), platform: platform.clone(), is_fresh };
+        let (inner, platform) = (Arc::clone(&self.0), platform.clone());
+        let flight = || async move {
+            let read = Box::pin(inner.read(&meaning, &platform, &routes));
+            let late = || Failure::new(Class::Unavailable, format!("it did not answer within {LONGEST_EXCHANGE:?}"));
+            tokio::time::timeout(LONGEST_EXCHANGE, read).await.unwrap_or_else(|_| Err(late()))
+        };
+        self.0.flights.join(key, flight).await?.map_err(|failure| with_node(failure, node_failure))
+    }
+
+    /// Whom to ask and as whom; and why the node's login could not be had, if so.
+    async fn routes(&self, image: &Image, credentials: &[Credential]) -> (Vec<Route>, Option<Failure>) {
+        let (mut routes, mut node_failure) = (Vec::new(), None);
+        for endpoint in self.0.transport.rules().endpoints(image.domain()) {
+            let host = if endpoint.is_mirror() { &endpoint.authority } else { image.domain() };
+            let own = matching(credentials, host, image.repository()).into_iter().cloned();
+            let mut credentials: Vec<_> = own.map(Some).collect();
+            if let (Some(node), false) = (&self.0.node, endpoint.is_mirror()) {
+                match node.credential(image.domain()).await {
+                    Ok(found) => credentials.extend(found.map(Some)),
+                    // Without it the image may still be open to everyone.
+                    Err(failure) => node_failure = Some(failure),
+                }
+            }
+            credentials.push(None);
+            routes.push(Route { endpoint, credentials });
+        }
+        (routes, node_failure)
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Registry").field("transport", &self.0.transport).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// What is known without asking anybody.
+    fn known(&self, meaning: &MeaningKey, platform: &Platform) -> Option<Arc<ImageConfig>> {
+        let (digest, until) = lock(&self.meanings).get(meaning)?;
+        let is_good = Instant::now() < until;
+        if is_good { self.config_of(&meaning.image, digest, platform) } else { None }
+    }
+
+    fn config_of(&self, image: &Image, digest: Digest, platform: &Platform) -> Option<Arc<ImageConfig>> {
+        lock(&self.configs).get(&config_key(image, digest, platform))
+    }
+
+    /// Whether any image of this repository is known: then it is worth to ask for the digest alone.
+    fn knows_repository(&self, image: &Image) -> bool {
+        let is_of = |key: &ConfigKey| key.repository == image.repository() && key.domain == image.domain();
+        lock(&self.configs).any(is_of)
+    }
+
+    /// Asks one after the other, until one gives the image.
+    async fn read(
+        &self,
+        meaning: &MeaningKey,
+        platform: &Platform,
+        routes: &[Route],
+    ) -> Result<Arc<ImageConfig>, Failure> {
+        let ended = |_| Failure::new(Class::Unavailable, "the program ends");
+        let _place_on_host = self.places_on(meaning.image.domain()).acquire().await.map_err(ended)?;
+        let _place = self.places.acquire().await.map_err(ended)?;
+        let mut result = Err(Failure::new(Class::Invalid, "there is nobody to ask"));
+        for route in routes {
+            result = self.read_by(route, &meaning.image, platform).await;
+            if let Ok((digest, config)) = &result {
+                self.keep(meaning, digest.clone(), platform, config);
+                break;
+            }
+        }
+        result.map(|(_, config)| config)
+    }
+
+    fn places_on(&self, domain: &str) -> &Semaphore {
+        let hash = self.hasher.hash_one(domain) % HOSTS as u64;
+        usize::try_from(hash).ok().and_then(|place| self.places_on_host.get(place)).unwrap_or(&self.places_on_host[0])
+    }
+
+    fn keep(&self, meaning: &MeaningKey, digest: Digest, platform: &Platform, config: &Arc<ImageConfig>) {
+        let life = match &meaning.image.reference {
+            Reference::Tag(_) => self.tag_life,
+            Reference::Digest(_) => DIGEST_LIFE,
+        };
+        lock(&self.meanings).insert(meaning.clone(), (digest.clone(), Instant::now() + life), 1);
+        let key = config_key(&meaning.image, digest, platform);
+        let bytes = config.bytes() + key.domain.len() + key.repository.len() + size_of::<ConfigKey>();
+        lock(&self.configs).insert(key, Arc::clone(config), bytes);
+    }
+
+    /// One endpoint as each identity in turn. Of several refusals the first is told: it is of the login that was meant for it.
+    async fn read_by(&self, route: &Route, image: &Image, platform: &Platform) -> Result<Found, Failure> {
+        let mut first = None;
+        for credential in &route.credentials {
+            let session = Session {
+                transport: &self.transport,
+                grants: &self.grants,
+                endpoint: &route.endpoint,
+                repository: image.repository(),
+                credential: credential.as_ref(),
+            };
+            match self.read_as(&session, image, platform).await {
+                Ok(found) => return Ok(found),
+                Err(failure) => {
+                    let may_differ = matches!(failure.class, Class::Unauthenticated | Class::Denied | Class::NotFound);
+                    let first = first.get_or_insert(failure);
+                    if !may_differ {
+                        return Err(first.clone());
+                    }
+                }
+            }
+        }
+        Err(first.unwrap_or_else(|| Failure::new(Class::Invalid, "there is nobody to ask as")))
+    }
+
+    async fn read_as(&self, session: &Session<'_>, image: &Image, platform: &Platform) -> Result<Found, Failure> {
+        // What is known is given only to those whom the registry has just told what the name means.
+        let meant = if self.knows_repository(image) { meant_digest(session, &image.reference).await? } else { None };
+        if let Some(digest) = &meant
+            && let Some(known) = self.config_of(image, digest.clone(), platform)
+        {
+            return Ok((digest.clone(), known));
+        }
+        let (digest, body) = manifest(session, &image.reference, meant).await?;
+        let descriptor = config_descriptor(session, body, platform).await?;
+        let body = blob(session, &descriptor).await?;
+        let config = config(body.body.expose(), &digest).map_err(invalid)?;
+        Ok((digest, Arc::new(config)))
+    }
+}
+
+/// What a name stood for, and what that starts.
+type Found = (Digest, Arc<ImageConfig>);
+
+fn config_key(image: &Image, digest: Digest, platform: &Platform) -> ConfigKey {
+    let (domain, repository) = (image.domain().to_owned(), image.repository().to_owned());
+    ConfigKey { domain, repository, digest, platform: platform.clone() }
+}
+
+/// Has the registry say what a name means, which also shows that whoever asks may read it. `None` where it does not say.
+async fn meant_digest(session: &Session<'_>, reference: &Reference) -> Result<Option<Digest>, Failure> {
+    let path = match reference {
+        Reference::Tag(tag) => format!("manifests/{tag}"),
+        Reference::Digest(digest) => format!("manifests/{digest}"),
+    };
+    let response = match session.ask(Method::HEAD, &path, ACCEPT_MANIFEST).await {
+        Ok(response) => response,
+        // Some do not know HEAD, and no answer to it says why: asking for the manifest does.
+        Err(failure) if matches!(failure.class, Class::Invalid | Class::NotFound) => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    Ok(match reference {
+        Reference::Digest(digest) => Some(digest.clone()),
+        Reference::Tag(_) => digest_header(&response),
+    })
+}
+
+fn digest_header(response: &Response) -> Option<Digest> {
+    Digest::parse(response.headers.get(DIGEST_HEADER)?.to_str().ok()?)
+}
+
+/// The manifest or index that a name stands for, checked.
+async fn manifest(
+    session: &Session<'_>,
+    reference: &Reference,
+    meant: Option<Digest>,
+) -> Result<(Digest, Response), Failure> {
+    let path = match (&meant, reference) {
+        (Some(digest), _) | (None, Reference::Digest(digest)) => format!("manifests/{digest}"),
+        (None, Reference::Tag(tag)) => format!("manifests/{tag}"),
+    };
+    let response = session.ask(Method::GET, &path, ACCEPT_MANIFEST).await?;
+    let body = response.body.expose();
+    let named = match reference {
+        Reference::Digest(digest) => Some(digest.clone()),
+        Reference::Tag(_) => meant.or_else(|| digest_header(&response)),
+    };
+    let digest = named.unwrap_or_else(|| Digest::of(body));
+    if digest.is_of(body) { Ok((digest, response)) } else { Err(lie("manifest", &digest)) }
+}
+
+/// The config of the image for `platform`, down from whatever the name stood for.
+async fn config_descriptor(
+    session: &Session<'_>,
+    mut body: Response,
+    platform: &Platform,
+) -> Result<Descriptor, Failure> {
+    for _ in 0..=INDEXES {
+        let entries = match document(body.body.expose()).map_err(invalid)? {
+            Document::Manifest(config) => return Ok(config),
+            Document::Index(entries) => entries,
+        };
+        let entry = chosen(entries, platform).map_err(invalid)?;
+        let path = format!("manifests/{}", entry.digest().map_err(invalid)?);
+        body = content(session, &entry, &path, ("manifest", MANIFEST_LIMIT), ACCEPT_MANIFEST).await?;
+    }
+    Err(invalid(format!("more than {INDEXES} indexes lie in each other")))
+}
+
+async fn blob(session: &Session<'_>, descriptor: &Descriptor) -> Result<Response, Failure> {
+    let path = format!("blobs/{}", descriptor.digest().map_err(invalid)?);
+    content(session, descriptor, &path, ("config", CONFIG_LIMIT), "*/*").await
+}
+
+/// What a document names, checked: its size before it is asked for, size and digest after.
+async fn content(
+    session: &Session<'_>,
+    descriptor: &Descriptor,
+    path: &str,
+    (what, limit): (&str, u64),
+    accept: &'static str,
+) -> Result<Response, Failure> {
+    if descriptor.size > limit {
+        return Err(invalid(format!("its {what} has {} bytes, more than the limit of {limit}", descriptor.size)));
+    }
+    let response = session.ask(Method::GET, path, accept).await?;
+    let (body, digest) = (response.body.expose(), descriptor.digest().map_err(invalid)?);
+    if body.len() as u64 != descriptor.size {
+        return Err(invalid(format!("its {what} has {} bytes instead of {}", body.len(), descriptor.size)));
+    }
+    if digest.is_of(body) { Ok(response) } else { Err(lie(what, &digest)) }
+}
+
+/// Says as well that the node's login could not be had, where one may have helped.
+fn with_node(failure: Failure, node_failure: Option<Failure>) -> Failure {
+    match (failure.class, node_failure) {
+        (Class::Unauthenticated | Class::Denied | Class::NotFound, Some(node)) => {
+            let words = format!("{}; the node's own login could not be had: {node}", failure.words);
+            Failure { words, ..failure }
+        }
+        _ => failure,
+    }
+}
+
+fn lie(what: &str, digest: &Digest) -> Failure {
+    let failure = invalid(format!("what it gives as the {what} {digest} has another digest"));
+    failure.with_hint("something on the way, or the registry itself, changes images: do not run what it gives")
+}
+
+fn invalid(words: String) -> Failure {
+    Failure::new(Class::Invalid, words)
+}
+
+/// No panic can leave these maps half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
