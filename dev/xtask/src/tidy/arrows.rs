@@ -61,6 +61,7 @@ const ORDER: &[&str] = &[
     "services/restarts",
     "services/operator",
     "services/server",
+    "services/admission",
     "commands/read",
     "commands/launch",
     "commands/inspect",
