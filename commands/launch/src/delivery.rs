@@ -8,7 +8,7 @@ use clap::Args;
 use strongroom_deliver_env::{
     Entry, Environment, LARGEST_ENV_FILE, Resolved, Wanted, deliver, find, last_wins, parse_env_file,
 };
-use strongroom_deliver_files::{Medium, Target};
+use strongroom_deliver_files::{Medium, Target, make_folders};
 use strongroom_failure::{Class, Failure};
 use strongroom_read::{Reader, read_file};
 use strongroom_reference::Reference;
@@ -50,6 +50,12 @@ pub struct DeliverOptions {
     pub dry_run: bool,
 }
 
+impl DeliverOptions {
+    fn medium(&self) -> Medium {
+        if self.allow_disk { Medium::AnyDisk } else { Medium::MemoryOnly }
+    }
+}
+
 /// Everything that is wanted before a program starts.
 pub(crate) struct Delivery {
     /// The environment with references where secrets belong; each name once.
@@ -63,9 +69,28 @@ pub(crate) struct Delivery {
     allow_env: Vec<String>,
     drop_env: Vec<String>,
     medium: Medium,
+    /// Folders of files are made below this one; without it they must be there.
+    root: Option<PathBuf>,
 }
 
+/// The mode of folders that are made: whoever may read a file in one must get there, as whatever user.
+const FOLDER_MODE: u32 = 0o755;
+
 impl Delivery {
+    /// Files alone, below the folder `root`, in which their own folders are made.
+    pub(crate) fn of_files(options: &DeliverOptions, root: PathBuf, files: Vec<(Target, Reference)>) -> Self {
+        Self {
+            entries: Vec::new(),
+            variables: Vec::new(),
+            malformed: Vec::new(),
+            files,
+            allow_env: Vec::new(),
+            drop_env: Vec::new(),
+            medium: options.medium(),
+            root: Some(root),
+        }
+    }
+
     /// Gathers what the flags and the process's own `variables` want; reads env files, but no secret.
     ///
     /// # Errors
@@ -93,7 +118,8 @@ impl Delivery {
             files,
             allow_env: options.allow_env.clone(),
             drop_env: options.drop_env.clone(),
-            medium: if options.allow_disk { Medium::AnyDisk } else { Medium::MemoryOnly },
+            medium: options.medium(),
+            root: None,
         })
     }
 
@@ -147,6 +173,10 @@ impl Delivery {
         let environment = deliver(self.entries.clone(), variables, &self.allow_env)?;
         // An optional file that does not exist is not written: like the variable, it is left out.
         let files: Vec<_> = files.into_iter().filter_map(|(target, value)| Some((target.clone(), value?))).collect();
+        for (target, _) in &files {
+            let made = self.root.as_ref().map(|root| make_folders(root, &target.path, FOLDER_MODE)).transpose();
+            made.map_err(|failure| vec![failure])?;
+        }
         strongroom_deliver_files::deliver(&files, self.medium).map_err(|failure| vec![failure])?;
         Ok(self.without_dropped(environment))
     }

@@ -1,8 +1,10 @@
 //! `strongroom-init`: the first process of a container. Called `secrets-init` (a copy, a link), it also takes that
-//! program's unprefixed variables and words its errors as that program did.
+//! program's unprefixed variables and words its errors as that program did. Called `aws-secrets-manager-secret-sidecar`,
+//! or with that as its first word, it starts nothing: it writes the files of AWS' secret sidecar injector.
 
 mod arguments;
 mod copy;
+mod secret_sidecar;
 mod version;
 
 use std::ffi::{OsStr, OsString};
@@ -25,12 +27,24 @@ pub(crate) enum Applet {
     StrongroomInit,
     /// `secrets-init`.
     SecretsInit,
+    /// `aws-secrets-manager-secret-sidecar`.
+    SecretSidecar,
 }
 
 impl Applet {
     fn of(program: &OsStr) -> Self {
         let name = program.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-        if name == b"secrets-init" { Self::SecretsInit } else { Self::StrongroomInit }
+        let known = [Self::SecretsInit, Self::SecretSidecar];
+        known.into_iter().find(|applet| applet.name().as_bytes() == name).unwrap_or(Self::StrongroomInit)
+    }
+
+    /// The name by which it is called.
+    fn name(self) -> &'static str {
+        match self {
+            Self::StrongroomInit => "strongroom-init",
+            Self::SecretsInit => "secrets-init",
+            Self::SecretSidecar => "aws-secrets-manager-secret-sidecar",
+        }
     }
 }
 
@@ -38,7 +52,7 @@ impl Applet {
 type Step<T> = Result<T, ExitCode>;
 
 /// Runs the program with its `arguments` (its own name first) and `variables`; returns only where no child took its
-/// place: help, a copy, a dry run, a failure.
+/// place: help, a copy, a dry run, files that were written, a failure.
 pub fn main(arguments: Vec<OsString>, variables: &[OsString]) -> ExitCode {
     let program = arguments.first().cloned().unwrap_or_default();
     let applet = Applet::of(&program);
@@ -47,6 +61,7 @@ pub fn main(arguments: Vec<OsString>, variables: &[OsString]) -> ExitCode {
         Err(code) => code,
         Ok(Request::Version) => version::print(),
         Ok(Request::Copy { destinations }) => copy::run(&program, &destinations),
+        Ok(Request::SecretSidecar { arguments, words }) => secret_sidecar::run(&arguments, &words, ambient),
         Ok(Request::Start(arguments)) => match start(applet, &arguments, variables, ambient) {
             Ok(never) => never,
             Err(code) => code,

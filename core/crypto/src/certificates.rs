@@ -88,12 +88,12 @@ impl NewCertificate {
     }
 }
 
-fn pair(key: &PrivateKey) -> Result<KeyPair, Reason> {
+pub(crate) fn pair(key: &PrivateKey) -> Result<KeyPair, Reason> {
     KeyPair::try_from(&PrivatePkcs8KeyDer::from(key.expose_pkcs8())).map_err(|_| "the key cannot sign certificates")
 }
 
 /// Seconds since 1970 as the library's time, within the years that X.509 has.
-fn moment(seconds: i64) -> Result<time::OffsetDateTime, Reason> {
+pub(crate) fn moment(seconds: i64) -> Result<time::OffsetDateTime, Reason> {
     let latest = 253_402_300_799;
     if !(-2_208_988_800..=latest).contains(&seconds) {
         return Err("a certificate's time lies between 1900 and 9999");
@@ -143,7 +143,7 @@ impl CertificateFacts {
     }
 }
 
-fn all_names(names: &[GeneralName<'_>]) -> Vec<String> {
+pub(crate) fn all_names(names: &[GeneralName<'_>]) -> Vec<String> {
     let mut kinds: [Vec<String>; 4] = Default::default();
     let [hosts, addresses, mails, uris] = &mut kinds;
     for name in names {

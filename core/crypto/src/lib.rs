@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod aead;
+mod authority;
 mod certificates;
 mod containers;
 mod der;
@@ -24,6 +25,7 @@ mod ssh;
 mod verifying;
 
 pub use crate::aead::{AEAD_KEY_LENGTH, AEAD_OVERHEAD, Aead, AlikeKey, open, seal};
+pub use crate::authority::{Certificate, KeyedCertificate, Validity};
 pub use crate::certificates::{CertificateFacts, NewCertificate};
 pub use crate::containers::{Container, make_container, make_trust_store, open_container};
 pub use crate::derive::{argon2id_32, bcrypt_hash, hkdf_sha256_32, scrypt_64};

@@ -2,9 +2,9 @@
 //!
 //! The annotation `secrets.k8s.aws/secret-arn` asks for it, in one of two forms:
 //!
-//! - *One ARN* (the injector's main line). The volume is mounted at `secrets.k8s.aws/mount-path` (`/tmp/`), and the file
-//!   is `secrets.k8s.aws/secret-filename` in it (`secret`). The init container gets `SECRET_ARN` and, where the annotation
-//!   is there, `SECRET_FILENAME`.
+//! - *One ARN* (the injector's main line). The volume is mounted at `secrets.k8s.aws/mount-path` (`/tmp/`), and the
+//!   file is `secrets.k8s.aws/secret-filename` in it (`secret`). The init container gets `SECRET_ARN` and, where the
+//!   annotation is there, `SECRET_FILENAME`.
 //! - *Several*, with commas between, or one with a path: `ARN[:/PATH],…` (the injector's branch `multi-secret`). Each
 //!   secret is one file that is mounted read-only at its path, `/secrets/NAME` where none is given. The init container
 //!   gets `SECRET_ARNS`.
@@ -18,8 +18,9 @@
 //! - `SECRET_ARNS`, where it is set, is a list `ARN:/PATH` with commas between, without spaces. An ARN has exactly six
 //!   colons, so the seventh begins the path. Each path is absolute, has neither `.` nor `..` nor empty parts, and is
 //!   written below [`FOLDER`]: `/var/a` is the file `/tmp/var/a`. No path is another's, nor inside of another.
-//! - Otherwise `SECRET_ARN` is one ARN. `SECRET_FILENAME` names its file below [`FOLDER`], with or without a slash before
-//!   it; one that ends in a slash, or is missing or empty, is a folder with the file `secret` in it. It has no `..` part.
+//! - Otherwise `SECRET_ARN` is one ARN. `SECRET_FILENAME` names its file below [`FOLDER`], with or without a slash
+//!   before it; one that ends in a slash, or is missing or empty, is a folder with the file `secret` in it. It has no
+//!   `..` part.
 //!
 //! Both are checked here, but whoever writes a pod by hand sets them too: the applet must check again, write each file
 //! whole and byte for byte, readable by everybody, and end with a failure where a secret cannot be had (AI-05).
@@ -56,6 +57,9 @@ const FILENAME: &str = "secrets.k8s.aws/secret-filename";
 /// The ARN of a secret has so many colons; none can be in a secret's name.
 const COLONS_OF_ARN: usize = 6;
 
+/// The most secrets that a pod may have as files: five calls of twenty, and as many mounts for each container.
+const SECRETS_LIMIT: usize = 100;
+
 /// What the annotations ask for.
 #[derive(Debug, PartialEq, Eq)]
 enum Asked<'pod> {
@@ -71,6 +75,9 @@ pub(crate) fn draft(survey: &Survey<'_>, settings: &Settings, draft: &mut Draft<
         return Ok(());
     }
     let Some(asked) = Asked::of(&candidates.pod)? else { return Ok(()) };
+    if let Some((taken, _)) = candidates.containers.iter().find(|(it, _)| it.name == CONTAINER) {
+        return Err(Refusal::of_container(taken, "name", Reason::NameTaken));
+    }
     let with_init = candidates.wishes.init_containers;
     let volume = draft.free_volume(VOLUME);
     for (place, (container, outcome)) in candidates.containers.iter().enumerate() {
@@ -175,6 +182,9 @@ fn several(text: &str) -> Result<Vec<(&str, String)>, Refusal> {
         let name = arn.splitn(COLONS_OF_ARN + 1, ':').last().unwrap_or_default();
         let path = path.map(trimmed).filter(|path| !path.is_empty());
         let path = path.map_or_else(|| format!("/secrets/{name}"), str::to_owned);
+        if files.len() == SECRETS_LIMIT {
+            return Err(Refusal::of_annotation(SECRET_ARN, Reason::TooMany(SECRETS_LIMIT)));
+        }
         if !is_path(&path) {
             return Err(bad_path(SECRET_ARN, &path));
         }

@@ -14,8 +14,8 @@ pub const ANNOTATION_LIMIT: usize = 2048;
 /// The longest text of an event, in bytes: what Kubernetes takes as an event's note.
 pub const EVENT_LIMIT: usize = 1024;
 
-/// The most causes that are named for one container: whoever wants to know why sees it from the first few.
-const NAMED: usize = 12;
+/// The most causes that are kept for one container: whoever wants to know why sees it from the first few.
+pub const CAUSES_LIMIT: usize = 12;
 
 /// What was done to a pod. It names variables and kinds of stores, and never shows a value or a reference.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,8 +40,13 @@ pub struct Note {
 /// What happens to a container's environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is wrapped now, for these causes, of which there is one at least.
-    Wrapped(Vec<Cause>),
+    /// It is wrapped now.
+    Wrapped {
+        /// Why: one cause at least, [`CAUSES_LIMIT`] at most.
+        causes: Vec<Cause>,
+        /// How many causes there are besides.
+        more: usize,
+    },
     /// An earlier plan has wrapped it.
     WrappedBefore,
     /// It is one that we inject.
@@ -88,10 +93,9 @@ impl Cause {
 impl Note {
     fn words(&self) -> String {
         let mut words = match &self.outcome {
-            Outcome::Wrapped(causes) => {
-                let named: Vec<_> = causes.iter().take(NAMED).map(Cause::words).collect();
-                let more = causes.len().saturating_sub(NAMED);
-                let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            Outcome::Wrapped { causes, more } => {
+                let named: Vec<_> = causes.iter().map(Cause::words).collect();
+                let more = if *more == 0 { String::new() } else { format!(" and {more} more") };
                 format!("wrapped for {}{more}", named.join(", "))
             }
             Outcome::WrappedBefore => "wrapped before".to_owned(),
@@ -106,7 +110,7 @@ impl Note {
     }
 
     fn is_changed(&self) -> bool {
-        matches!(self.outcome, Outcome::Wrapped(_)) || !self.files.is_empty()
+        matches!(self.outcome, Outcome::Wrapped { .. }) || !self.files.is_empty()
     }
 }
 

@@ -51,6 +51,9 @@ pub fn images(pod: &Value, found: &Found, settings: &Settings) -> Result<Vec<Ima
 /// The first version of secrets-init whose image can copy itself (KI-08).
 const COPIES_ITSELF: (u64, u64, u64) = (0, 4, 0);
 
+/// The name of our own image, whose versions are others and all of which copy themselves.
+const OUR_IMAGE: &str = "strongroom-init";
+
 /// Whether the program of `image` knows `copy`; older images have the `cp` of their system and the program in
 /// `/usr/local/bin`.
 ///
@@ -60,8 +63,8 @@ pub(crate) fn copies_itself(image: &str) -> bool {
     let (name, digest) = image.split_once('@').map_or((image, None), |(name, digest)| (name, Some(digest)));
     let last = name.rsplit('/').next().unwrap_or(name);
     match last.split_once(':') {
-        None | Some((_, "latest")) => true,
-        Some((repository, tag)) => is_new(tag).unwrap_or_else(|| repository != "secrets-init" || digest.is_some()),
+        None | Some((_, "latest") | (OUR_IMAGE, _)) => true,
+        Some((repository, tag)) => is_new(tag).unwrap_or(repository != "secrets-init" || digest.is_some()),
     }
 }
 
@@ -94,7 +97,8 @@ mod tests {
             "registry:5000/doitintl/secrets-init",
             "registry:5000/secrets-init:0.4.0",
             "registry.example/strongroom-init:main",
-            "registry.example/strongroom-init:1",
+            "registry.example/strongroom-init:0.1.0",
+            "registry.example/other:1",
             "secrets-init@sha256:0123",
             "registry:5000/secrets-init@sha256:0123",
             "secrets-init:0.5.0@sha256:0123",

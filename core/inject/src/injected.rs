@@ -18,8 +18,8 @@ pub(crate) fn security_context(pod: &Pod<'_>) -> Value {
         "seccompProfile": {"type": "RuntimeDefault"},
     });
     let user = pod.spec.get("securityContext").and_then(|context| context.get("runAsUser")?.as_i64());
-    // Any other user of the pod is ours as well, and without one the image's, which is not root: a number here could lie
-    // outside of the range that a namespace allows.
+    // Any other user of the pod is ours as well, and without one the image's, which is not root: a number here could
+    // lie outside of the range that a namespace allows.
     if user == Some(0) {
         context["runAsUser"] = json!(NOBODY);
     }

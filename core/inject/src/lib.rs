@@ -29,7 +29,7 @@ mod survey;
 mod vault;
 mod wrap;
 
-pub use explanation::{ANNOTATION_LIMIT, Cause, EVENT_LIMIT, Explanation, Note, Outcome};
+pub use explanation::{ANNOTATION_LIMIT, CAUSES_LIMIT, Cause, EVENT_LIMIT, Explanation, Note, Outcome};
 pub use found::{Found, Keys, Lookup, Source, SourceKind, lookups};
 pub use image::{ImageConfig, ImageNeeded, Images, images};
 pub use patch::Operation;

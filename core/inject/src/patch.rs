@@ -58,6 +58,18 @@ pub(crate) fn append(operations: &mut Vec<Operation>, object: &Value, pointer: &
 }
 
 /// A member's name inside a pointer.
-pub(crate) fn escaped(member: &str) -> String {
+fn escaped(member: &str) -> String {
     member.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_escaped_in_pointers() {
+        let mut operations = Vec::new();
+        set(&mut operations, &Value::Null, "/a", "x/y~z", Value::Null);
+        assert_eq!(operations, [Operation::Add { path: "/a/x~1y~0z".to_owned(), value: Value::Null }]);
+    }
 }

@@ -38,6 +38,8 @@ pub enum Reason {
     NoCommand,
     /// Something else is mounted where we would mount.
     PathTaken(String),
+    /// A container that is none of ours has the name by which ours is known.
+    NameTaken,
     /// An annotation of ours that does not exist; the names of those that do.
     UnknownAnnotation {
         /// The names of those that exist.
@@ -56,6 +58,8 @@ pub enum Reason {
     BadPath(String),
     /// Two secrets would be one file, or one the folder of the other.
     SamePath(String),
+    /// More secrets than this are wanted as files.
+    TooMany(usize),
     /// A Secret's value is not base64.
     NotBase64,
     /// A Secret's name is not known before the API server has made it.
@@ -82,12 +86,14 @@ impl Refusal {
             Reason::Missing { .. } => "create it first, or mark the reference as optional".to_owned(),
             Reason::ImageUnknown | Reason::NoCommand => "write the command into the container".to_owned(),
             Reason::PathTaken(_) => "mount that volume elsewhere, or move ours by settings or annotation".to_owned(),
+            Reason::NameTaken => "give the container another name".to_owned(),
             Reason::UnknownAnnotation { known } => format!("known are {known}"),
             Reason::UnknownValue { known } => format!("allowed: {known}"),
             Reason::NoSuchContainer(_) => "name containers of this pod, with commas between".to_owned(),
             Reason::NotAnArn(_) => "write arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME".to_owned(),
             Reason::BadPath(_) => "write an absolute path without .. and without : or control characters".to_owned(),
             Reason::SamePath(_) => "give each secret a path of its own: ARN:/PATH".to_owned(),
+            Reason::TooMany(_) => "put several values into one secret".to_owned(),
             Reason::NotBase64 => "write the value in base64, or use stringData".to_owned(),
             Reason::NoName => "name the Secret instead of using generateName".to_owned(),
         }
@@ -103,12 +109,14 @@ impl fmt::Display for Reason {
             Self::ImageUnknown => write!(formatter, "it is not known what the image starts"),
             Self::NoCommand => write!(formatter, "there is no command, and the image has neither ENTRYPOINT nor CMD"),
             Self::PathTaken(path) => write!(formatter, "something else is mounted at {path} already"),
+            Self::NameTaken => write!(formatter, "the name is that of the init container that is injected"),
             Self::UnknownAnnotation { .. } => write!(formatter, "there is no such annotation"),
             Self::UnknownValue { .. } => write!(formatter, "the annotation's value is not known"),
             Self::NoSuchContainer(name) => write!(formatter, "there is no container \"{name}\""),
             Self::NotAnArn(text) => write!(formatter, "Not a valid ARN: {text}"),
             Self::BadPath(path) => write!(formatter, "\"{path}\" cannot be the path of a file or mount"),
             Self::SamePath(path) => write!(formatter, "two secrets are wanted at {path}"),
+            Self::TooMany(limit) => write!(formatter, "more than {limit} secrets are wanted"),
             Self::NotBase64 => write!(formatter, "the value is not base64"),
             Self::NoName => write!(formatter, "the Secret has no name yet"),
         }

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use strongroom_reference::{ProviderKind, Syntax};
-use strongroom_secret::SecretBytes;
 
 use crate::annotations::{Inject, Wishes};
 use crate::aws;
-use crate::explanation::{Cause, Outcome};
+use crate::explanation::{CAUSES_LIMIT, Cause, Outcome};
 use crate::found::{Feed, Found, Origin, Source, SourceKind, feeds};
 use crate::pod::{Container, List, Pod, list, text, trimmed};
 use crate::refusal::{Reason, Refusal};
@@ -106,16 +105,17 @@ pub(crate) struct Verdict {
 
 impl Verdict {
     pub(crate) fn is_wrapped(&self) -> bool {
-        matches!(self.outcome, Outcome::Wrapped(_))
+        matches!(self.outcome, Outcome::Wrapped { .. })
     }
 }
 
 impl<'pod> Survey<'pod> {
     pub(crate) fn of(pod: &'pod Value, found: &Found, settings: &Settings) -> Result<Self, Refusal> {
         let candidates = Candidates::of(pod, settings)?;
-        let view = View {
+        let mut view = View {
             inject: &candidates.wishes.inject,
             found,
+            judged: BTreeMap::new(),
             skips_vault: vault::keeps_out(&candidates.pod),
             reads_path: candidates.pod.annotation(vault::FROM_PATH).is_some(),
             is_vault_asked_for: candidates.pod.annotation_names().any(|name| name.starts_with(vault::PREFIX)),
@@ -140,6 +140,8 @@ impl<'pod> Survey<'pod> {
 struct View<'view> {
     inject: &'view Inject<'view>,
     found: &'view Found,
+    /// The references inside of sources, each of which is searched once, however many variables come from it.
+    judged: BTreeMap<(SourceKind, &'view str), Judged<'view>>,
     /// bank-vaults is told to keep out: its references count as ordinary values.
     skips_vault: bool,
     /// bank-vaults is told to make variables of a whole secret.
@@ -148,91 +150,148 @@ struct View<'view> {
     is_vault_asked_for: bool,
 }
 
-/// What one container was seen to need.
+/// The references among a source's values, by key.
 #[derive(Default)]
-struct Sight<'pod> {
-    causes: Vec<Cause>,
-    unseen: BTreeSet<(SourceKind, &'pod str)>,
+struct Judged<'view> {
+    references: BTreeMap<&'view str, Reference>,
     needs_vault: bool,
 }
 
-/// What an optional source that does not exist holds.
-static NO_VALUES: BTreeMap<String, SecretBytes> = BTreeMap::new();
+/// What matters of a reference.
+#[derive(Clone, Copy)]
+struct Reference {
+    /// `None` where it is malformed.
+    provider: Option<ProviderKind>,
+    is_vault: bool,
+}
 
-impl View<'_> {
-    fn verdict(&self, container: &Container<'_>) -> Result<Verdict, Refusal> {
+/// What one container was seen to need.
+#[derive(Default)]
+struct Sight<'view> {
+    causes: Vec<Cause>,
+    /// Causes beyond [`CAUSES_LIMIT`].
+    more: usize,
+    unseen: BTreeSet<(SourceKind, &'view str)>,
+    needs_vault: bool,
+}
+
+impl Sight<'_> {
+    fn note(&mut self, cause: impl FnOnce() -> Cause) {
+        if self.causes.len() < CAUSES_LIMIT {
+            self.causes.push(cause());
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn note_variable(&mut self, prefix: &str, variable: &str, reference: Reference) {
+        self.needs_vault |= reference.is_vault;
+        self.note(|| Cause::Variable { name: format!("{prefix}{variable}"), provider: reference.provider });
+    }
+}
+
+/// How a container's source answers.
+enum Answer {
+    Looked,
+    Absent,
+    Unseen,
+}
+
+impl<'view> View<'view> {
+    fn verdict(&mut self, container: &Container<'view>) -> Result<Verdict, Refusal> {
         let mut sight = Sight::default();
         if self.inject.forces(container.name) {
             sight.needs_vault |= self.is_vault_asked_for;
-            sight.causes.push(Cause::Annotation);
+            sight.note(|| Cause::Annotation);
         }
         if self.reads_path && !self.skips_vault {
             sight.needs_vault = true;
-            sight.causes.push(Cause::VaultPath);
+            sight.note(|| Cause::VaultPath);
         }
         for feed in feeds(container) {
             self.look(container, &feed, &mut sight)?;
         }
-        let Sight { mut causes, unseen, needs_vault } = sight;
-        causes.extend(unseen.into_iter().map(|(kind, name)| Cause::Unseen { kind, name: name.to_owned() }));
-        let outcome = if causes.is_empty() { Outcome::Untouched } else { Outcome::Wrapped(causes) };
+        for (kind, name) in std::mem::take(&mut sight.unseen) {
+            sight.note(|| Cause::Unseen { kind, name: name.to_owned() });
+        }
+        let Sight { causes, more, needs_vault, .. } = sight;
+        let outcome = if causes.is_empty() { Outcome::Untouched } else { Outcome::Wrapped { causes, more } };
         Ok(Verdict { outcome, needs_vault: needs_vault && !self.skips_vault })
     }
 
-    fn look<'pod>(&self, container: &Container<'_>, feed: &Feed<'pod>, sight: &mut Sight<'pod>) -> Result<(), Refusal> {
+    fn look(
+        &mut self,
+        container: &Container<'view>,
+        feed: &Feed<'view>,
+        sight: &mut Sight<'view>,
+    ) -> Result<(), Refusal> {
+        let origin = match feed {
+            Feed::Literal { variable, value } => {
+                if let Some(reference) = self.judge(value) {
+                    sight.note_variable("", variable, reference);
+                }
+                return Ok(());
+            }
+            Feed::Key { origin, .. } | Feed::All { origin, .. } => origin,
+        };
+        match self.ask(origin) {
+            Answer::Absent if origin.is_optional => return Ok(()),
+            Answer::Absent => {
+                let reason = Reason::Missing { kind: origin.kind, name: origin.name.to_owned() };
+                return Err(Refusal::of_container(container, &feed.field(), reason));
+            }
+            Answer::Unseen => {
+                sight.unseen.insert((origin.kind, origin.name));
+                sight.needs_vault |= self.is_vault_asked_for;
+                return Ok(());
+            }
+            Answer::Looked => {}
+        }
+        let Some(judged) = self.judged.get(&(origin.kind, origin.name)) else { return Ok(()) };
         match feed {
-            Feed::Literal { variable, value } => self.judge("", variable, value, sight),
-            Feed::Key { variable, origin, key } => {
-                let values = self.source(container, feed, origin, sight)?;
-                if let Some(value) = values.get(*key).and_then(SecretBytes::expose_text) {
-                    self.judge("", variable, value, sight);
+            Feed::Literal { .. } => {}
+            Feed::Key { variable, key, .. } => {
+                if let Some(reference) = judged.references.get(key) {
+                    sight.note_variable("", variable, *reference);
                 }
             }
-            Feed::All { origin, prefix, .. } => {
-                for (key, value) in self.source(container, feed, origin, sight)? {
-                    if let Some(value) = value.expose_text() {
-                        self.judge(prefix, key, value, sight);
-                    }
+            Feed::All { prefix, .. } => {
+                sight.needs_vault |= judged.needs_vault;
+                let room = CAUSES_LIMIT.saturating_sub(sight.causes.len());
+                for (key, reference) in judged.references.iter().take(room) {
+                    sight.note_variable(prefix, key, *reference);
                 }
+                sight.more += judged.references.len().saturating_sub(room);
             }
         }
         Ok(())
     }
 
-    /// The values of a ConfigMap or Secret; none where it cannot be looked into, which is noted.
-    fn source<'pod>(
-        &self,
-        container: &Container<'_>,
-        feed: &Feed<'_>,
-        origin: &Origin<'pod>,
-        sight: &mut Sight<'pod>,
-    ) -> Result<&BTreeMap<String, SecretBytes>, Refusal> {
-        match self.found.get(origin.kind, origin.name) {
-            Source::Values(values) => Ok(values),
-            Source::Absent if origin.is_optional => Ok(&NO_VALUES),
-            Source::Absent => {
-                let reason = Reason::Missing { kind: origin.kind, name: origin.name.to_owned() };
-                Err(Refusal::of_container(container, &feed.field(), reason))
-            }
-            Source::Unreadable => {
-                sight.unseen.insert((origin.kind, origin.name));
-                sight.needs_vault |= self.is_vault_asked_for;
-                Ok(&NO_VALUES)
-            }
+    /// Looks into a source, unless that was done before.
+    fn ask(&mut self, origin: &Origin<'view>) -> Answer {
+        let values = match self.found.get(origin.kind, origin.name) {
+            Source::Absent => return Answer::Absent,
+            Source::Unreadable => return Answer::Unseen,
+            Source::Values(values) => values,
+        };
+        let place = (origin.kind, origin.name);
+        if !self.judged.contains_key(&place) {
+            let texts = values.iter().filter_map(|(key, value)| Some((key.as_str(), value.expose_text()?)));
+            let references: BTreeMap<_, _> = texts.filter_map(|(key, text)| Some((key, self.judge(text)?))).collect();
+            let needs_vault = references.values().any(|reference| reference.is_vault);
+            self.judged.insert(place, Judged { references, needs_vault });
         }
+        Answer::Looked
     }
 
-    /// Notes a variable whose value is a reference.
-    fn judge(&self, prefix: &str, variable: &str, value: &str, sight: &mut Sight<'_>) {
-        let Some(syntax) = Syntax::of(value) else { return };
+    /// What matters of a value that is a reference.
+    fn judge(&self, value: &str) -> Option<Reference> {
+        let syntax = Syntax::of(value)?;
         let provider = syntax.parse(value).ok().map(|reference| reference.provider);
         // What is malformed is wrapped as well: the program says what is wrong and does not start the command.
         let is_vault = provider.map_or(syntax == Syntax::BankVaults, |provider| provider == ProviderKind::Vault);
-        if self.skips_vault && is_vault && syntax == Syntax::BankVaults {
-            return;
-        }
-        sight.causes.push(Cause::Variable { name: format!("{prefix}{variable}"), provider });
-        sight.needs_vault |= is_vault;
+        let is_skipped = self.skips_vault && is_vault && syntax == Syntax::BankVaults;
+        (!is_skipped).then_some(Reference { provider, is_vault })
     }
 }
 

@@ -1,10 +1,10 @@
 //! bank-vaults' annotations: they become the `VAULT_*` variables with which the program in a wrapped container logs in.
 //!
-//! Only containers that need Vault get them, and only those that they do not set themselves, also by `envFrom` as far as
-//! that can be looked into; `BAO_*` counts as well. Unlike in the original, no login is added to a container that
+//! Only containers that need Vault get them, and only those that they do not set themselves, also by `envFrom` as far
+//! as that can be looked into; `BAO_*` counts as well. Unlike in the original, no login is added to a container that
 //! brings its own (`VAULT_TOKEN`, `VAULT_ROLE_ID`, …).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -69,9 +69,10 @@ pub(crate) fn draft(
     draft: &mut Draft<'_>,
 ) -> Result<(), Refusal> {
     let audience = survey.candidates.wishes.token_audience.or(settings.vault_audience.as_deref());
+    let known = Known::new();
     let mut volume = None;
     for (place, container, _) in survey.wrapped().filter(|(_, _, verdict)| verdict.needs_vault) {
-        let own = Own::of(container, found);
+        let own = Own::of(container, found, &known);
         let mut variables = variables(&draft.pod, &own, settings);
         if let Some(audience) = audience.filter(|_| takes_token(&draft.pod, &own)) {
             let volume = volume.get_or_insert_with(|| token_volume(audience, settings, draft));
@@ -85,12 +86,10 @@ pub(crate) fn draft(
 }
 
 /// The variables of a container that say something about Vault, by their names behind `VAULT_` and `BAO_`.
-struct Own {
-    names: BTreeSet<String>,
-}
+struct Own(BTreeSet<&'static str>);
 
 impl Own {
-    fn of(container: &Container<'_>, found: &Found) -> Self {
+    fn of(container: &Container<'_>, found: &Found, known: &Known) -> Self {
         let mut names = BTreeSet::new();
         // An empty variable counts as none.
         let is_set = |entry: &&Value| {
@@ -98,19 +97,21 @@ impl Own {
             value.is_some_and(|value| !ASKS_FOR_LOGIN.contains(&value)) || entry.get("valueFrom").is_some()
         };
         let entries = list(container.value, "env").iter().filter(is_set);
-        names.extend(entries.filter_map(|entry| bare(text(entry, "name")?)));
+        names.extend(entries.filter_map(|entry| known.0.get(text(entry, "name")?)));
         for feed in feeds(container) {
             if let Feed::All { prefix, origin, .. } = feed
                 && let Source::Values(values) = found.get(origin.kind, origin.name)
             {
-                names.extend(values.keys().filter_map(|key| bare(&format!("{prefix}{key}"))));
+                // Asking for each of a few names costs the same however large the source is.
+                let is_there = |full: &str| full.strip_prefix(prefix).is_some_and(|key| values.contains_key(key));
+                names.extend(known.0.iter().filter(|(full, _)| is_there(full)).map(|(_, name)| name));
             }
         }
-        Self { names }
+        Self(names)
     }
 
     fn sets(&self, name: &str) -> bool {
-        self.names.contains(name)
+        self.0.contains(name)
     }
 
     fn logs_in(&self) -> bool {
@@ -118,9 +119,15 @@ impl Own {
     }
 }
 
-fn bare(variable: &str) -> Option<String> {
-    let old = Some("JWT_FILE").filter(|_| variable == OLD_TOKEN);
-    variable.strip_prefix("VAULT_").or_else(|| variable.strip_prefix("BAO_")).or(old).map(str::to_owned)
+/// The variables that matter, each with its name behind `VAULT_` and `BAO_`.
+struct Known(BTreeMap<String, &'static str>);
+
+impl Known {
+    fn new() -> Self {
+        let names = VARIABLES.into_iter().map(|(_, name)| name).chain(LOGINS).chain(TOKENS);
+        let families = names.flat_map(|name| ["VAULT_", "BAO_"].map(|family| (format!("{family}{name}"), name)));
+        Self(families.chain([(OLD_TOKEN.to_owned(), "JWT_FILE")]).collect())
+    }
 }
 
 fn annotation<'pod>(pod: &Pod<'pod>, name: &str) -> Option<&'pod str> {

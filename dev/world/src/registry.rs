@@ -22,8 +22,8 @@ pub enum Access<'a> {
     Open,
     /// One user and password, sent along (Basic).
     Basic(&'a str, &'a str),
-    /// Tokens of its token service: for one user and password, or with the password as identity token. Everyone gets one
-    /// for repositories below `public/`.
+    /// Tokens of its token service: for one user and password, or with the password as identity token. Everyone gets
+    /// one for repositories below `public/`.
     Tokens(&'a str, &'a str),
 }
 

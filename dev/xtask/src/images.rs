@@ -17,7 +17,7 @@ pub(crate) struct Images {
     /// The folder of the archives [default: out/images]
     #[arg(long, value_name = "FOLDER")]
     to: Option<PathBuf>,
-    /// The PEM bundle of authorities that `strongroom` trusts: Debian's package ca-certificates has it here
+    /// The PEM bundle of authorities that the programs trust: Debian's package ca-certificates has it here
     #[arg(long, value_name = "FILE", default_value = "/etc/ssl/certs/ca-certificates.crt")]
     authorities: PathBuf,
 }
@@ -34,7 +34,7 @@ pub(crate) fn run(images: &Images) -> Result<()> {
     let reference = |name| format!("docker.io/strongroom/{name}:{}", env!("CARGO_PKG_VERSION"));
     let program = |name| built(&from, name);
     for (name, image) in [
-        ("strongroom-init", shipped::init(&reference("strongroom-init"), &program("strongroom-init")?)),
+        ("strongroom-init", shipped::init(&reference("strongroom-init"), &program("strongroom-init")?, &authorities)),
         ("strongroom", shipped::strongroom(&reference("strongroom"), &program("strongroom")?, &authorities)),
     ] {
         let archive = to.join(format!("{name}.tar"));

@@ -29,7 +29,7 @@ pub use crate::election::{Election, ElectionSettings, Leadership};
 pub use crate::failure::WriteFailure;
 pub use crate::foreign::{Presence, deployments_available, lease_held};
 pub use crate::readiness::{Initialized, ReadyHandle};
-pub use crate::reads::{Token, read_config_map, read_service_account, request_token};
+pub use crate::reads::{Token, read_config_map, read_service_account, request_token, server_time};
 pub use crate::recorder::{EventKind, Recorder, RecorderSettings};
 pub use crate::secrets::{Preconditions, SecretObject, Secrets, merge_patch, merge_patch_status};
 pub use crate::traffic::{Request, Traffic};

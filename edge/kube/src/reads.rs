@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, header};
 use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use kube::Client;
 use kube::api::Api;
+use kube::client::Body;
 use serde::Deserialize;
 use strongroom_failure::{Class, Failure};
 use strongroom_secret::SecretBytes;
@@ -76,6 +78,21 @@ pub async fn request_token(
         Failure::new(Class::Unavailable, format!("cannot {asked}: the API server's answer is not a token"))
     })?;
     Ok(Token { token: SecretBytes::from(answer.status.token), expires: answer.status.expires })
+}
+
+/// The API server's time, to the second: the time by which it judges certificates. `None` where something between us
+/// leaves the header out.
+///
+/// # Errors
+/// Where the API server does not answer.
+pub async fn server_time(client: &Client) -> Result<Option<Timestamp>, Failure> {
+    let asked = |error: &kube::Error| failure(error, "ask for the API server's time", &[]);
+    // The one address that everybody may ask who is known.
+    let request = http::Request::get("/version").body(Body::empty());
+    let request = request.map_err(|error| asked(&kube::Error::HttpError(error)))?;
+    let answer = client.send(request).await.map_err(|error| asked(&error))?;
+    let date = answer.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+    Ok(date.and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(date).ok()))
 }
 
 #[derive(Deserialize)]

@@ -7,9 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use strongroom_failure::{Class, Failure};
+<<<<<<< HEAD
 use strongroom_http::{Method, Proxy, Response, TlsSettings};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+=======
+use strongroom_http::{Proxy, TlsSettings};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+>>>>>>> main
 
 use crate::bytes::Digest;
 use crate::cloud::NodeCredentials;
@@ -18,10 +24,16 @@ use crate::endpoint::{Endpoint, Rules};
 use crate::flights::Flights;
 use crate::image::{Image, Reference};
 use crate::lru::Lru;
+<<<<<<< HEAD
 use crate::manifest::{
     ACCEPT_MANIFEST, CONFIG_LIMIT, Descriptor, Document, ImageConfig, MANIFEST_LIMIT, chosen, config, document,
 };
 use crate::platform::Platform;
+=======
+use crate::manifest::{ImageConfig, config};
+use crate::platform::Platform;
+use crate::reading::{blob, config_descriptor, invalid, manifest, meant_digest};
+>>>>>>> main
 use crate::session::{Grants, Session};
 use crate::transport::{LONGEST_EXCHANGE, Transport};
 
@@ -34,6 +46,7 @@ const PARALLEL_ON_HOST: usize = 8;
 /// Registries are told apart as far as this for that limit; more would share theirs.
 const HOSTS: usize = 64;
 
+<<<<<<< HEAD
 /// Indexes that may lie in each other; images have one, and a few builders make two.
 const INDEXES: usize = 3;
 
@@ -43,6 +56,15 @@ const DIGEST_LIFE: Duration = Duration::from_secs(600);
 
 /// Where registries say which digest they give.
 const DIGEST_HEADER: &str = "docker-content-digest";
+=======
+/// How long it is remembered that somebody may read an image that is named by its digest. The image cannot change; the
+/// right to read it can.
+const DIGEST_LIFE: Duration = Duration::from_secs(600);
+
+/// How long a meaning holds while the registry cannot be asked. Whoever may pull now and may not an hour later has
+/// pulled.
+const LONGEST_OUTAGE: Duration = Duration::from_secs(3600);
+>>>>>>> main
 
 /// How registries are reached.
 #[derive(Clone, Default)]
@@ -92,8 +114,13 @@ struct Inner {
     tag_life: Duration,
     /// What images of a repository start. Of the repository, so that none can pass for another registry's image.
     configs: Mutex<Lru<ConfigKey, Arc<ImageConfig>>>,
+<<<<<<< HEAD
     /// What a name meant to whom, and until when that holds.
     meanings: Mutex<Lru<MeaningKey, (Digest, Instant)>>,
+=======
+    /// What a name meant to whom.
+    meanings: Mutex<Lru<MeaningKey, Meaning>>,
+>>>>>>> main
     flights: Flights<FlightKey, Result<Arc<ImageConfig>, Failure>>,
     places: Semaphore,
     places_on_host: [Semaphore; HOSTS],
@@ -114,6 +141,18 @@ struct MeaningKey {
     identity: Identity,
 }
 
+<<<<<<< HEAD
+=======
+#[derive(Clone)]
+struct Meaning {
+    digest: Digest,
+    /// Until then nobody is asked.
+    good_until: Instant,
+    /// Until then it holds while the registry cannot be asked.
+    kept_until: Instant,
+}
+
+>>>>>>> main
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct FlightKey {
     meaning: MeaningKey,
@@ -151,9 +190,16 @@ impl Registry {
         })))
     }
 
+<<<<<<< HEAD
     /// What `image` starts on `platform`, to whoever has `credentials`: those of the pod's pull secrets, then those of its
     /// service account; each is tried only where it is for the image, then the node's, then nobody's. `fresh` has the registry say
     /// what a tag means now (`imagePullPolicy: Always`). Waits `deadline` at most.
+=======
+    /// What `image` starts on `platform`, to whoever has `credentials`: those of the pod's pull secrets, then those of
+    /// its service account; each is tried only where it is for the image, then the node's, then nobody's. `fresh` has
+    /// the registry say what a tag means now (`imagePullPolicy: Always`). Waits `deadline` at most; where there is no
+    /// answer by then, and no `fresh` one is asked for, what the registry last said to the same credentials holds.
+>>>>>>> main
     ///
     /// # Errors
     /// `Invalid` where the name is none or the registry's answers cannot be trusted; `Unauthenticated`, `Denied` and
@@ -168,12 +214,16 @@ impl Registry {
     ) -> Result<Arc<ImageConfig>, Failure> {
         let parsed = Image::parse(image)?;
         let domain = parsed.domain().to_owned();
+<<<<<<< HEAD
         let looked_up = Box::pin(self.look_up(parsed, platform, credentials, fresh));
         let result = tokio::time::timeout(deadline, looked_up).await.unwrap_or_else(|_| {
             let words = format!("it did not answer within {deadline:?}");
             Err(Failure::new(Class::Unavailable, words)
                 .with_hint("set `command` in the pod, or try again: the look-up goes on"))
         });
+=======
+        let result = Box::pin(self.look_up(parsed, platform, credentials, fresh, deadline)).await;
+>>>>>>> main
         result.map_err(|failure| failure.on_key(image).from_store(format!("the registry {domain}")))
     }
 
@@ -183,6 +233,7 @@ impl Registry {
         platform: &Platform,
         credentials: &[Credential],
         is_fresh: bool,
+<<<<<<< HEAD
     ) -> Result<Arc<ImageConfig>, Failure> {
         let (routes, node_failure) = self.routes(&image, credentials).await;
         let tried = routes.iter().flat_map(|route| route.credentials.iter().flatten());
@@ -198,6 +249,44 @@ impl Registry {
             tokio::time::timeout(LONGEST_EXCHANGE, read).await.unwrap_or_else(|_| Err(late()))
         };
         self.0.flights.join(key, flight).await?.map_err(|failure| with_node(failure, node_failure))
+=======
+        deadline: Duration,
+    ) -> Result<Arc<ImageConfig>, Failure> {
+        let until = Instant::now() + deadline;
+        let late = |_| {
+            Failure::new(Class::Unavailable, format!("it did not answer within {deadline:?}"))
+                .with_hint("set `command` in the pod, or try again: the look-up goes on")
+        };
+        let (routes, node_failure) = timeout_at(until, self.routes(&image, credentials)).await.map_err(late)?;
+        let tried = routes.iter().flat_map(|route| route.credentials.iter().flatten());
+        let meaning = MeaningKey { identity: Identity::of(tried), image };
+        if let Some(known) = self.0.known(&meaning, platform, |meaning| meaning.good_until).filter(|_| !is_fresh) {
+            return Ok(known);
+        }
+        let joined = timeout_at(until, self.read(&meaning, platform, routes, is_fresh)).await.map_err(late).flatten();
+        let Err(failure) = joined else { return joined };
+        let holds = failure.class.can_retry() && !is_fresh;
+        let kept = if holds { self.0.known(&meaning, platform, |meaning| meaning.kept_until) } else { None };
+        kept.ok_or_else(|| with_node(failure, node_failure))
+    }
+
+    /// Asks, or waits for whoever asks the same. It goes on when nobody waits any more.
+    async fn read(
+        &self,
+        meaning: &MeaningKey,
+        platform: &Platform,
+        routes: Vec<Route>,
+        is_fresh: bool,
+    ) -> Result<Arc<ImageConfig>, Failure> {
+        let key = FlightKey { meaning: meaning.clone(), platform: platform.clone(), is_fresh };
+        let (inner, meaning, platform) = (Arc::clone(&self.0), meaning.clone(), platform.clone());
+        let flight = || async move {
+            let read = Box::pin(inner.read(&meaning, &platform, &routes));
+            let late = |_| Failure::new(Class::Unavailable, format!("it did not answer within {LONGEST_EXCHANGE:?}"));
+            tokio::time::timeout(LONGEST_EXCHANGE, read).await.map_err(late).flatten()
+        };
+        self.0.flights.join(key, flight).await?
+>>>>>>> main
     }
 
     /// Whom to ask and as whom; and why the node's login could not be had, if so.
@@ -228,11 +317,23 @@ impl fmt::Debug for Registry {
 }
 
 impl Inner {
+<<<<<<< HEAD
     /// What is known without asking anybody.
     fn known(&self, meaning: &MeaningKey, platform: &Platform) -> Option<Arc<ImageConfig>> {
         let (digest, until) = lock(&self.meanings).get(meaning)?;
         let is_good = Instant::now() < until;
         if is_good { self.config_of(&meaning.image, digest, platform) } else { None }
+=======
+    /// What is known without asking anybody, where it holds for so long.
+    fn known(
+        &self,
+        key: &MeaningKey,
+        platform: &Platform,
+        until: impl Fn(&Meaning) -> Instant,
+    ) -> Option<Arc<ImageConfig>> {
+        let meaning = lock(&self.meanings).get(key).filter(|meaning| Instant::now() < until(meaning))?;
+        self.config_of(&key.image, meaning.digest, platform)
+>>>>>>> main
     }
 
     fn config_of(&self, image: &Image, digest: Digest, platform: &Platform) -> Option<Arc<ImageConfig>> {
@@ -263,6 +364,13 @@ impl Inner {
                 break;
             }
         }
+<<<<<<< HEAD
+=======
+        if result.as_ref().is_err_and(|failure| !failure.class.can_retry()) {
+            // Whoever was refused has nothing any more.
+            lock(&self.meanings).remove(meaning);
+        }
+>>>>>>> main
         result.map(|(_, config)| config)
     }
 
@@ -276,13 +384,25 @@ impl Inner {
             Reference::Tag(_) => self.tag_life,
             Reference::Digest(_) => DIGEST_LIFE,
         };
+<<<<<<< HEAD
         lock(&self.meanings).insert(meaning.clone(), (digest.clone(), Instant::now() + life), 1);
+=======
+        let now = Instant::now();
+        let kept =
+            Meaning { digest: digest.clone(), good_until: now + life, kept_until: now + life.max(LONGEST_OUTAGE) };
+        lock(&self.meanings).insert(meaning.clone(), kept, 1);
+>>>>>>> main
         let key = config_key(&meaning.image, digest, platform);
         let bytes = config.bytes() + key.domain.len() + key.repository.len() + size_of::<ConfigKey>();
         lock(&self.configs).insert(key, Arc::clone(config), bytes);
     }
 
+<<<<<<< HEAD
     /// One endpoint as each identity in turn. Of several refusals the first is told: it is of the login that was meant for it.
+=======
+    /// One endpoint as each identity in turn. Of several refusals the first is told: it is of the login that was meant
+    /// for it.
+>>>>>>> main
     async fn read_by(&self, route: &Route, image: &Image, platform: &Platform) -> Result<Found, Failure> {
         let mut first = None;
         for credential in &route.credentials {
@@ -331,6 +451,7 @@ fn config_key(image: &Image, digest: Digest, platform: &Platform) -> ConfigKey {
     ConfigKey { domain, repository, digest, platform: platform.clone() }
 }
 
+<<<<<<< HEAD
 /// Has the registry say what a name means, which also shows that whoever asks may read it. `None` where it does not say.
 async fn meant_digest(session: &Session<'_>, reference: &Reference) -> Result<Option<Digest>, Failure> {
     let path = match reference {
@@ -415,6 +536,8 @@ async fn content(
     if digest.is_of(body) { Ok(response) } else { Err(lie(what, &digest)) }
 }
 
+=======
+>>>>>>> main
 /// Says as well that the node's login could not be had, where one may have helped.
 fn with_node(failure: Failure, node_failure: Option<Failure>) -> Failure {
     match (failure.class, node_failure) {
@@ -426,6 +549,7 @@ fn with_node(failure: Failure, node_failure: Option<Failure>) -> Failure {
     }
 }
 
+<<<<<<< HEAD
 fn lie(what: &str, digest: &Digest) -> Failure {
     let failure = invalid(format!("what it gives as the {what} {digest} has another digest"));
     failure.with_hint("something on the way, or the registry itself, changes images: do not run what it gives")
@@ -435,6 +559,8 @@ fn invalid(words: String) -> Failure {
     Failure::new(Class::Invalid, words)
 }
 
+=======
+>>>>>>> main
 /// No panic can leave these maps half changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

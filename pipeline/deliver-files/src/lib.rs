@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod folders;
 mod target;
 
 use std::ffi::{OsStr, OsString};
@@ -17,6 +18,7 @@ use nix::sys::statfs::{FsType, TMPFS_MAGIC, fstatfs};
 use strongroom_failure::{Class, Failure};
 use strongroom_secret::SecretBytes;
 
+pub use crate::folders::make_folders;
 pub use crate::target::{Owner, Target};
 
 /// ramfs, which nix does not name (statfs(2)).

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
+use strongroom_api::GoDuration;
 use strongroom_telemetry::{LogFormat, LogLevel};
 
 const OURS: &str = "Strongroom";
@@ -90,6 +91,34 @@ pub struct AdmissionSettings {
     /// The image of the init container that writes files [default: ours, of this version]
     #[arg(long, value_name = "IMAGE", help_heading = INJECTOR)]
     pub sidecar_image: Option<String>,
+
+    /// Keep an authority and certificates of our own, for this Service in the pod's namespace, in place of files
+    #[arg(long, value_name = "NAME", conflicts_with = "tls_cert_file", requires_all = ["certificate_secret", "certificate_lease"], help_heading = CERTIFICATE)]
+    pub certificate_service: Option<String>,
+
+    /// The Secret that they are kept in; made where there is none
+    #[arg(long, value_name = "NAME", help_heading = CERTIFICATE)]
+    pub certificate_secret: Option<String>,
+
+    /// The Lease of the replica that renews them
+    #[arg(long, value_name = "NAME", help_heading = CERTIFICATE)]
+    pub certificate_lease: Option<String>,
+
+    /// A MutatingWebhookConfiguration whose caBundle is kept; repeatable
+    #[arg(long, value_name = "NAME", requires = "certificate_service", help_heading = CERTIFICATE)]
+    pub mutating_configuration: Vec<String>,
+
+    /// A ValidatingWebhookConfiguration whose caBundle is kept; repeatable
+    #[arg(long, value_name = "NAME", requires = "certificate_service", help_heading = CERTIFICATE)]
+    pub validating_configuration: Vec<String>,
+
+    /// How long an authority of our own holds
+    #[arg(long, value_name = "TIME", default_value = "8760h", help_heading = CERTIFICATE)]
+    pub authority_life: GoDuration,
+
+    /// How long a certificate of our own holds, at most a third of that
+    #[arg(long, value_name = "TIME", default_value = "720h", help_heading = CERTIFICATE)]
+    pub certificate_life: GoDuration,
 
     /// Serve by plain HTTP on an address that others reach: something before this must do TLS
     #[arg(long, help_heading = CERTIFICATE)]

@@ -3,7 +3,9 @@
 use world::moto::{Kind, Value};
 use world::switchboard::{Fault, Line, Switchboard};
 
-use crate::program::{Ended, Place, Program, children, ended, own_pid, places, signal, wait_for, wait_for_file};
+use crate::program::{
+    Ended, Place, Program, SECRET_SIDECAR, children, ended, own_pid, places, signal, wait_for, wait_for_file,
+};
 use crate::stores::{ACCOUNT, AWS, GOOGLE, REGION, VAULT, aws, aws_at, google, owned, vault};
 
 /// No output of ours may hold it, whole, in base64 or hexadecimal. It is JSON-safe, so that a quoted value is found too.
@@ -74,6 +76,41 @@ fn no_error_path_of_aws_shows_a_value() {
     failing("no such property", wanting(&format!("{}#k.deeper", secret.arn)).envs(&aws()));
     failing("not base64", wanting(&format!("{}?decode=base64#k", secret.arn)).envs(&aws()));
     failing("a bad path", wanting(&format!("{}?select=jmespath#[", secret.arn)).envs(&aws()));
+}
+
+#[test]
+fn no_error_path_of_the_secret_sidecar_shows_a_value() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let secret = AWS.put_secret(REGION, "canary-sidecar", Value::Text(CANARY)).unwrap();
+    let sidecar = |endpoint: &str| {
+        let program = Program::strongroom_init(&[SECRET_SIDECAR]).envs(&aws_at(endpoint));
+        program.env("SECRET_ARN", &secret.arn).env("STRONGROOM_SECRET_FOLDER", folder.path())
+    };
+    let switchboard = Switchboard::to(AWS.host_port()).unwrap();
+    for (what, fault) in faults() {
+        switchboard.clear();
+        switchboard.add(fault);
+        failing(what, sidecar(switchboard.address()));
+    }
+    switchboard.clear();
+    std::os::unix::fs::symlink("/", folder.path().join("link")).unwrap();
+    failing("a link", sidecar(switchboard.address()).env("SECRET_FILENAME", "link/x"));
+    std::fs::create_dir(folder.path().join("taken")).unwrap();
+    failing("a folder in the place", sidecar(switchboard.address()).env("SECRET_FILENAME", "taken"));
+    for (name, folder) in [("no such folder", "/no/such"), ("no place for files", "/proc"), ("a relative folder", "x")]
+    {
+        failing(name, sidecar(switchboard.address()).env("STRONGROOM_SECRET_FOLDER", folder));
+    }
+    // The value itself, where its ARN should be, or its path.
+    for (name, value) in [("SECRET_ARN", CANARY), ("SECRET_ARNS", CANARY)] {
+        let ended = sidecar(switchboard.address()).env(name, value).run(Place::Among);
+        assert_eq!(ended.code, 1);
+        assert_silent(name, &ended);
+    }
+    let ended = sidecar(switchboard.address()).env("STRONGROOM_LOG_LEVEL", "debug").run(Place::Among);
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, ""), "{}", ended.stderr);
+    assert_silent("delivered", &ended);
+    assert!(std::fs::read(folder.path().join("secret")).unwrap() == CANARY.as_bytes(), "the file holds the value");
 }
 
 #[test]

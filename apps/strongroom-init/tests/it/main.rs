@@ -6,5 +6,6 @@ mod canary;
 mod delivery;
 mod node;
 mod program;
+mod secret_sidecar;
 mod secrets_init;
 mod stores;

@@ -8,14 +8,17 @@ use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// The shipped name and the old one, side by side in a folder.
+/// The shipped name and the old ones, side by side in a folder.
 static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
-    for name in ["strongroom-init", "secrets-init"] {
+    for name in ["strongroom-init", "secrets-init", SECRET_SIDECAR] {
         std::fs::copy(env!("CARGO_BIN_EXE_strongroom-init"), folder.join(name)).unwrap();
     }
     folder
 });
+
+/// The name of AWS' secret sidecar.
+pub(crate) const SECRET_SIDECAR: &str = "aws-secrets-manager-secret-sidecar";
 
 /// The program's file under `name`.
 pub(crate) fn path(name: &str) -> PathBuf {
@@ -66,6 +69,10 @@ impl Program {
 
     pub(crate) fn strongroom_init(arguments: &[&str]) -> Self {
         Self::new("strongroom-init", arguments)
+    }
+
+    pub(crate) fn secret_sidecar(arguments: &[&str]) -> Self {
+        Self::new(SECRET_SIDECAR, arguments)
     }
 
     fn new(name: &'static str, arguments: &[&str]) -> Self {

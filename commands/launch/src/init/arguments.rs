@@ -1,4 +1,4 @@
-//! The command line of `strongroom-init` and `secrets-init`, and the variables that stand in for its flags.
+//! The command line of `strongroom-init` under each of its names, and the variables that stand in for its flags.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -27,6 +27,7 @@ Examples:
   strongroom-init --env 'TOKEN=vault:secret/data/app#token' --file /run/secrets/tls.key@0440=sr://vault/secret%2Ftls#key -- /app
   strongroom-init --dry-run -- /app          what would be read, with which identity, in how many calls
   strongroom-init copy /helper/bin           put this program into a volume for another container
+  strongroom-init aws-secrets-manager-secret-sidecar         write the secrets of SECRET_ARN or SECRET_ARNS below /tmp
 
 Exit codes: the command's own; 128+n when signal n killed it; 127 not found, 126 not executable, 1 not started.";
 
@@ -40,13 +41,20 @@ pub(super) enum Request {
         /// The words after `copy`.
         destinations: Vec<OsString>,
     },
+    /// Write the files of AWS' secret sidecar injector.
+    SecretSidecar {
+        /// Flags; the command in them means nothing.
+        arguments: Box<InitArguments>,
+        /// What follows the program's name; nothing is right.
+        words: Vec<OsString>,
+    },
     /// Print the version.
     Version,
 }
 
 /// Flags and command of one call.
 #[derive(Debug, Parser)]
-#[command(about = ABOUT, after_help = EXAMPLES, disable_version_flag = true, override_usage = "strongroom-init [flags] [--] CMD ARG…\n       strongroom-init copy DEST")]
+#[command(about = ABOUT, after_help = EXAMPLES, disable_version_flag = true, override_usage = "strongroom-init [flags] [--] CMD ARG…\n       strongroom-init copy DEST\n       strongroom-init [flags] aws-secrets-manager-secret-sidecar")]
 pub(super) struct InitArguments {
     #[command(flatten)]
     pub(super) read: ReadOptions,
@@ -166,8 +174,7 @@ impl InitArguments {
 
 /// Reads the command line; what is wrong with it, or its help, has been printed when this is an error.
 pub(super) fn parse(applet: Applet, arguments: Vec<OsString>, ambient: &Ambient) -> Result<Request, ExitCode> {
-    let command =
-        InitArguments::command().name(if applet == Applet::SecretsInit { "secrets-init" } else { "strongroom-init" });
+    let command = InitArguments::command().name(applet.name());
     let prepared = with_two_dashes(&command, arguments);
     let is_command = prepared.as_ref().is_ok_and(|(_, is_command)| *is_command);
     let matches = prepared.and_then(|(words, _)| command.try_get_matches_from(words));
@@ -186,10 +193,16 @@ pub(super) fn parse(applet: Applet, arguments: Vec<OsString>, ambient: &Ambient)
         return Err(ExitCode::SUCCESS);
     }
     let is_copy = matches!(first, Some("copy" | "cp"));
+    let is_sidecar = first == Some(Applet::SecretSidecar.name());
     let completed = parsed.complete(applet, ambient).map_err(|failure| {
         strongroom_read::report(strongroom_read::Audience::Person, "", &[failure]);
         ExitCode::FAILURE
     })?;
+    if applet == Applet::SecretSidecar || is_sidecar {
+        let named = usize::from(applet != Applet::SecretSidecar);
+        let words = completed.command[named..].to_vec();
+        return Ok(Request::SecretSidecar { arguments: Box::new(completed), words });
+    }
     if is_copy {
         completed.read.install_logs();
         return Ok(Request::Copy { destinations: completed.command[1..].to_vec() });

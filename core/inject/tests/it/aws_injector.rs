@@ -141,6 +141,14 @@ fn ai_03_a_pod_that_has_the_init_container_or_no_annotation_is_left_alone() {
 }
 
 #[test]
+fn ai_03_a_container_of_that_name_that_is_no_init_container_is_refused() {
+    let mut before = asking(ARN);
+    before["spec"]["containers"][0]["name"] = json!("secrets-init-container");
+    let refusal = planned(&before).unwrap_err().to_string();
+    assert!(refusal.starts_with("spec.containers[0].name: the name is that of the init container"), "{refusal}");
+}
+
+#[test]
 fn ai_04_the_articles_pod_works_and_so_it_does_without_enabled() {
     let before = web_server();
     let after = changed(&before);
@@ -223,6 +231,14 @@ fn ai_06_two_secrets_at_one_path_are_refused() {
     check("/a", "/a-b", false);
     check("/a-b", "/a", false);
     check("/a/b", "/a/c", false);
+}
+
+#[test]
+fn ai_06_the_number_of_secrets_is_bounded() {
+    let many = |count: usize| (0..count).map(|at| format!("{ARN}:/s/{at}")).collect::<Vec<_>>().join(",");
+    assert!(planned(&asking(&many(100))).is_ok());
+    let refusal = planned(&asking(&many(101))).unwrap_err().to_string();
+    assert!(refusal.contains("more than 100 secrets"), "{refusal}");
 }
 
 #[test]

@@ -99,7 +99,8 @@ fn what_the_container_sets_itself_is_left_to_it() {
     check(&[], &[("vault-auth-method", "approle")], &[("VAULT_AUTH_METHOD", "approle")]);
 
     let mut app = container("app", VAULT);
-    app["env"][1] = json!({"name": "VAULT_ROLE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}});
+    let role = json!({"name": "VAULT_ROLE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}});
+    app["env"].as_array_mut().unwrap().push(role);
     app["envFrom"] = json!([{"prefix": "VAULT_", "configMapRef": {"name": "c"}}]);
     let before = pod(&[app]);
     let found = found(SourceKind::ConfigMap, "c", values(&[("PATH", "other")]));
@@ -177,6 +178,28 @@ fn a_token_for_the_audience_goes_into_containers_that_need_vault() {
     let last = changed(&later);
     assert_eq!(last["spec"]["volumes"], later["spec"]["volumes"]);
     assert_eq!(names(&last["spec"]["containers"][3]["volumeMounts"]), mounts(0));
+}
+
+#[test]
+fn a_token_for_another_audience_is_not_used() {
+    let token = |audience: &str| json!({"serviceAccountToken": {"audience": audience, "path": "token"}});
+    let volume = json!({"name": "strongroom-vault-token", "projected": {"sources": [token("other")]}});
+    let before = pod_with(&[container("app", VAULT)], &json!({"volumes": [volume]}));
+    let after = changed(&annotated(before, &json!({"strongroom.dev/token-audience": "a"})));
+    let mounts = names(&after["spec"]["containers"][0]["volumeMounts"]);
+    assert_eq!(mounts, ["secrets-init-bin", "strongroom-vault-token-2"]);
+}
+
+#[test]
+fn vault_is_needed_also_for_a_reference_that_is_only_counted() {
+    let keys: Vec<_> = (0..30).map(|at| format!("K{at:02}")).collect();
+    let pairs = keys.iter().map(|key| (key.as_str(), SECRET)).chain([("Z", VAULT)]);
+    let mut app = container("app", "plain");
+    app["envFrom"] = json!([{"secretRef": {"name": "s"}}]);
+    let found = found(SourceKind::Secret, "s", values(&pairs.collect::<Vec<_>>()));
+    let before = pod(&[app]);
+    let after = changed_by(&before, &plan(&before, &found, &Images::default(), &Settings::default()).unwrap());
+    expect(&added(&before, &after), &LOGIN);
 }
 
 #[test]

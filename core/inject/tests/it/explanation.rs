@@ -65,11 +65,14 @@ fn causes_name_variables_and_sources() {
     let provider = Some(strongroom_reference::ProviderKind::Vault);
     assert_eq!(
         plan.explanation.notes[0].outcome,
-        Outcome::Wrapped(vec![
-            Cause::Annotation,
-            Cause::Variable { name: "P_KEY".to_owned(), provider },
-            Cause::Unseen { kind: SourceKind::Secret, name: "hidden".to_owned() },
-        ])
+        Outcome::Wrapped {
+            causes: vec![
+                Cause::Annotation,
+                Cause::Variable { name: "P_KEY".to_owned(), provider },
+                Cause::Unseen { kind: SourceKind::Secret, name: "hidden".to_owned() },
+            ],
+            more: 0,
+        }
     );
     let event = plan.explanation.event();
     assert!(event.contains("P_KEY (vault), Secret hidden, unseen"), "{event}");
@@ -85,6 +88,18 @@ fn nobody_is_told_a_value_or_a_reference() {
     let plan = plan(&before, &found, &Images::default(), &Settings::default()).unwrap();
     let told = format!("{:?} {} {:?}", plan.explanation, serde_json::to_string(&plan.patch).unwrap(), found);
     assert!(!told.contains("canary"), "{told}");
+}
+
+#[test]
+fn causes_beyond_the_first_few_are_counted() {
+    let keys: Vec<_> = (0..20).map(|at| format!("K{at:02}")).collect();
+    let pairs: Vec<_> = keys.iter().map(|key| (key.as_str(), SECRET)).collect();
+    let mut app = container("app", SECRET);
+    app["envFrom"] = json!([{"secretRef": {"name": "s"}}, {"prefix": "P_", "secretRef": {"name": "s"}}]);
+    let found = found(SourceKind::Secret, "s", values(&pairs));
+    let plan = plan(&pod(&[app]), &found, &Images::default(), &Settings::default()).unwrap();
+    let event = plan.explanation.event();
+    assert!(event.ends_with("K11 (aws-sm) and 29 more"), "{event}");
 }
 
 #[test]

@@ -223,7 +223,10 @@ fn ki_03_references_inside_of_config_maps_and_secrets_are_found() {
 
 #[test]
 fn ki_03_each_source_is_looked_up_once_with_the_keys_that_are_used() {
-    let key = |name: &str, key: &str, optional: bool| json!({"name": key, "valueFrom": {"secretKeyRef": {"name": name, "key": key, "optional": optional}}});
+    let key = |name: &str, key: &str, optional: bool| {
+        let reference = json!({"name": name, "key": key, "optional": optional});
+        json!({"name": key, "valueFrom": {"secretKeyRef": reference}})
+    };
     let before = pod(&[
         json!({"name": "a", "env": [key("db", "user", true), key("db", "password", false), key("both", "k", true)]}),
         json!({"name": "b", "env": [key("db", "user", true), {"name": "N", "valueFrom": {"fieldRef": {}}}],

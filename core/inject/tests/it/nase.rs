@@ -53,6 +53,7 @@ fn na_01_an_update_makes_as_few_calls_as_it_can() {
     for other in [
         "arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod.db-dzWHWN",
         "arn:aws:secretsmanager:eu-west-1:111122223333:secret:d.s.t-dzWHWN",
+        "arn:aws:secretsmanager:eu-west-1:111122223333:secret:d.s-t-dzWHWN",
         "arn:aws:secretsmanager:eu-west-1:111122223333:secret:d.s",
     ] {
         check(&plain, &with_arn(other), "create d.s supersecret");

@@ -59,6 +59,7 @@ const ORDER: &[&str] = &[
     "pipeline/deliver-files",
     "pipeline/reconcile",
     "services/restarts",
+    "services/certificates",
     "services/operator",
     "services/server",
     "services/admission",

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use strongroom_failure::Class;
 use strongroom_kube::{
     Presence, Secrets, deployments_available, lease_held, read_config_map, read_service_account, request_token,
+    server_time,
 };
 
 use crate::{cluster, connect, namespace};
@@ -147,4 +148,13 @@ async fn maps_are_read_text_and_binary() {
     let read = read_config_map(&client, &namespace, "a").await.unwrap();
     assert_eq!((read["t"].as_slice(), read["b"].as_slice()), (b"text".as_slice(), [0, 255].as_slice()));
     assert_eq!(read_config_map(&client, &namespace, "b").await.unwrap_err().class, Class::NotFound);
+}
+
+#[tokio::test]
+async fn the_api_servers_time_is_told_to_whoever_is_known() {
+    let (namespace, folder) = (namespace(cluster()), tempfile::tempdir().unwrap());
+    let client = connect(&powerless(&namespace, &folder)).await.client();
+    let before = Timestamp::now() - SignedDuration::from_secs(1);
+    let told = server_time(&client).await.unwrap().unwrap();
+    assert!((before..=Timestamp::now()).contains(&told), "{told}");
 }

@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use strongroom_failure::Class;
+use strongroom_http::Proxy;
 use strongroom_registry::{Credential, Platform, Registry, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use world::proxy::ForwardProxy;
 use world::registry::digest_of;
 use world::switchboard::{Fault, Switchboard};
 
@@ -151,10 +153,34 @@ async fn redirects_are_held_to_the_same_rules() {
     check("http://169.254.169.254/?signed", Class::Invalid, "by http without TLS").await;
     check("ftp://x.example/?signed", Class::Invalid, "something other than https").await;
     check("https://signed@x.example/", Class::Invalid, "holds a user").await;
+    check(&format!("https://{}.example/", "signed.".repeat(50)), Class::Invalid, "no host's name").await;
     check("//x.example/signed", Class::Invalid, "cannot be read").await;
     check("signed", Class::Invalid, "cannot be read").await;
     check("/v2/a/b/blobs/round", Class::Invalid, "more than 5 redirects").await;
     assert_eq!(elsewhere.counts().connections, 0);
+}
+
+#[tokio::test]
+async fn no_registry_leads_to_the_operators_local_ones() {
+    // Behind a proxy a tenant's registry has a name that is not of this machine.
+    let (operators, tenants, company) = (good(), good(), ForwardProxy::start().unwrap());
+    company.route("tenant.example", tenants.socket());
+    let proxy = Proxy::new(Some(company.url()), None, "").unwrap();
+    let plain_hosts = vec!["tenant.example".to_owned(), "127.0.0.1".to_owned()];
+    let registry = Registry::new(Settings { proxy, plain_hosts, ..settings() }).unwrap();
+    look(&registry, &image(&operators), &[]).await.unwrap();
+    look(&registry, "tenant.example/a/b:1", &[]).await.unwrap();
+    let place = format!("{}/v2/a/c/blobs/x", operators.address());
+    tenants.add(Fault::answer(307, &[("Location", &place)], ""));
+    operators.reset_counts();
+    let words = refused(look(&registry, "tenant.example/a/c:1", &[]).await, Class::Invalid);
+    assert!(words.contains("loopback address"), "{words}");
+    tenants.clear();
+    let realm = format!("Bearer realm=\"{}/token\"", operators.address());
+    tenants.add(Fault::answer(401, &[("WWW-Authenticate", &realm)], ""));
+    let words = refused(look(&registry, "tenant.example/a/d:1", &[]).await, Class::Invalid);
+    assert!(words.contains("loopback address"), "{words}");
+    assert_eq!(operators.counts().connections, 0);
 }
 
 #[tokio::test]
@@ -235,7 +261,6 @@ async fn a_token_service_is_held_to_the_rules_for_addresses() {
     check("http://169.254.169.254/token", "metadata address").await;
     check("http://127.0.0.1:1/token", "loopback address").await;
     check("file:///etc/passwd", "").await;
-    check("", "").await;
 }
 
 #[tokio::test]

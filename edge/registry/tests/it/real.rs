@@ -202,6 +202,37 @@ async fn a_slow_registry_ends_at_the_deadline_and_answers_the_next() {
 }
 
 #[tokio::test]
+async fn while_a_registry_is_away_what_it_said_to_the_same_credentials_holds() {
+    let part = asking_for_tokens();
+    push(&part, "team/app", "1", "/app");
+    let front = Switchboard::to(part.host_port()).unwrap();
+    let (image, registry) = (format!("{}/team/app:1", front.host_port()), registry_remembering(Duration::ZERO));
+    let credentials = [login(front.host_port())];
+    look(&registry, &image, &credentials).await.unwrap();
+    let soon = Duration::from_millis(300);
+    let unavailable = [Fault::answer(503, &[], ""), Fault::hangup(), Fault::throttle(None)];
+    for fault in unavailable {
+        front.clear();
+        front.add(fault);
+        let kept = registry.config(&image, &Platform::default(), &credentials, false, soon).await.unwrap();
+        assert_eq!(kept.entrypoint, ["/app"]);
+        assert!(registry.config(&image, &Platform::default(), &credentials, true, soon).await.is_err());
+        assert!(registry.config(&image, &Platform::default(), &[], false, soon).await.is_err());
+    }
+    // What was kept ends with a refusal.
+    front.clear();
+    front.add(Fault::answer(403, &[], ""));
+    refused(look_afresh(&registry, &image, &credentials).await, Class::Denied);
+    front.add(Fault::hangup());
+    refused(look(&registry, &image, &credentials).await, Class::Unavailable);
+    // The same at the deadline.
+    front.clear();
+    look(&registry, &image, &credentials).await.unwrap();
+    front.add(Fault::silence());
+    assert!(registry.config(&image, &Platform::default(), &credentials, false, soon).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_mirror_is_asked_first_and_the_registry_when_it_has_not_the_image() {
     let (mirror, part) = (open(), Part::start(Access::Basic("ann", CANARY)).unwrap());
     push(&mirror, "a/both", "1", "/mirror");

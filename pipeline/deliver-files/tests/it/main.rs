@@ -5,7 +5,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use strongroom_deliver_files::{Medium, Owner, Target, deliver};
+use strongroom_deliver_files::{Medium, Owner, Target, deliver, make_folders};
 use strongroom_secret::SecretBytes;
 
 fn memory() -> tempfile::TempDir {
@@ -93,4 +93,43 @@ fn a_link_in_the_place_is_replaced_and_its_target_left_alone() {
     deliver(&[file(&link, 0o600, "x")], Medium::MemoryOnly).unwrap();
     assert_eq!(std::fs::read(&victim).unwrap(), b"untouched");
     assert!(!std::fs::symlink_metadata(&link).unwrap().is_symlink());
+}
+
+#[test]
+fn folders_are_made_with_their_mode_and_those_that_are_there_stay() {
+    let directory = memory();
+    let root = directory.path();
+    std::fs::create_dir(root.join("old")).unwrap();
+    std::fs::set_permissions(root.join("old"), std::fs::Permissions::from_mode(0o2711)).unwrap();
+    make_folders(root, &root.join("file"), 0o755).unwrap();
+    assert_eq!(names(root), ["old"]);
+    // More than any usual umask lets through.
+    make_folders(root, &root.join("old/a/b/file"), 0o777).unwrap();
+    make_folders(root, &root.join("old/a/b/file"), 0o700).unwrap();
+    let mode = |path: &str| std::fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o7777;
+    assert_eq!((mode("old"), mode("old/a"), mode("old/a/b")), (0o2711, 0o2777, 0o2777));
+    assert!(names(&root.join("old/a/b")).is_empty(), "the file itself is not made");
+}
+
+#[test]
+fn a_place_outside_or_in_the_way_is_refused() {
+    let (directory, outside) = (memory(), memory());
+    let root = directory.path();
+    std::os::unix::fs::symlink(outside.path(), root.join("link")).unwrap();
+    deliver(&[file(&root.join("taken"), 0o400, "x")], Medium::MemoryOnly).unwrap();
+    std::fs::create_dir(root.join("folder")).unwrap();
+    for (path, words) in [
+        ("../x", "outside"),
+        ("a/../../x", "outside"),
+        ("", "outside"),
+        ("link/x/y", "no folder"),
+        ("taken/x", "no folder"),
+        ("folder", "is a folder"),
+    ] {
+        let failure = make_folders(root, &root.join(path), 0o755).unwrap_err().to_string();
+        assert!(failure.contains(words), "{path}: {failure}");
+    }
+    assert!(make_folders(root, &outside.path().join("x"), 0o755).is_err());
+    assert!(names(outside.path()).is_empty());
+    assert_eq!(names(root), ["folder", "link", "taken"]);
 }
