@@ -48,12 +48,8 @@ impl Offer {
     }
 }
 
-<<<<<<< HEAD
-/// Every offer of one header: a scheme, then `name=value` with commas in between, until the next scheme (RFC 9110, 11.6.1).
-=======
 /// Every offer of one header: a scheme, then `name=value` with commas in between, until the next scheme (RFC 9110,
 /// 11.6.1).
->>>>>>> main
 fn offers(text: &str) -> Vec<Offer> {
     let mut offers: Vec<Offer> = Vec::new();
     let mut rest = text;

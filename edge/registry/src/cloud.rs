@@ -5,20 +5,12 @@ use strongroom_failure::Failure;
 
 use crate::credential::Credential;
 
-<<<<<<< HEAD
-/// Logs in where a node would, without any Secret: to ECR, Artifact Registry and Azure's registries, by the identity of the
-/// program that asks. Implementations keep what they got until it runs out: they are asked for every image.
-#[async_trait]
-pub trait NodeCredentials: Send + Sync {
-    /// A login to the registry `host` (with its port where the image's name has one); `None` where the node has none for it.
-=======
 /// Logs in where a node would, without any Secret: to ECR, Artifact Registry and Azure's registries, by the identity of
 /// the program that asks. Implementations keep what they got until it runs out: they are asked for every image.
 #[async_trait]
 pub trait NodeCredentials: Send + Sync {
     /// A login to the registry `host` (with its port where the image's name has one); `None` where the node has none
     /// for it.
->>>>>>> main
     ///
     /// # Errors
     /// Where there should be one and it could not be had. The image is then asked for without it.

@@ -32,24 +32,15 @@ pub(crate) enum Login {
 pub(crate) struct Identity([u8; 32]);
 
 impl Credential {
-<<<<<<< HEAD
-    /// A user and password for `place`: a host, with `*` and `?` in its labels, an optional port and the beginning of a
-=======
     /// A user and password for `place`: a host, with `*` in its labels, an optional port and the beginning of a
->>>>>>> main
     /// path, as docker configs have it. For node credentials: ECR (`AWS`), Google (`oauth2accesstoken`).
     pub fn with_password(place: &str, user: impl Into<SecretBytes>, password: impl Into<SecretBytes>) -> Self {
         let login = Login::Basic { user: user.into(), password: password.into() };
         Self { place: Place::parse(place), login }
     }
 
-<<<<<<< HEAD
-    /// A token for `place` that the registry's token service changes for one to pull with: what Azure calls a refresh token,
-    /// `identitytoken` in docker configs.
-=======
     /// A token for `place` that the registry's token service changes for one to pull with: what Azure calls a refresh
     /// token, `identitytoken` in docker configs.
->>>>>>> main
     pub fn with_identity_token(place: &str, token: impl Into<SecretBytes>) -> Self {
         Self { place: Place::parse(place), login: Login::Identity(token.into()) }
     }
@@ -66,13 +57,10 @@ impl Credential {
         }
     }
 
-<<<<<<< HEAD
-=======
     pub(crate) fn is_basic(&self) -> bool {
         matches!(self.login, Login::Basic { .. })
     }
 
->>>>>>> main
     /// `Authorization: Basic`, where it is a user and password that a header can carry.
     pub(crate) fn basic_header(&self) -> Option<HeaderValue> {
         let Login::Basic { user, password } = &self.login else { return None };
@@ -113,13 +101,8 @@ impl fmt::Debug for Credential {
     }
 }
 
-<<<<<<< HEAD
-/// The credentials that are for `repository` on `host`, the most specific first; of equals, the earlier given. As kubelet
-/// chooses: those of Docker Hub's old address are taken for `docker.io` where nothing else is for it.
-=======
 /// The credentials that are for `repository` on `host`, the most specific first; of equals, the earlier given. As
 /// kubelet chooses: those of Docker Hub's old address are taken for `docker.io` where nothing else is for it.
->>>>>>> main
 pub(crate) fn matching<'a>(credentials: &'a [Credential], host: &str, repository: &str) -> Vec<&'a Credential> {
     let path = format!("/{repository}");
     let mut found: Vec<_> = credentials.iter().filter(|credential| credential.place.covers(host, &path)).collect();
@@ -173,11 +156,7 @@ fn split_port(authority: &str) -> (&str, &str) {
     }
 }
 
-<<<<<<< HEAD
-/// Whether `label` fits a pattern with `*` and `?`. Of the stars only the last one seen is ever tried again, so that the
-=======
 /// Whether `label` fits a pattern with `*`. Of the stars only the last one seen is ever tried again, so that the
->>>>>>> main
 /// time is at most the product of both lengths.
 fn fits(pattern: &[u8], label: &[u8]) -> bool {
     let (mut at, mut place, mut star) = (0, 0, None);
@@ -187,11 +166,7 @@ fn fits(pattern: &[u8], label: &[u8]) -> bool {
                 star = Some((at, place));
                 at += 1;
             }
-<<<<<<< HEAD
-            Some(byte) if *byte == b'?' || *byte == label[place] => {
-=======
             Some(byte) if *byte == label[place] => {
->>>>>>> main
                 at += 1;
                 place += 1;
             }
@@ -227,11 +202,7 @@ mod tests {
         check(&["https://index.docker.io/v1/"], "docker.io", "library/nginx", &["index.docker.io"]);
         check(&["docker.io", "https://index.docker.io/v1/"], "docker.io", "library/nginx", &["docker.io"]);
         check(&["https://index.docker.io/v1/"], "quay.io", "a", &[]);
-<<<<<<< HEAD
-        check(&["*.example.com", "a?.example.com"], "ab.example.com", "x", &["a?.example.com", "*.example.com"]);
-=======
         check(&["*.example.com", "a*.example.com"], "ab.example.com", "x", &["a*.example.com", "*.example.com"]);
->>>>>>> main
         check(&["*.example.com", "example.com", "*"], "a.b.example.com", "x", &[]);
         check(&["r.io"], "r.io:5000", "x", &[]);
         check(&["r.io:5000"], "r.io:5000", "x", &["r.io:5000"]);
@@ -249,11 +220,7 @@ mod tests {
         check("a*b*c", "axxbyyc", true);
         check("a*b*c", "axxbyy", false);
         check("*ab", "aab", true);
-<<<<<<< HEAD
-        check("?", "", false);
-=======
         check("?", "a", false);
->>>>>>> main
         check("", "a", false);
         check("***", "abc", true);
     }

@@ -46,12 +46,8 @@ struct Entry {
 }
 
 /// The logins of a Secret of type `kubernetes.io/dockerconfigjson`: `content` is what it has under `.dockerconfigjson`,
-<<<<<<< HEAD
-/// `secret` its name for people, `NAMESPACE/NAME`. Entries without a login, as credential helpers leave them, are left out.
-=======
 /// `secret` its name for people, `NAMESPACE/NAME`. Entries without a login, as credential helpers leave them, are left
 /// out.
->>>>>>> main
 ///
 /// # Errors
 /// `Invalid` where it is not what docker writes; Secret and field are named, and nothing is quoted.

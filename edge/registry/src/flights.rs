@@ -32,13 +32,8 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-<<<<<<< HEAD
-    /// What the look-up by `key` that is under way gives, or where none is, what `begin` gives. It runs to its end, also when
-    /// nobody waits any more.
-=======
     /// What the look-up by `key` that is under way gives, or where none is, what `begin` gives. It runs to its end,
     /// also when nobody waits any more.
->>>>>>> main
     ///
     /// # Errors
     /// `Throttled` where too many are under way; `Unavailable` where the look-up ended without an answer.

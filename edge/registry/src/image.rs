@@ -36,13 +36,8 @@ pub(crate) enum Reference {
 }
 
 impl Image {
-<<<<<<< HEAD
-    /// Reads a name as it stands in a pod. Without a registry it is one of `docker.io`, without a tag it is `latest`, and
-    /// where a tag and a digest are given, the digest decides.
-=======
     /// Reads a name as it stands in a pod. Without a registry it is one of `docker.io`, without a tag it is `latest`,
     /// and where a tag and a digest are given, the digest decides.
->>>>>>> main
     ///
     /// # Errors
     /// `Invalid` where no node would take the name either.
@@ -119,12 +114,8 @@ fn check(domain: &str, path: &str, tag: Option<&str>) -> Result<(), &'static str
     if path.chars().any(char::is_uppercase) {
         return Err("the repository's name must be in lower case");
     }
-<<<<<<< HEAD
-    if !is_domain(domain) {
-=======
     // Nodes take a host with underscores, which no host should have, as the first part of a repository's name.
     if !is_domain(domain) && !is_component(domain) {
->>>>>>> main
         return Err("what stands before the first slash is no registry's host");
     }
     if !path.split('/').all(is_component) {
@@ -195,13 +186,9 @@ mod tests {
         check("10.0.0.1/app", "10.0.0.1/app:latest");
         check("[fd00::1]:5000/app", "[fd00::1]:5000/app:latest");
         check("[fd00::1]/app", "[fd00::1]/app:latest");
-<<<<<<< HEAD
-        check("a__b.c---d/e", "docker.io/a__b.c---d/e:latest");
-=======
         check("my_registry.local/app", "my_registry.local/app:latest");
         check("x/a__b.c---d/e", "docker.io/x/a__b.c---d/e:latest");
         check("a__b/c", "docker.io/a__b/c:latest");
->>>>>>> main
         check(&format!("nginx@{DIGEST}"), &format!("docker.io/library/nginx@{DIGEST}"));
         check(&format!("r.io:1/a:tag@{DIGEST}"), &format!("r.io:1/a@{DIGEST}"));
         check(&format!("a.b/{}", "x".repeat(255)), &format!("a.b/{}:latest", "x".repeat(255)));
@@ -233,12 +220,8 @@ mod tests {
         check("a.b/../c", "repository");
         check("nginx:", "tag");
         check("nginx:.1", "tag");
-<<<<<<< HEAD
-        check("nginx:a/b", "tag");
-=======
         check("x/nginx:a/b", "tag");
         check("nginx:a/b", "host");
->>>>>>> main
         check(&format!("nginx:{}", "x".repeat(129)), "tag");
         check("nginx@sha256:abc", "digest");
         check(&format!("nginx@{}", DIGEST.to_uppercase()), "digest");

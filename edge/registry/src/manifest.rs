@@ -9,24 +9,15 @@ use strongroom_failure::outside_words;
 use crate::bytes::{Digest, is_shallow};
 use crate::platform::Platform;
 
-<<<<<<< HEAD
-/// The largest manifest or index that is read, in bytes: what registries take and containerd reads. A manifest has 200 bytes
-/// a layer, an index 400 a platform; most have two thousand.
-=======
 /// The largest manifest or index that is read, in bytes: what registries take and containerd reads. A manifest has 200
 /// bytes a layer, an index 400 a platform; most have two thousand.
->>>>>>> main
 pub(crate) const MANIFEST_LIMIT: u64 = 4 << 20;
 
 /// The largest config that is read, in bytes. It holds the build's history, a few hundred bytes a step.
 pub(crate) const CONFIG_LIMIT: u64 = 4 << 20;
 
-<<<<<<< HEAD
-/// The most that ENTRYPOINT and CMD may have together, in bytes: Linux takes no longer word, and all of it goes into the pod.
-=======
 /// The most that ENTRYPOINT and CMD may have together, in bytes: Linux takes no longer word, and all of it goes into
 /// the pod.
->>>>>>> main
 const COMMAND_LIMIT: usize = 128 << 10;
 
 /// What is asked for as a manifest.
@@ -120,13 +111,8 @@ struct RawCommands {
     working_dir: Option<String>,
 }
 
-<<<<<<< HEAD
-/// Reads a manifest or an index. What is neither, or could be taken for both, is refused: whoever checked it may have seen the
-/// other.
-=======
 /// Reads a manifest or an index. What is neither, or could be taken for both, is refused: whoever checked it may have
 /// seen the other.
->>>>>>> main
 pub(crate) fn document(bytes: &[u8]) -> Result<Document, String> {
     let document: RawDocument = parsed("manifest", bytes)?;
     let says =

@@ -65,13 +65,8 @@ impl Platform {
         Self { os, architecture: architecture.to_owned(), variant }
     }
 
-<<<<<<< HEAD
-    /// How well what is `offered` runs here, 0 best; `None` where it does not. As containerd has it: a newer processor runs
-    /// what an older one of its family does, and 64 bits run 32.
-=======
     /// How well what is `offered` runs here, 0 best; `None` where it does not. As containerd has it: a newer processor
     /// runs what an older one of its family does, and 64 bits run 32.
->>>>>>> main
     pub(crate) fn rank(&self, offered: &Self) -> Option<u32> {
         if self.os != offered.os {
             return None;

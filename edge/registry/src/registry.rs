@@ -7,15 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use strongroom_failure::{Class, Failure};
-<<<<<<< HEAD
-use strongroom_http::{Method, Proxy, Response, TlsSettings};
-use tokio::sync::Semaphore;
-use tokio::time::Instant;
-=======
 use strongroom_http::{Proxy, TlsSettings};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
->>>>>>> main
 
 use crate::bytes::Digest;
 use crate::cloud::NodeCredentials;
@@ -24,16 +18,9 @@ use crate::endpoint::{Endpoint, Rules};
 use crate::flights::Flights;
 use crate::image::{Image, Reference};
 use crate::lru::Lru;
-<<<<<<< HEAD
-use crate::manifest::{
-    ACCEPT_MANIFEST, CONFIG_LIMIT, Descriptor, Document, ImageConfig, MANIFEST_LIMIT, chosen, config, document,
-};
-use crate::platform::Platform;
-=======
 use crate::manifest::{ImageConfig, config};
 use crate::platform::Platform;
 use crate::reading::{blob, config_descriptor, invalid, manifest, meant_digest};
->>>>>>> main
 use crate::session::{Grants, Session};
 use crate::transport::{LONGEST_EXCHANGE, Transport};
 
@@ -46,17 +33,6 @@ const PARALLEL_ON_HOST: usize = 8;
 /// Registries are told apart as far as this for that limit; more would share theirs.
 const HOSTS: usize = 64;
 
-<<<<<<< HEAD
-/// Indexes that may lie in each other; images have one, and a few builders make two.
-const INDEXES: usize = 3;
-
-/// How long it is remembered that somebody may read an image that is named by its digest. The image cannot change; the right
-/// to read it can.
-const DIGEST_LIFE: Duration = Duration::from_secs(600);
-
-/// Where registries say which digest they give.
-const DIGEST_HEADER: &str = "docker-content-digest";
-=======
 /// How long it is remembered that somebody may read an image that is named by its digest. The image cannot change; the
 /// right to read it can.
 const DIGEST_LIFE: Duration = Duration::from_secs(600);
@@ -64,7 +40,6 @@ const DIGEST_LIFE: Duration = Duration::from_secs(600);
 /// How long a meaning holds while the registry cannot be asked. Whoever may pull now and may not an hour later has
 /// pulled.
 const LONGEST_OUTAGE: Duration = Duration::from_secs(3600);
->>>>>>> main
 
 /// How registries are reached.
 #[derive(Clone, Default)]
@@ -114,13 +89,8 @@ struct Inner {
     tag_life: Duration,
     /// What images of a repository start. Of the repository, so that none can pass for another registry's image.
     configs: Mutex<Lru<ConfigKey, Arc<ImageConfig>>>,
-<<<<<<< HEAD
-    /// What a name meant to whom, and until when that holds.
-    meanings: Mutex<Lru<MeaningKey, (Digest, Instant)>>,
-=======
     /// What a name meant to whom.
     meanings: Mutex<Lru<MeaningKey, Meaning>>,
->>>>>>> main
     flights: Flights<FlightKey, Result<Arc<ImageConfig>, Failure>>,
     places: Semaphore,
     places_on_host: [Semaphore; HOSTS],
@@ -141,8 +111,6 @@ struct MeaningKey {
     identity: Identity,
 }
 
-<<<<<<< HEAD
-=======
 #[derive(Clone)]
 struct Meaning {
     digest: Digest,
@@ -152,7 +120,6 @@ struct Meaning {
     kept_until: Instant,
 }
 
->>>>>>> main
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct FlightKey {
     meaning: MeaningKey,
@@ -190,16 +157,10 @@ impl Registry {
         })))
     }
 
-<<<<<<< HEAD
-    /// What `image` starts on `platform`, to whoever has `credentials`: those of the pod's pull secrets, then those of its
-    /// service account; each is tried only where it is for the image, then the node's, then nobody's. `fresh` has the registry say
-    /// what a tag means now (`imagePullPolicy: Always`). Waits `deadline` at most.
-=======
     /// What `image` starts on `platform`, to whoever has `credentials`: those of the pod's pull secrets, then those of
     /// its service account; each is tried only where it is for the image, then the node's, then nobody's. `fresh` has
     /// the registry say what a tag means now (`imagePullPolicy: Always`). Waits `deadline` at most; where there is no
     /// answer by then, and no `fresh` one is asked for, what the registry last said to the same credentials holds.
->>>>>>> main
     ///
     /// # Errors
     /// `Invalid` where the name is none or the registry's answers cannot be trusted; `Unauthenticated`, `Denied` and
@@ -214,16 +175,7 @@ impl Registry {
     ) -> Result<Arc<ImageConfig>, Failure> {
         let parsed = Image::parse(image)?;
         let domain = parsed.domain().to_owned();
-<<<<<<< HEAD
-        let looked_up = Box::pin(self.look_up(parsed, platform, credentials, fresh));
-        let result = tokio::time::timeout(deadline, looked_up).await.unwrap_or_else(|_| {
-            let words = format!("it did not answer within {deadline:?}");
-            Err(Failure::new(Class::Unavailable, words)
-                .with_hint("set `command` in the pod, or try again: the look-up goes on"))
-        });
-=======
         let result = Box::pin(self.look_up(parsed, platform, credentials, fresh, deadline)).await;
->>>>>>> main
         result.map_err(|failure| failure.on_key(image).from_store(format!("the registry {domain}")))
     }
 
@@ -233,23 +185,6 @@ impl Registry {
         platform: &Platform,
         credentials: &[Credential],
         is_fresh: bool,
-<<<<<<< HEAD
-    ) -> Result<Arc<ImageConfig>, Failure> {
-        let (routes, node_failure) = self.routes(&image, credentials).await;
-        let tried = routes.iter().flat_map(|route| route.credentials.iter().flatten());
-        let meaning = MeaningKey { identity: Identity::of(tried), image };
-        if let Some(known) = self.0.known(&meaning, platform).filter(|_| !is_fresh) {
-            return Ok(known);
-        }
-        let key = FlightKey { meaning: meaning.clone(), platform: platform.clone(), is_fresh };
-        let (inner, platform) = (Arc::clone(&self.0), platform.clone());
-        let flight = || async move {
-            let read = Box::pin(inner.read(&meaning, &platform, &routes));
-            let late = || Failure::new(Class::Unavailable, format!("it did not answer within {LONGEST_EXCHANGE:?}"));
-            tokio::time::timeout(LONGEST_EXCHANGE, read).await.unwrap_or_else(|_| Err(late()))
-        };
-        self.0.flights.join(key, flight).await?.map_err(|failure| with_node(failure, node_failure))
-=======
         deadline: Duration,
     ) -> Result<Arc<ImageConfig>, Failure> {
         let until = Instant::now() + deadline;
@@ -286,7 +221,6 @@ impl Registry {
             tokio::time::timeout(LONGEST_EXCHANGE, read).await.map_err(late).flatten()
         };
         self.0.flights.join(key, flight).await?
->>>>>>> main
     }
 
     /// Whom to ask and as whom; and why the node's login could not be had, if so.
@@ -317,13 +251,6 @@ impl fmt::Debug for Registry {
 }
 
 impl Inner {
-<<<<<<< HEAD
-    /// What is known without asking anybody.
-    fn known(&self, meaning: &MeaningKey, platform: &Platform) -> Option<Arc<ImageConfig>> {
-        let (digest, until) = lock(&self.meanings).get(meaning)?;
-        let is_good = Instant::now() < until;
-        if is_good { self.config_of(&meaning.image, digest, platform) } else { None }
-=======
     /// What is known without asking anybody, where it holds for so long.
     fn known(
         &self,
@@ -333,7 +260,6 @@ impl Inner {
     ) -> Option<Arc<ImageConfig>> {
         let meaning = lock(&self.meanings).get(key).filter(|meaning| Instant::now() < until(meaning))?;
         self.config_of(&key.image, meaning.digest, platform)
->>>>>>> main
     }
 
     fn config_of(&self, image: &Image, digest: Digest, platform: &Platform) -> Option<Arc<ImageConfig>> {
@@ -364,13 +290,10 @@ impl Inner {
                 break;
             }
         }
-<<<<<<< HEAD
-=======
         if result.as_ref().is_err_and(|failure| !failure.class.can_retry()) {
             // Whoever was refused has nothing any more.
             lock(&self.meanings).remove(meaning);
         }
->>>>>>> main
         result.map(|(_, config)| config)
     }
 
@@ -384,25 +307,17 @@ impl Inner {
             Reference::Tag(_) => self.tag_life,
             Reference::Digest(_) => DIGEST_LIFE,
         };
-<<<<<<< HEAD
-        lock(&self.meanings).insert(meaning.clone(), (digest.clone(), Instant::now() + life), 1);
-=======
         let now = Instant::now();
         let kept =
             Meaning { digest: digest.clone(), good_until: now + life, kept_until: now + life.max(LONGEST_OUTAGE) };
         lock(&self.meanings).insert(meaning.clone(), kept, 1);
->>>>>>> main
         let key = config_key(&meaning.image, digest, platform);
         let bytes = config.bytes() + key.domain.len() + key.repository.len() + size_of::<ConfigKey>();
         lock(&self.configs).insert(key, Arc::clone(config), bytes);
     }
 
-<<<<<<< HEAD
-    /// One endpoint as each identity in turn. Of several refusals the first is told: it is of the login that was meant for it.
-=======
     /// One endpoint as each identity in turn. Of several refusals the first is told: it is of the login that was meant
     /// for it.
->>>>>>> main
     async fn read_by(&self, route: &Route, image: &Image, platform: &Platform) -> Result<Found, Failure> {
         let mut first = None;
         for credential in &route.credentials {
@@ -451,93 +366,6 @@ fn config_key(image: &Image, digest: Digest, platform: &Platform) -> ConfigKey {
     ConfigKey { domain, repository, digest, platform: platform.clone() }
 }
 
-<<<<<<< HEAD
-/// Has the registry say what a name means, which also shows that whoever asks may read it. `None` where it does not say.
-async fn meant_digest(session: &Session<'_>, reference: &Reference) -> Result<Option<Digest>, Failure> {
-    let path = match reference {
-        Reference::Tag(tag) => format!("manifests/{tag}"),
-        Reference::Digest(digest) => format!("manifests/{digest}"),
-    };
-    let response = match session.ask(Method::HEAD, &path, ACCEPT_MANIFEST).await {
-        Ok(response) => response,
-        // Some do not know HEAD, and no answer to it says why: asking for the manifest does.
-        Err(failure) if matches!(failure.class, Class::Invalid | Class::NotFound) => return Ok(None),
-        Err(failure) => return Err(failure),
-    };
-    Ok(match reference {
-        Reference::Digest(digest) => Some(digest.clone()),
-        Reference::Tag(_) => digest_header(&response),
-    })
-}
-
-fn digest_header(response: &Response) -> Option<Digest> {
-    Digest::parse(response.headers.get(DIGEST_HEADER)?.to_str().ok()?)
-}
-
-/// The manifest or index that a name stands for, checked.
-async fn manifest(
-    session: &Session<'_>,
-    reference: &Reference,
-    meant: Option<Digest>,
-) -> Result<(Digest, Response), Failure> {
-    let path = match (&meant, reference) {
-        (Some(digest), _) | (None, Reference::Digest(digest)) => format!("manifests/{digest}"),
-        (None, Reference::Tag(tag)) => format!("manifests/{tag}"),
-    };
-    let response = session.ask(Method::GET, &path, ACCEPT_MANIFEST).await?;
-    let body = response.body.expose();
-    let named = match reference {
-        Reference::Digest(digest) => Some(digest.clone()),
-        Reference::Tag(_) => meant.or_else(|| digest_header(&response)),
-    };
-    let digest = named.unwrap_or_else(|| Digest::of(body));
-    if digest.is_of(body) { Ok((digest, response)) } else { Err(lie("manifest", &digest)) }
-}
-
-/// The config of the image for `platform`, down from whatever the name stood for.
-async fn config_descriptor(
-    session: &Session<'_>,
-    mut body: Response,
-    platform: &Platform,
-) -> Result<Descriptor, Failure> {
-    for _ in 0..=INDEXES {
-        let entries = match document(body.body.expose()).map_err(invalid)? {
-            Document::Manifest(config) => return Ok(config),
-            Document::Index(entries) => entries,
-        };
-        let entry = chosen(entries, platform).map_err(invalid)?;
-        let path = format!("manifests/{}", entry.digest().map_err(invalid)?);
-        body = content(session, &entry, &path, ("manifest", MANIFEST_LIMIT), ACCEPT_MANIFEST).await?;
-    }
-    Err(invalid(format!("more than {INDEXES} indexes lie in each other")))
-}
-
-async fn blob(session: &Session<'_>, descriptor: &Descriptor) -> Result<Response, Failure> {
-    let path = format!("blobs/{}", descriptor.digest().map_err(invalid)?);
-    content(session, descriptor, &path, ("config", CONFIG_LIMIT), "*/*").await
-}
-
-/// What a document names, checked: its size before it is asked for, size and digest after.
-async fn content(
-    session: &Session<'_>,
-    descriptor: &Descriptor,
-    path: &str,
-    (what, limit): (&str, u64),
-    accept: &'static str,
-) -> Result<Response, Failure> {
-    if descriptor.size > limit {
-        return Err(invalid(format!("its {what} has {} bytes, more than the limit of {limit}", descriptor.size)));
-    }
-    let response = session.ask(Method::GET, path, accept).await?;
-    let (body, digest) = (response.body.expose(), descriptor.digest().map_err(invalid)?);
-    if body.len() as u64 != descriptor.size {
-        return Err(invalid(format!("its {what} has {} bytes instead of {}", body.len(), descriptor.size)));
-    }
-    if digest.is_of(body) { Ok(response) } else { Err(lie(what, &digest)) }
-}
-
-=======
->>>>>>> main
 /// Says as well that the node's login could not be had, where one may have helped.
 fn with_node(failure: Failure, node_failure: Option<Failure>) -> Failure {
     match (failure.class, node_failure) {
@@ -549,18 +377,6 @@ fn with_node(failure: Failure, node_failure: Option<Failure>) -> Failure {
     }
 }
 
-<<<<<<< HEAD
-fn lie(what: &str, digest: &Digest) -> Failure {
-    let failure = invalid(format!("what it gives as the {what} {digest} has another digest"));
-    failure.with_hint("something on the way, or the registry itself, changes images: do not run what it gives")
-}
-
-fn invalid(words: String) -> Failure {
-    Failure::new(Class::Invalid, words)
-}
-
-=======
->>>>>>> main
 /// No panic can leave these maps half changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

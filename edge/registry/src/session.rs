@@ -45,17 +45,11 @@ struct GrantKey {
 }
 
 #[derive(Clone)]
-<<<<<<< HEAD
-struct Grant {
-    header: HeaderValue,
-    until: Option<Instant>,
-=======
 enum Grant {
     /// The credential's own user and password.
     Basic,
     /// A token, until it runs out.
     Bearer(SecretBytes, Instant),
->>>>>>> main
 }
 
 impl Grants {
@@ -67,15 +61,6 @@ impl Grants {
         action(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-<<<<<<< HEAD
-    fn header(&self, key: &GrantKey) -> Option<HeaderValue> {
-        let grant = self.with(|grants| grants.get(key))?;
-        grant.until.is_none_or(|until| Instant::now() < until).then_some(grant.header)
-    }
-
-    fn keep(&self, key: GrantKey, grant: Grant) {
-        let bytes = key.base.len() + key.repository.len() + grant.header.len() + 128;
-=======
     fn find(&self, key: &GrantKey) -> Option<Grant> {
         let is_good = |grant: &Grant| !matches!(grant, Grant::Bearer(_, until) if *until <= Instant::now());
         self.with(|grants| grants.get(key)).filter(is_good)
@@ -84,7 +69,6 @@ impl Grants {
     fn keep(&self, key: GrantKey, grant: Grant) {
         let token = if let Grant::Bearer(token, _) = &grant { token.len() } else { 0 };
         let bytes = key.base.len() + key.repository.len() + token + 128;
->>>>>>> main
         self.with(|grants| grants.insert(key, grant, bytes));
     }
 }
@@ -103,23 +87,14 @@ impl Session<'_> {
     /// The answer to `method` on `path` of the repository, once it is a success.
     pub(crate) async fn ask(&self, method: Method, path: &str, accept: &'static str) -> Result<Response, Failure> {
         let key = self.grant_key();
-<<<<<<< HEAD
-        let known = self.grants.header(&key);
-        let answer = self.send(&method, path, accept, known).await?;
-=======
         let known = self.grants.find(&key);
         let answer = self.send(&method, path, accept, known.as_ref()).await?;
->>>>>>> main
         if answer.response.status != StatusCode::UNAUTHORIZED || !answer.is_asked {
             return self.succeeded(answer);
         }
         self.grants.with(|grants| grants.remove(&key));
         let grant = self.grant(&answer).await?;
-<<<<<<< HEAD
-        let again = self.send(&method, path, accept, Some(grant.header.clone())).await?;
-=======
         let again = self.send(&method, path, accept, Some(&grant)).await?;
->>>>>>> main
         if again.response.status != StatusCode::UNAUTHORIZED {
             self.grants.keep(key, grant);
         }
@@ -139,14 +114,6 @@ impl Session<'_> {
         method: &Method,
         path: &str,
         accept: &'static str,
-<<<<<<< HEAD
-        authorization: Option<HeaderValue>,
-    ) -> Result<Answer, Failure> {
-        let uri = self.endpoint.address(self.repository, path)?;
-        let (method, may_be_plain) = (method.clone(), self.endpoint.is_plain());
-        let form = SecretBytes::default();
-        self.transport.send(Ask { method, uri, accept, authorization, form, may_be_plain }).await
-=======
         grant: Option<&Grant>,
     ) -> Result<Answer, Failure> {
         let (endpoint, method, form) = (self.endpoint, method.clone(), SecretBytes::default());
@@ -161,7 +128,6 @@ impl Session<'_> {
             Grant::Basic => self.credential.and_then(Credential::basic_header).ok_or_else(unfit),
             Grant::Bearer(token, _) => Ok(secret_header("Bearer ", token)?),
         }
->>>>>>> main
     }
 
     /// What the registry asks for, as far as the credential has it.
@@ -170,16 +136,8 @@ impl Session<'_> {
             Some(Challenge::Bearer { realm, service, scope }) => {
                 self.token(&realm, service.as_deref(), scope.as_deref()).await
             }
-<<<<<<< HEAD
-            Some(Challenge::Basic) => {
-                let header = self.credential.and_then(Credential::basic_header);
-                header.map(|header| Grant { header, until: None }).ok_or_else(|| self.refused(answer))
-            }
-            None => Err(self.refused(answer)),
-=======
             Some(Challenge::Basic) if self.credential.is_some_and(Credential::is_basic) => Ok(Grant::Basic),
             Some(Challenge::Basic) | None => Err(self.refused(answer)),
->>>>>>> main
         }
     }
 
@@ -200,16 +158,10 @@ impl Session<'_> {
         }
         let token: Token = answer.response.json().map_err(|error| self.of_token_service(realm, error.into()))?;
         let (text, seconds) = token.parts().ok_or_else(|| unfit("it gave no token"))?;
-<<<<<<< HEAD
-        let header = secret_header("Bearer ", &text).map_err(|error| self.of_token_service(realm, error.into()))?;
-        let life = Duration::from_secs(seconds.min(LONGEST_TOKEN_LIFE).saturating_sub(TOKEN_MARGIN));
-        Ok(Grant { header, until: Some(Instant::now() + life) })
-=======
         // One that no header can carry is the service's fault.
         secret_header("Bearer ", &text).map_err(|error| self.of_token_service(realm, error.into()))?;
         let life = Duration::from_secs(seconds.min(LONGEST_TOKEN_LIFE).saturating_sub(TOKEN_MARGIN));
         Ok(Grant::Bearer(text, Instant::now() + life))
->>>>>>> main
     }
 
     /// What the registry wants the token to be for, where that is reading alone; else reading this repository.
@@ -218,15 +170,9 @@ impl Session<'_> {
         asked.map_or_else(|| format!("repository:{}:pull", self.repository), str::to_owned)
     }
 
-<<<<<<< HEAD
-    fn token_ask(&self, realm: &str, fields: &[(&str, &str)]) -> Result<Ask, Failure> {
-        let unfit = || Failure::new(Class::Invalid, "the address of its token service cannot be read");
-        let (accept, may_be_plain) = ("application/json", self.endpoint.is_plain());
-=======
     fn token_ask(&self, realm: &str, fields: &[(&str, &str)]) -> Result<Ask<'_>, Failure> {
         let unfit = || Failure::new(Class::Invalid, "the address of its token service cannot be read");
         let (endpoint, accept) = (self.endpoint, "application/json");
->>>>>>> main
         if let Some(Login::Identity(token)) = self.credential.map(Credential::login) {
             let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
             let own = [
@@ -236,22 +182,14 @@ impl Session<'_> {
             ];
             let form = form_body(&fields.chain(own).collect::<Vec<_>>());
             let uri = realm.parse().map_err(|_| unfit())?;
-<<<<<<< HEAD
-            return Ok(Ask { method: Method::POST, uri, accept, authorization: None, form, may_be_plain });
-=======
             return Ok(Ask { endpoint, method: Method::POST, uri, accept, authorization: None, form });
->>>>>>> main
         }
         let encoded = |value: &str| utf8_percent_encode(value, NON_ALPHANUMERIC).to_string();
         let query: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         let mark = if realm.contains('?') { '&' } else { '?' };
         let uri = format!("{realm}{mark}{}", query.join("&")).parse().map_err(|_| unfit())?;
         let authorization = self.credential.and_then(Credential::basic_header);
-<<<<<<< HEAD
-        Ok(Ask { method: Method::GET, uri, accept, authorization, form: SecretBytes::default(), may_be_plain })
-=======
         Ok(Ask { endpoint, method: Method::GET, uri, accept, authorization, form: SecretBytes::default() })
->>>>>>> main
     }
 
     fn of_token_service(&self, realm: &str, failure: Failure) -> Failure {

@@ -9,30 +9,19 @@ use strongroom_http::{
 };
 use strongroom_secret::SecretBytes;
 
-<<<<<<< HEAD
-use crate::endpoint::Rules;
-use crate::manifest::{CONFIG_LIMIT, MANIFEST_LIMIT};
-
-/// The longest that one exchange may take, in all; look-ups go on after whoever asked has stopped waiting, to answer the
-/// next one.
-=======
 use crate::endpoint::{Endpoint, Rules};
 use crate::manifest::{CONFIG_LIMIT, MANIFEST_LIMIT};
 
 /// The longest that one exchange may take, in all; look-ups go on after whoever asked has stopped waiting, to answer
 /// the next one.
->>>>>>> main
 pub(crate) const LONGEST_EXCHANGE: Duration = Duration::from_secs(30);
 
 /// Redirects followed: registries have one, to where they keep blobs; a few have one more before it.
 const REDIRECTS: usize = 5;
 
-<<<<<<< HEAD
-=======
 /// The longest host with its port, in characters: names have 253 at most.
 const LONGEST_AUTHORITY: usize = 260;
 
->>>>>>> main
 const HINT_LOCAL: &str = "where the host is meant, name it among the registries that may be local";
 
 /// Sends requests and follows where answers point to.
@@ -47,24 +36,15 @@ pub(crate) struct Transport {
 
 /// What is asked.
 #[derive(Debug)]
-<<<<<<< HEAD
-pub(crate) struct Ask {
-=======
 pub(crate) struct Ask<'a> {
     /// The endpoint on whose behalf: what its host is allowed, the way on is allowed as well.
     pub(crate) endpoint: &'a Endpoint,
->>>>>>> main
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) accept: &'static str,
     pub(crate) authorization: Option<HeaderValue>,
     /// A form, where it has any bytes.
     pub(crate) form: SecretBytes,
-<<<<<<< HEAD
-    /// Whether it may go without TLS even though no rule names the host.
-    pub(crate) may_be_plain: bool,
-=======
->>>>>>> main
 }
 
 /// What was answered, and by whom.
@@ -102,16 +82,6 @@ impl Transport {
         &self.rules
     }
 
-<<<<<<< HEAD
-    /// Sends `ask` and reads the whole answer, whatever its status. The authorization goes to the host that is asked and
-    /// not further.
-    pub(crate) async fn send(&self, ask: Ask) -> Result<Answer, Failure> {
-        let (asked, mut uri, mut authorization) = (ask.uri.clone(), ask.uri.clone(), ask.authorization.clone());
-        for _ in 0..=REDIRECTS {
-            let authority = self.permitted(&uri, ask.may_be_plain && is_same_place(&asked, &uri))?;
-            let is_named = self.rules.may_be_local(&authority);
-            let client = if is_named { &self.named } else { &self.guarded };
-=======
     /// Sends `ask` and reads the whole answer, whatever its status. The authorization goes to the host that is asked
     /// and not further.
     pub(crate) async fn send(&self, ask: Ask<'_>) -> Result<Answer, Failure> {
@@ -121,7 +91,6 @@ impl Transport {
             // No registry of a tenant leads to the operator's local ones.
             let may_be_local = self.rules.may_be_local(&ask.endpoint.authority) && self.rules.may_be_local(&authority);
             let client = if may_be_local { &self.named } else { &self.guarded };
->>>>>>> main
             let request = request(&ask, &uri, authorization.clone())?;
             let response = client.send(request).await.map_err(failure)?;
             let Some(next) = redirected(&ask.method, &uri, &response)? else {
@@ -137,25 +106,11 @@ impl Transport {
     }
 
     /// The host of an address that may be asked.
-<<<<<<< HEAD
-    fn permitted(&self, uri: &Uri, may_be_plain: bool) -> Result<String, Failure> {
-=======
     fn permitted(&self, uri: &Uri, ask: &Ask<'_>) -> Result<String, Failure> {
->>>>>>> main
         let invalid = |words: String| Err(Failure::new(Class::Invalid, words));
         let Some(authority) = uri.authority().map(|authority| authority.as_str().to_owned()) else {
             return invalid("an address that it gives names no host".to_owned());
         };
-<<<<<<< HEAD
-        if authority.contains('@') {
-            return invalid("an address that it gives holds a user".to_owned());
-        }
-        match uri.scheme_str() {
-            Some("https") => Ok(authority),
-            Some("http") if may_be_plain || self.rules.may_be_plain(&authority) => Ok(authority),
-            Some("http") => invalid(format!("it leads to {authority} by http without TLS"))
-                .map_err(|failure: Failure| failure.with_hint("name the host among the registries without TLS")),
-=======
         if authority.contains('@') || authority.len() > LONGEST_AUTHORITY {
             return invalid("an address that it gives holds a user, or no host's name".to_owned());
         }
@@ -164,17 +119,12 @@ impl Transport {
             Some("https") => Ok(authority),
             Some("http") if ask.endpoint.is_plain() && may_be_plain => Ok(authority),
             Some("http") => invalid(format!("it leads to {authority} by http without TLS")),
->>>>>>> main
             _ => invalid(format!("it leads to {authority} by something other than https")),
         }
     }
 }
 
-<<<<<<< HEAD
-fn request(ask: &Ask, uri: &Uri, authorization: Option<HeaderValue>) -> Result<Request<SecretBytes>, Failure> {
-=======
 fn request(ask: &Ask<'_>, uri: &Uri, authorization: Option<HeaderValue>) -> Result<Request<SecretBytes>, Failure> {
->>>>>>> main
     let mut request = Request::builder().method(ask.method.clone()).uri(uri.clone()).header(header::ACCEPT, ask.accept);
     if !ask.form.is_empty() {
         request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");

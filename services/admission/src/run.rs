@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use strongroom_certificates::{Configuration, Kind, Source, Times, keep};
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{
     Limits, Pem, Proxy, Received, Reply, ReplyBody, RequestServer, Roots, ServerCertificate, ServerTls, StatusCode,
@@ -36,6 +37,9 @@ const MOST_BYTES: usize = 8 << 20;
 /// How long a body may take to come: no API server waits longer for the answer.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
+/// Where kubelet writes the namespace of a pod.
+const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
 /// How often the files of a certificate are looked at.
 const CERTIFICATES: Duration = Duration::from_secs(10);
 
@@ -52,19 +56,21 @@ type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub(crate) async fn run(settings: AdmissionSettings, lookup: Lookup<'_>) -> Result<(), Failure> {
     let mut stop = stop_signal()?;
     let (address, telemetry) = addresses(&settings)?;
-    let tls = certificate(&settings, address)?;
+    let certificate = certificate(&settings, address, lookup)?;
     let connection = connect(&settings, lookup).await?;
     let identity = lookup("POD_NAME").or_else(|| lookup("HOSTNAME")).unwrap_or_else(|| "strongroom".to_owned());
-    let recorder = RecorderSettings { component: "strongroom-admission", instance: identity, queue_limit: EVENTS };
+    let recorder =
+        RecorderSettings { component: "strongroom-admission", instance: identity.clone(), queue_limit: EVENTS };
     let (recorder, recording) = Recorder::new(connection.client(), recorder);
     let recording = tokio::spawn(recording);
     let mut tasks = JoinSet::new();
     let serves_metrics = telemetry.is_none();
-    let admission = Arc::new(admission(&settings, &connection, recorder, serves_metrics)?);
+    let admission = Arc::new(admission(&settings, &connection, recorder.clone(), serves_metrics)?);
     admission.pods.sources.follow(&mut tasks);
-    if let Some(tls) = &tls {
-        tasks.spawn(reload(tls.clone()));
-    }
+    let tls = tokio::select! {
+        tls = tls(certificate, &connection, recorder, &identity, &mut tasks) => tls?,
+        _ = stop.changed() => return Ok(()),
+    };
     let server = RequestServer::bind(address, tls, LIMITS, MOST_BYTES, BODY_TIME).await?;
     tracing::info!(address = %server.address(), "serving reviews");
     let (ending, ended) = watch::channel(false);
@@ -190,16 +196,89 @@ fn address(flag: &'static str, text: &str) -> Result<SocketAddr, Failure> {
     })
 }
 
-/// The certificate in files; nothing where plain HTTP is right.
-fn certificate(settings: &AdmissionSettings, address: SocketAddr) -> Result<Option<ServerTls>, Failure> {
-    match settings.tls_cert_file.clone().zip(settings.tls_private_key_file.clone()) {
-        Some((certificate, key)) => {
-            ServerTls::read(ServerCertificate { certificate, key, client_authorities: None }).map(Some)
+/// Where the certificate comes from.
+enum Certificate {
+    /// From nowhere: plain HTTP.
+    None,
+    /// From files that somebody else renews.
+    Files(ServerCertificate),
+    /// From an authority of our own.
+    Own(Box<strongroom_certificates::Settings>),
+}
+
+/// As flags say; plain HTTP only where that is right.
+fn certificate(settings: &AdmissionSettings, address: SocketAddr, lookup: Lookup<'_>) -> Result<Certificate, Failure> {
+    if let Some((certificate, key)) = settings.tls_cert_file.clone().zip(settings.tls_private_key_file.clone()) {
+        return Ok(Certificate::Files(ServerCertificate { certificate, key, client_authorities: None }));
+    }
+    if let Some(service) = &settings.certificate_service {
+        return own(settings, service, lookup).map(|own| Certificate::Own(Box::new(own)));
+    }
+    if address.ip().is_loopback() || settings.allow_plain_http {
+        return Ok(Certificate::None);
+    }
+    Err(Failure::new(Class::Invalid, "API servers call webhooks by TLS alone, and there is no certificate")
+        .with_hint("give --tls-cert-file and --tls-private-key-file, or --certificate-service"))
+}
+
+fn own(
+    settings: &AdmissionSettings,
+    service: &str,
+    lookup: Lookup<'_>,
+) -> Result<strongroom_certificates::Settings, Failure> {
+    let of_pod = || std::fs::read_to_string(NAMESPACE_FILE).ok().map(|name| name.trim().to_owned());
+    let namespace = lookup("POD_NAMESPACE").or_else(of_pod).ok_or_else(|| {
+        Failure::new(Class::Invalid, "the namespace of the Service is not known")
+            .with_hint("set POD_NAMESPACE")
+            .in_field("--certificate-service")
+    })?;
+    let named = |kind: Kind, names: &[String]| -> Vec<Configuration> {
+        names.iter().map(|name| Configuration { kind, name: name.clone() }).collect()
+    };
+    let mut configurations = named(Kind::Mutating, &settings.mutating_configuration);
+    configurations.extend(named(Kind::Validating, &settings.validating_configuration));
+    let times = Times { authority: settings.authority_life, serving: settings.certificate_life, ..Times::default() };
+    let own = strongroom_certificates::Settings {
+        namespace,
+        service: service.to_owned(),
+        hosts: Vec::new(),
+        lease: settings.certificate_lease.clone().unwrap_or_default(),
+        configurations,
+        source: Source::Own { secret: settings.certificate_secret.clone().unwrap_or_default(), times },
+    };
+    own.check().map(|()| own)
+}
+
+/// The server's TLS, once there is a certificate, and the tasks that keep it new.
+async fn tls(
+    certificate: Certificate,
+    connection: &Connection,
+    recorder: Recorder,
+    identity: &str,
+    tasks: &mut JoinSet<()>,
+) -> Result<Option<ServerTls>, Failure> {
+    match certificate {
+        Certificate::None => Ok(None),
+        Certificate::Files(files) => {
+            let tls = ServerTls::read(files)?;
+            tasks.spawn(reload(tls.clone()));
+            Ok(Some(tls))
         }
-        None if address.ip().is_loopback() || settings.allow_plain_http => Ok(None),
-        None => {
-            Err(Failure::new(Class::Invalid, "API servers call webhooks by TLS alone, and there is no certificate")
-                .with_hint("give --tls-cert-file and --tls-private-key-file"))
+        Certificate::Own(own) => {
+            // Random, so that a process that is started anew in the same pod is another candidate.
+            let candidate = format!("{identity}_{:016x}", fastrand::u64(..));
+            let (sender, receiver) = watch::channel(None);
+            let client = connection.client();
+            tasks.spawn(async move {
+                if let Err(failure) = keep(client, recorder, *own, &candidate, sender).await {
+                    tracing::error!(%failure, hint = failure.hint, "certificates are kept no more");
+                }
+            });
+            tracing::info!("waiting for a certificate");
+            let ended = || Failure::new(Class::Unavailable, "no certificate could be made; the log says why");
+            let (tls, following) = strongroom_certificates::serve(receiver).await.ok_or_else(ended)?;
+            tasks.spawn(following);
+            Ok(Some(tls))
         }
     }
 }

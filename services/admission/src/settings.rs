@@ -1,6 +1,7 @@
 //! Flags: our own, those of kube-secrets-init and those of AWS' sidecar injector.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use strongroom_api::GoDuration;
@@ -113,12 +114,12 @@ pub struct AdmissionSettings {
     pub validating_configuration: Vec<String>,
 
     /// How long an authority of our own holds
-    #[arg(long, value_name = "TIME", default_value = "8760h", help_heading = CERTIFICATE)]
-    pub authority_life: GoDuration,
+    #[arg(long, value_name = "TIME", default_value = "8760h", value_parser = duration, help_heading = CERTIFICATE)]
+    pub authority_life: Duration,
 
     /// How long a certificate of our own holds, at most a third of that
-    #[arg(long, value_name = "TIME", default_value = "720h", help_heading = CERTIFICATE)]
-    pub certificate_life: GoDuration,
+    #[arg(long, value_name = "TIME", default_value = "720h", value_parser = duration, help_heading = CERTIFICATE)]
+    pub certificate_life: Duration,
 
     /// Serve by plain HTTP on an address that others reach: something before this must do TLS
     #[arg(long, help_heading = CERTIFICATE)]
@@ -177,6 +178,10 @@ impl AdmissionSettings {
         let is_json = self.json.unwrap_or_else(|| lookup("LOG_JSON").is_some_and(|value| value == "true"));
         self.log_format.unwrap_or(if is_json { LogFormat::Json } else { LogFormat::default() })
     }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    GoDuration::from(text).duration().map_err(|_| "use a time such as 720h or 30m".to_owned())
 }
 
 /// Command lines as Go's `flag` reads them have one dash before long names: `-tls-cert-file`. For `strongroom admission`
