@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use strongroom_admission::AdmissionCommand;
 use strongroom_es::{Crds, EsCommand, Why};
 use strongroom_inspect::{Explain, Get, Select};
 use strongroom_launch::Run;
@@ -43,6 +44,7 @@ enum Command {
     Explain(Explain),
     Select(Select),
     Operator(Box<OperatorCommand>),
+    Admission(Box<AdmissionCommand>),
     Server(Box<ServerCommand>),
     Dev(Box<DevCommand>),
     Login(LoginCommand),
@@ -72,12 +74,14 @@ enum Command {
 fn main() -> ExitCode {
     strongroom_telemetry::hide_panic_messages();
     let variables = strongroom_process::environment();
-    let done = match Strongroom::parse().command {
+    let arguments = strongroom_admission::with_two_dashes(std::env::args_os());
+    let done = match Strongroom::parse_from(arguments).command {
         Command::Run(run) => return run.run(&variables),
         Command::Get(get) => return get.run(&variables),
         Command::Explain(explain) => return explain.run(&variables),
         Command::Select(select) => select.run(),
         Command::Operator(operator) => return operator.run(&variables),
+        Command::Admission(admission) => return admission.run(&variables),
         Command::Server(server) => return server.run(&variables),
         Command::Dev(dev) => return dev.run(&variables),
         Command::Login(login) => return login.run(&variables),

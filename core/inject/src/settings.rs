@@ -35,6 +35,9 @@ pub struct Settings {
     /// How long that token is good for, in seconds; held between 600, the least that Kubernetes takes, and 3600.
     /// Default 600.
     pub vault_token_seconds: u32,
+    /// Whether containers are wrapped at all; without, variables of every pod are left alone, whatever they hold. Default
+    /// yes.
+    pub wraps: bool,
     /// Labels of a pod that keep its environment alone.
     pub pod_opt_outs: Vec<LabelRule>,
     /// Labels of a namespace that keep all its pods alone ([`Settings::namespace_opt_out`]).
@@ -124,6 +127,7 @@ impl Default for Settings {
             vault_address: None,
             vault_audience: None,
             vault_token_seconds: TOKEN_LEAST,
+            wraps: true,
             pod_opt_outs: vec![disabled.clone(), LabelRule::is("kube-secrets-init.doit-intl.com/mutate", "skip")],
             namespace_opt_outs: vec![LabelRule::exists("admission.secrets-init/ignore"), disabled],
         }

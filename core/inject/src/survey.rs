@@ -42,6 +42,7 @@ impl<'pod> Candidates<'pod> {
         let wishes = Wishes::of(&pod)?;
         let labelled = || LabelRule::first(&settings.pod_opt_outs, pod.object.get("metadata")?);
         let opt_out = match wishes.inject {
+            _ if !settings.wraps => Some("variables are not looked at here".to_owned()),
             Inject::Never => Some("the annotation strongroom.dev/inject is \"false\"".to_owned()),
             Inject::Seen | Inject::Forced(_) => labelled(),
         };

@@ -1,6 +1,8 @@
 #[cfg(feature = "catalog")]
 mod catalog;
 #[cfg(feature = "push")]
+mod native;
+#[cfg(feature = "push")]
 mod policy;
 #[cfg(feature = "push")]
 mod push;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "a test's own files have one reader")]
 
+mod admission;
 mod aws_ssm;
 mod canary;
 mod commands_es;

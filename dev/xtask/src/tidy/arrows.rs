@@ -62,6 +62,7 @@ const ORDER: &[&str] = &[
     "services/certificates",
     "services/operator",
     "services/server",
+    "services/admission",
     "commands/read",
     "commands/launch",
     "commands/inspect",

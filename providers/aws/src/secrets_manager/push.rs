@@ -47,13 +47,14 @@ enum Format {
 }
 
 /// A secret as it is now.
-struct Present {
+pub(super) struct Present {
+    pub(super) arn: Option<String>,
     tags: Tags,
-    description: Option<String>,
+    pub(super) description: Option<String>,
     /// Regions of its copies.
     replicas: Vec<String>,
     /// Nothing before the first version.
-    value: Option<RemoteValue>,
+    pub(super) value: Option<RemoteValue>,
 }
 
 impl SecretsManager {
@@ -118,7 +119,7 @@ impl SecretsManager {
     }
 
     /// What is known of a secret; nothing where there is none. One that waits for its deletion is a failure.
-    async fn present(&self, name: &str) -> Result<Option<Present>, Failure> {
+    pub(super) async fn present(&self, name: &str) -> Result<Option<Present>, Failure> {
         let client = self.client().await?;
         let request = client.describe_secret().secret_id(name);
         let output = match self.session.call(DESCRIBE, || request.clone().send()).await {
@@ -136,7 +137,7 @@ impl SecretsManager {
         let value = if has_version { Some(self.current(name).await?) } else { None };
         let regions = output.replication_status().iter().filter_map(|replica| replica.region());
         let replicas = regions.map(str::to_owned).collect();
-        Ok(Some(Present { tags, description: output.description, replicas, value }))
+        Ok(Some(Present { arn: output.arn, tags, description: output.description, replicas, value }))
     }
 
     async fn current(&self, name: &str) -> Result<RemoteValue, Failure> {

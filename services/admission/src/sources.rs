@@ -1,0 +1,198 @@
+//! What pods' variables come from: ConfigMaps and Secrets, read by our own rights.
+//!
+//! Only references are kept of what is read, by the version of the object: a value that is no reference is wiped at once,
+//! and a Secret that was not changed is not read twice. Which version is the present one is known from watches of
+//! metadata; where those are not allowed, each pod's sources are read anew.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Client;
+use kube::api::Api;
+use kube::core::PartialObjectMeta;
+use strongroom_failure::{Class, Failure};
+use strongroom_inject::{Found, Lookup, Source, SourceKind};
+use strongroom_kube::failure::{checked_name, failure};
+use strongroom_kube::{Initialized, ObjectName, Observed, Secrets, Selection, watch_all};
+use strongroom_reference::Syntax;
+use strongroom_secret::SecretBytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::FIELD_MANAGER;
+
+/// Objects whose references are kept. Pods of one workload share theirs; those of a busy cluster name some hundred.
+const KEPT: usize = 2_000;
+
+/// Bytes of references that are kept of one object; more are read anew each time.
+const KEPT_BYTES: usize = 16 << 10;
+
+/// Events of watches that wait.
+const EVENTS: usize = 256;
+
+type Name = (SourceKind, ObjectName);
+
+/// Reads ConfigMaps and Secrets.
+pub(crate) struct Sources {
+    client: Client,
+    secrets: Secrets,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The present versions, as watches tell them.
+    versions: BTreeMap<Name, String>,
+    /// The references of objects, in the version that was read.
+    kept: BTreeMap<Name, (String, References)>,
+}
+
+type References = Arc<BTreeMap<String, SecretBytes>>;
+
+impl Sources {
+    /// Reads by `client`'s rights.
+    pub(crate) fn new(client: Client) -> Self {
+        let secrets = Secrets::new(client.clone(), FIELD_MANAGER);
+        Self { client, secrets, state: Arc::default() }
+    }
+
+    /// Follows the versions of all ConfigMaps and Secrets, while the set lives.
+    pub(crate) fn follow(&self, tasks: &mut JoinSet<()>) {
+        // Nobody waits for these: without them, everything is read.
+        let ready = Initialized::default();
+        let (events, config_maps) = mpsc::channel(EVENTS);
+        let handle = ready.handle("watch of configmaps");
+        let client = self.client.clone();
+        tasks.spawn(watch_all::<PartialObjectMeta<ConfigMap>>(client, Selection::default(), events, handle));
+        tasks.spawn(note(Arc::clone(&self.state), SourceKind::ConfigMap, config_maps));
+        let (events, secrets) = mpsc::channel(EVENTS);
+        let handle = ready.handle("watch of secrets");
+        let client = self.client.clone();
+        tasks.spawn(watch_all::<PartialObjectMeta<Secret>>(client, Selection::default(), events, handle));
+        tasks.spawn(note(Arc::clone(&self.state), SourceKind::Secret, secrets));
+    }
+
+    /// What is to be known of `lookups` in `namespace`.
+    ///
+    /// # Errors
+    /// Where the API server does not answer. What may not be read is none: whoever refers to it is wrapped.
+    pub(crate) async fn find(&self, namespace: &str, lookups: Vec<Lookup>) -> Result<Found, Failure> {
+        let mut found = Found::default();
+        for Lookup { kind, name, .. } in lookups {
+            let source = match self.source(kind, namespace, &name).await {
+                Ok(Some(references)) => Source::Values(BTreeMap::clone(&references)),
+                Ok(None) => Source::Absent,
+                Err(failure) if failure.class == Class::Denied => Source::Unreadable,
+                Err(failure) => return Err(failure),
+            };
+            found.insert(kind, name, source);
+        }
+        Ok(found)
+    }
+
+    async fn source(&self, kind: SourceKind, namespace: &str, name: &str) -> Result<Option<References>, Failure> {
+        let object = (kind, ObjectName { namespace: Some(namespace.to_owned()), name: name.to_owned() });
+        if let Some(known) = self.state().known(&object) {
+            return Ok(Some(known));
+        }
+        let Some((metadata, references)) = self.read(kind, namespace, name).await? else { return Ok(None) };
+        let references = Arc::new(references);
+        if let Some(version) = metadata.resource_version {
+            self.state().keep(object, version, Arc::clone(&references));
+        }
+        Ok(Some(references))
+    }
+
+    /// The references in the object; nothing where there is none of that name.
+    async fn read(
+        &self,
+        kind: SourceKind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<(ObjectMeta, BTreeMap<String, SecretBytes>)>, Failure> {
+        match kind {
+            SourceKind::Secret => {
+                let read = self.secrets.read(namespace, name).await?;
+                Ok(read.map(|secret| (secret.metadata, references(secret.data))))
+            }
+            SourceKind::ConfigMap => {
+                let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), checked_name(namespace)?);
+                let asked = format!("read ConfigMap {namespace}/{name}");
+                let read = api.get_opt(checked_name(name)?).await.map_err(|error| failure(&error, &asked, &[]))?;
+                let values = |data: BTreeMap<String, String>| {
+                    references(data.into_iter().map(|(key, value)| (key, SecretBytes::from(value))).collect())
+                };
+                Ok(read.map(|map| (map.metadata, values(map.data.unwrap_or_default()))))
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The references of an object that is still as it was read.
+    fn known(&self, object: &Name) -> Option<References> {
+        let present = self.versions.get(object)?;
+        let (version, references) = self.kept.get(object)?;
+        (version == present).then(|| Arc::clone(references))
+    }
+
+    fn keep(&mut self, object: Name, version: String, references: References) {
+        let bytes: usize = references.iter().map(|(key, value)| key.len() + value.len()).sum();
+        // Without a watch nothing that is kept could be used again.
+        if bytes > KEPT_BYTES || !self.versions.contains_key(&object) {
+            return;
+        }
+        if self.kept.len() >= KEPT {
+            // Any of them: what is in use comes back with the next pod.
+            let some: Vec<Name> = self.kept.keys().take(KEPT / 4).cloned().collect();
+            for name in some {
+                self.kept.remove(&name);
+            }
+        }
+        self.kept.insert(object, (version, references));
+    }
+
+    fn forget(&mut self, object: &Name) {
+        self.versions.remove(object);
+        self.kept.remove(object);
+    }
+}
+
+/// Those values that are references. The others are wiped here.
+fn references(values: BTreeMap<String, SecretBytes>) -> BTreeMap<String, SecretBytes> {
+    let is_reference = |value: &SecretBytes| value.expose_text().is_some_and(|text| Syntax::of(text).is_some());
+    values.into_iter().filter(|(_, value)| is_reference(value)).collect()
+}
+
+/// Keeps versions up to date by what a watch tells.
+async fn note<K>(
+    state: Arc<Mutex<State>>,
+    kind: SourceKind,
+    mut events: mpsc::Receiver<Observed<PartialObjectMeta<K>>>,
+) {
+    while let Some(event) = events.recv().await {
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Observed::Apply(object) => {
+                let name = (kind, ObjectName::of(&object.metadata));
+                match object.metadata.resource_version {
+                    Some(version) => drop(state.versions.insert(name, version)),
+                    None => state.forget(&name),
+                }
+            }
+            Observed::Delete(object) => state.forget(&(kind, ObjectName::of(&object.metadata))),
+            Observed::DeleteMalformed(name) | Observed::Malformed { name, .. } => state.forget(&(kind, name)),
+            Observed::Restarted { scope, names } => {
+                let gone = |(of, name): &Name| *of == kind && scope.covers(name) && !names.contains(name);
+                state.versions.retain(|name, _| !gone(name));
+                state.kept.retain(|name, _| !gone(name));
+            }
+        }
+    }
+}
