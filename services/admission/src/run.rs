@@ -138,6 +138,7 @@ fn injection(settings: &AdmissionSettings) -> strongroom_inject::Settings {
     let mut injection = strongroom_inject::Settings::default();
     injection.provider.clone_from(&settings.provider);
     injection.pull_policy.clone_from(&settings.pull_policy);
+    injection.aws_pull_policy.clone_from(&settings.pull_policy);
     injection.volume_name.clone_from(&settings.volume_name);
     injection.volume_path.clone_from(&settings.volume_path);
     injection.vault_address.clone_from(&settings.vault_address);

@@ -45,7 +45,7 @@ pub struct AdmissionSettings {
     #[arg(long, value_name = "IMAGE", help_heading = SECRETS_INIT)]
     pub image: Option<String>,
 
-    /// Its imagePullPolicy
+    /// Its imagePullPolicy, and that of --sidecar-image
     #[arg(long, value_name = "POLICY", default_value = "IfNotPresent", value_parser = ["Always", "IfNotPresent", "Never"], help_heading = SECRETS_INIT)]
     pub pull_policy: String,
 

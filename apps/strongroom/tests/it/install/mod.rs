@@ -3,6 +3,7 @@
 
 mod admission;
 mod chart;
+mod injected;
 pub(crate) mod node;
 mod values;
 

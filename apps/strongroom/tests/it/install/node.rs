@@ -137,7 +137,7 @@ const OURS: &str = "app.kubernetes.io/name=strongroom";
 
 const INSTALLED: &[&str] = &["--set", "image.tag=test,image.pullPolicy=Never", "--wait", "--timeout", "2m"];
 
-fn install(node: &Node, values: &[&str]) {
+pub(super) fn install(node: &Node, values: &[&str]) {
     helm(node, &[&["install", "strongroom", &chart()], INSTALLED, values].concat());
 }
 

@@ -1,0 +1,185 @@
+//! Pods that the chart's admission changed, on a real node: their programs see the values, and no Kubernetes Secret, pod
+//! or log holds them.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use world::image::Image;
+use world::moto;
+use world::node::{Node, Options};
+use world::shipped;
+
+use super::node::{can_run, import, install};
+use crate::{AWS, CANARY, REGION, VAULT};
+
+const INIT: &str = "docker.io/strongroom/strongroom-init:test";
+/// The same, with what a cloud's identity webhook would give to a pod.
+const INIT_OF_CLOUD: &str = "docker.io/strongroom/strongroom-init-cloud:test";
+/// One static program and nothing else.
+const APP: &str = "docker.io/strongroom/app:test";
+
+const NAMESPACES: &str = "
+{apiVersion: v1, kind: Namespace, metadata: {name: strongroom, labels: {pod-security.kubernetes.io/enforce: restricted}}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: team, labels: {pod-security.kubernetes.io/enforce: restricted,
+strongroom.dev/native-secrets: \"true\"}}}
+";
+
+/// `HOST:PORT` of a store, as pods reach it.
+fn exposed(node: &Node, host_port: &str) -> String {
+    let port = host_port.rsplit(':').next().unwrap().parse().unwrap();
+    format!("http://{}", node.expose_to_pods(port).unwrap())
+}
+
+/// What a program needs to reach the world's AWS.
+fn cloud(node: &Node) -> Vec<(&'static str, String)> {
+    vec![
+        ("AWS_ENDPOINT_URL", exposed(node, AWS.host_port())),
+        ("AWS_REGION", REGION.to_owned()),
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "not-a-real-key".to_owned()),
+    ]
+}
+
+fn import_images(node: &Node) {
+    import(node);
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("strongroom-init");
+    // Built by its own tests, which run before these: the two programs are never built together.
+    let built = Path::new(env!("CARGO_BIN_EXE_strongroom")).with_file_name("strongroom-init");
+    assert!(built.is_file(), "there is no {}: build -p strongroom-init with the same profile", built.display());
+    assert!(Command::new("strip").arg("-o").arg(&program).arg(built).status().unwrap().success());
+    let authorities = std::fs::read("/etc/ssl/certs/ca-certificates.crt").unwrap();
+    let mut with_cloud = shipped::init(INIT_OF_CLOUD, &program, &authorities);
+    for (name, value) in cloud(node) {
+        with_cloud = with_cloud.variable(name, &value);
+    }
+    let app = Image::new(APP).file("busybox", &world::binaries::busybox().unwrap(), 0o755);
+    for image in [shipped::init(INIT, &program, &authorities), with_cloud, app] {
+        let archive = folder.path().join("image.tar");
+        image.write(&archive).unwrap();
+        node.import_image(&archive).unwrap();
+    }
+}
+
+/// Lets pods of `team` read one path of OpenBao as themselves.
+fn trust_pods(node: &Node) {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = folder.path().join("app.hcl");
+    std::fs::write(&policy, r#"path "secret/data/app" { capabilities = ["read"] }"#).unwrap();
+    let authority = std::fs::read_to_string(node.certificate_authority()).unwrap();
+    let commands: [&[&str]; 4] = [
+        &["auth", "enable", "kubernetes"],
+        &["policy", "write", "app", policy.to_str().unwrap()],
+        &[
+            "write",
+            "auth/kubernetes/config",
+            &format!("kubernetes_host={}", node.server()),
+            &format!("kubernetes_ca_cert={authority}"),
+            &format!("token_reviewer_jwt={}", node.token_reviewer().unwrap()),
+        ],
+        &[
+            "write",
+            "auth/kubernetes/role/app",
+            "bound_service_account_names=default",
+            "bound_service_account_namespaces=team",
+            "policies=app",
+        ],
+    ];
+    for command in commands {
+        VAULT.command(command).unwrap();
+    }
+}
+
+/// A pod whose program runs `script`, as Pod Security `restricted` wants it.
+fn pod(name: &str, script: &str, variables: &[(&str, String)], annotations: &Value) -> String {
+    let env: Vec<Value> = variables.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "team", "annotations": annotations},
+        "spec": {
+            "restartPolicy": "Never",
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 12345, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{
+                "name": "app", "image": APP, "imagePullPolicy": "Never", "env": env,
+                "command": ["/busybox", "sh", "-c", script],
+                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
+                    "readOnlyRootFilesystem": true},
+            }],
+        },
+    })
+    .to_string()
+}
+
+/// Waits for the end of a pod; its phase and what it printed.
+fn ended(node: &Node, name: &str, phase: &str) -> String {
+    let condition = format!("--for=jsonpath={{.status.phase}}={phase}");
+    let waited = node.kubectl(&["wait", &condition, "pod", name, "-n", "team", "--timeout=90s"]);
+    let described = || node.kubectl(&["describe", "pod", name, "-n", "team"]).unwrap_or_default();
+    assert!(waited.is_ok(), "{waited:?}\n{}", described());
+    node.kubectl(&["logs", name, "-n", "team", "-c", "app"]).unwrap_or_default()
+}
+
+#[test]
+fn pods_of_each_served_system_start_with_their_values_and_not_without() {
+    if !can_run() {
+        return;
+    }
+    let node = Node::start(&Options::default()).unwrap();
+    import_images(&node);
+    trust_pods(&node);
+    let stored = AWS.put_secret(REGION, "node/injected", moto::Value::Text(CANARY)).unwrap();
+    node.apply(NAMESPACES).unwrap();
+    let values = tempfile::tempdir().unwrap();
+    let file = values.path().join("values.json");
+    let extra: Vec<Value> = cloud(&node).iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    let admission = json!({"enabled": true, "native": {"enabled": true}, "extraEnv": extra,
+        "extraArgs": {"sidecar-image": INIT_OF_CLOUD}, "init": {"image": {"tag": "test", "pullPolicy": "Never"}},
+        "vault": {"address": exposed(&node, VAULT.host_port())}});
+    std::fs::write(&file, json!({"admission": admission}).to_string()).unwrap();
+    install(&node, &["--values", file.to_str().unwrap()]);
+
+    let print = |variable: &str| format!("/busybox printf %s \"${variable}\"");
+    let arn = |suffix: &str| [cloud(&node), vec![("VALUE", format!("{}{suffix}", stored.arn))]].concat();
+    node.apply(&pod("secrets-init", &print("VALUE"), &arn(""), &json!({}))).unwrap();
+    let path = json!({"secrets.k8s.aws/secret-arn": stored.arn});
+    node.apply(&pod("injector", "/busybox cat /tmp/secret", &[], &path)).unwrap();
+    let role = json!({"vault.security.banzaicloud.io/vault-role": "app"});
+    let reference = [("VALUE", "vault:secret/data/app#token".to_owned())];
+    node.apply(&pod("bank-vaults", &print("VALUE"), &reference, &role)).unwrap();
+    for name in ["secrets-init", "injector", "bank-vaults"] {
+        let printed = ended(&node, name, "Succeeded");
+        assert!(printed == CANARY, "{name} printed {} bytes that are not the value", printed.len());
+    }
+
+    // What cannot be had keeps the program from starting, and the pod says why.
+    node.apply(&pod("without", "/busybox echo started", &arn("-gone"), &json!({}))).unwrap();
+    assert!(!ended(&node, "without", "Failed").contains("started"));
+    let missing = json!({"secrets.k8s.aws/secret-arn": stored.arn.replace("injected", "absent")});
+    node.apply(&pod("no-file", "/busybox echo started", &[], &missing)).unwrap();
+    assert!(!ended(&node, "no-file", "Failed").contains("started"));
+
+    native(&node);
+    let ours = "app.kubernetes.io/component=admission";
+    let logs = node.kubectl(&["logs", "-n", "strongroom", "-l", ours, "--tail=-1"]).unwrap();
+    let described = node.kubectl(&["describe", "pods,events", "-n", "team"]).unwrap();
+    let written = node.kubectl(&["get", "pods,events,configmaps", "-n", "team", "-o", "yaml"]).unwrap();
+    for (place, text) in [("logs", logs), ("what describe shows", described), ("objects", written)] {
+        assert!(!text.is_empty() && !text.contains(CANARY), "a value is in {place}");
+    }
+}
+
+/// NASE's Secret, by the chart's own rights.
+fn native(node: &Node) {
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "native", "namespace": "team"},
+        "stringData": {"nase": CANARY}});
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret.json");
+    std::fs::write(&file, secret.to_string()).unwrap();
+    node.kubectl(&["create", "-f", file.to_str().unwrap()]).unwrap();
+    let kept = node.kubectl(&["get", "secret", "native", "-n", "team", "-o", "jsonpath={.data.nase}"]).unwrap();
+    use base64::Engine as _;
+    let kept = base64::engine::general_purpose::STANDARD.decode(kept).unwrap();
+    assert!(String::from_utf8(kept).is_ok_and(|arn| arn.starts_with("arn:aws:secretsmanager:")), "it did not move");
+}
