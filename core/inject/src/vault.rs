@@ -104,7 +104,7 @@ fn check_container(pod: &Pod<'_>, container: &Container<'_>, own: &Own) -> Resul
     let skips_verify = annotation(pod, "vault-skip-verify") == Some("true");
     let trusts = skips_verify || TRUST.iter().any(|name| own.sets(name));
     let has_exec = |probe: &&str| container.value.get(probe).is_some_and(|probe| probe.get("exec").is_some());
-    let probes = annotation(pod, "mutate-probes") == Some("true") && PROBES.iter().any(|probe| has_exec(&probe));
+    let probes = annotation(pod, "mutate-probes") == Some("true") && PROBES.iter().any(has_exec);
     let unserved = [
         (
             has("vault-tls-secret") && !trusts,
