@@ -5,14 +5,17 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use jiff::Timestamp;
 use strongroom_deliver_env::{
-    Entry, Environment, LARGEST_ENV_FILE, Resolved, Wanted, deliver, find, last_wins, parse_env_file,
+    Entry, Environment, LARGEST_ENV_FILE, Resolved, Spread, Wanted, deliver, fill, find, last_wins, parse_env_file,
 };
 use strongroom_deliver_files::{Medium, Target, make_folders};
 use strongroom_failure::{Class, Failure};
 use strongroom_read::{Reader, read_file};
 use strongroom_reference::Reference;
 use strongroom_secret::SecretBytes;
+
+use crate::bank_vaults;
 
 /// Flags that say what is delivered and how.
 #[derive(Args, Clone, Debug, Default)]
@@ -62,12 +65,16 @@ pub(crate) struct Delivery {
     pub(crate) entries: Vec<Entry>,
     /// The references among `entries`.
     pub(crate) variables: Vec<Wanted>,
+    /// Secrets whose keys all become variables.
+    pub(crate) spread: Vec<Spread>,
     /// What looks like a reference and is none; nothing is read while there are such.
     malformed: Vec<Failure>,
     /// Files to write.
     pub(crate) files: Vec<(Target, Reference)>,
     allow_env: Vec<String>,
     drop_env: Vec<String>,
+    /// What the owner is told besides what delivery finds.
+    warnings: Vec<String>,
     medium: Medium,
     /// Folders of files are made below this one; without it they must be there.
     root: Option<PathBuf>,
@@ -82,10 +89,12 @@ impl Delivery {
         Self {
             entries: Vec::new(),
             variables: Vec::new(),
+            spread: Vec::new(),
             malformed: Vec::new(),
             files,
             allow_env: Vec::new(),
             drop_env: Vec::new(),
+            warnings: Vec::new(),
             medium: options.medium(),
             root: Some(root),
         }
@@ -113,19 +122,37 @@ impl Delivery {
             .map_or_else(|failures| (Vec::new(), failures), |found| (found, Vec::new()));
         Ok(Self {
             variables,
+            spread: Vec::new(),
             malformed,
             entries,
             files,
             allow_env: options.allow_env.clone(),
             drop_env: options.drop_env.clone(),
+            warnings: Vec::new(),
             medium: options.medium(),
             root: None,
         })
     }
 
+    /// Heeds the variables of bank-vaults beside its references; those named in `kept` are the command's.
+    ///
+    /// # Errors
+    /// A variable of them that cannot be understood.
+    pub(crate) fn heed_bank_vaults(&mut self, kept: &[String]) -> Result<(), Failure> {
+        let wishes = bank_vaults::Wishes::of(&self.entries, &self.variables, kept)?;
+        if wishes.leaves_missing_out {
+            let theirs = self.variables.iter_mut().filter(|wanted| bank_vaults::is_theirs(wanted));
+            theirs.for_each(Wanted::leave_out_if_missing);
+        }
+        self.spread = wishes.spread;
+        self.drop_env.extend(wishes.withheld);
+        self.warnings = wishes.warnings;
+        Ok(())
+    }
+
     /// Whether nothing has to be read.
     pub(crate) fn is_plain(&self) -> bool {
-        self.variables.is_empty() && self.malformed.is_empty() && self.files.is_empty()
+        self.variables.is_empty() && self.spread.is_empty() && self.malformed.is_empty() && self.files.is_empty()
     }
 
     /// # Errors
@@ -136,8 +163,9 @@ impl Delivery {
 
     /// Every reference, the variables' first.
     pub(crate) fn references(&self) -> Vec<Reference> {
-        let variables = self.variables.iter().map(|wanted| wanted.reference.clone());
-        variables.chain(self.files.iter().map(|(_, reference)| reference.clone())).collect()
+        let variables = self.variables.iter().flat_map(|wanted| wanted.value.references().cloned());
+        let spread = self.spread.iter().map(|spread| spread.reference.clone());
+        variables.chain(spread).chain(self.files.iter().map(|(_, reference)| reference.clone())).collect()
     }
 
     /// The environment as it was found, references and all: for owners who asked for that on failure.
@@ -161,16 +189,20 @@ impl Delivery {
                 None
             })
         };
-        let variables: Vec<_> =
-            self.variables.iter().map(|wanted| (wanted.clone(), take(wanted.name.clone()))).collect();
+        let values = |wanted: &Wanted, take: &mut dyn FnMut(String) -> Option<SecretBytes>| {
+            wanted.value.references().map(|_| take(wanted.name.clone())).collect::<Vec<_>>()
+        };
+        let variables: Vec<_> = self.variables.iter().map(|wanted| (wanted, values(wanted, &mut take))).collect();
+        let spread: Vec<_> = self.spread.iter().map(|spread| (spread, take(spread.origin.clone()))).collect();
         let files: Vec<_> =
             self.files.iter().map(|(target, _)| (target, take(target.path.display().to_string()))).collect();
         if !failures.is_empty() {
             return Err(failures);
         }
         let resolved = |value: Option<SecretBytes>| value.map_or(Resolved::Absent, Resolved::Value);
-        let variables = variables.into_iter().map(|(wanted, value)| (wanted, resolved(value))).collect();
-        let environment = deliver(self.entries.clone(), variables, &self.allow_env)?;
+        let spread = spread.into_iter().map(|(spread, value)| (spread.clone(), resolved(value))).collect();
+        let mut environment = deliver(self.entries.clone(), self.filled(variables)?, spread, &self.allow_env)?;
+        environment.warnings.splice(0..0, self.warnings.iter().cloned());
         // An optional file that does not exist is not written: like the variable, it is left out.
         let files: Vec<_> = files.into_iter().filter_map(|(target, value)| Some((target.clone(), value?))).collect();
         for (target, _) in &files {
@@ -179,6 +211,23 @@ impl Delivery {
         }
         strongroom_deliver_files::deliver(&files, self.medium).map_err(|failure| vec![failure])?;
         Ok(self.without_dropped(environment))
+    }
+
+    /// What each variable comes to, given the values of its references.
+    fn filled(
+        &self,
+        variables: Vec<(&Wanted, Vec<Option<SecretBytes>>)>,
+    ) -> Result<Vec<(Wanted, Resolved)>, Vec<Failure>> {
+        let now = Timestamp::now();
+        let mut failures = Vec::new();
+        let mut filled = Vec::with_capacity(variables.len());
+        for (wanted, values) in variables {
+            match fill(&self.entries[wanted.place], wanted, values, now) {
+                Ok(resolved) => filled.push((wanted.clone(), resolved)),
+                Err(failure) => failures.push(failure.in_field(&wanted.name)),
+            }
+        }
+        if failures.is_empty() { Ok(filled) } else { Err(failures) }
     }
 
     fn without_dropped(&self, mut environment: Environment) -> Environment {

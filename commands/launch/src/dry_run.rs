@@ -25,7 +25,10 @@ pub(crate) fn print(delivery: &Delivery, reader: &Reader) -> Result<(), Vec<Fail
 fn lines(delivery: &Delivery, calls: &[PlannedCall]) -> String {
     let mut lines = Vec::new();
     for wanted in &delivery.variables {
-        lines.push(format!("{} <- {}", wanted.name, wanted.reference));
+        lines.push(format!("{} <- {}", wanted.name, wanted.value));
+    }
+    for spread in &delivery.spread {
+        lines.push(format!("each key ({}) <- {}", spread.origin, spread.reference));
     }
     for (target, reference) in &delivery.files {
         lines.push(format!("{} (mode {:04o}) <- {reference}", target.path.display(), target.mode));

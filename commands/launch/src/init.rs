@@ -110,8 +110,11 @@ fn environment(
         // Reading one may take for ever: a pipe, a terminal.
         resolving.end_on_signals().map_err(cannot_start)?;
     }
-    let delivery = Delivery::gather(&arguments.deliver, variables)
-        .map_err(|failure| failed("failed to resolve secrets", failure))?;
+    let gathered = Delivery::gather(&arguments.deliver, variables).and_then(|mut delivery| {
+        delivery.heed_bank_vaults(&arguments.deliver.keep_env)?;
+        Ok(delivery)
+    });
+    let delivery = gathered.map_err(|failure| failed("failed to resolve secrets", failure))?;
     if let Err(failure) = arguments.check_provider() {
         let code = failed("failed to initialize secrets provider", failure);
         return if arguments.exit_early || arguments.deliver.dry_run {

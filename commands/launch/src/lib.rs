@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bank_vaults;
 mod delivery;
 mod dry_run;
 pub mod init;

@@ -74,6 +74,11 @@ pub enum Cause {
     },
     /// `strongroom.dev/inject` says so.
     Annotation,
+    /// A variable such as `VAULT_FROM_PATH` names secrets whose keys become variables.
+    PathVariable {
+        /// The variable's name.
+        name: String,
+    },
     /// bank-vaults' annotation names secrets whose keys become variables.
     VaultPath,
 }
@@ -85,6 +90,7 @@ impl Cause {
             Self::Variable { name, provider: None } => format!("{name} (a malformed reference)"),
             Self::Unseen { kind, name } => format!("{} {name}, unseen", kind.name()),
             Self::Annotation => "the annotation strongroom.dev/inject".to_owned(),
+            Self::PathVariable { name } => format!("{name} (all keys of its secrets)"),
             Self::VaultPath => "the annotation vault-env-from-path".to_owned(),
         }
     }

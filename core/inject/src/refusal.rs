@@ -6,6 +6,7 @@ use strongroom_failure::{Class, Failure};
 
 use crate::found::SourceKind;
 use crate::pod::Container;
+use crate::vault::MUTATE;
 
 /// Why something cannot be injected: the pod must not be created then, since it would start without its secrets.
 ///
@@ -60,6 +61,20 @@ pub enum Reason {
     SamePath(String),
     /// More secrets than this are wanted as files.
     TooMany(usize),
+    /// A variable holds a reference of bank-vaults that cannot be read.
+    Unreadable {
+        /// The variable, or the annotation that says the same.
+        name: String,
+        /// What is wrong with it, without the value.
+        words: String,
+        /// How to mend it.
+        cure: String,
+    },
+    /// bank-vaults would do here what is not served.
+    NotServed {
+        /// What to do instead.
+        cure: &'static str,
+    },
     /// A Secret's value is not base64.
     NotBase64,
     /// A Secret's name is not known before the API server has made it.
@@ -79,6 +94,11 @@ impl Refusal {
         Self { container: Some(container.name.to_owned()), field: container.field(field), reason }
     }
 
+    /// A reference of bank-vaults that cannot be read; `failure` repeats nothing of the value.
+    pub(crate) fn unreadable(container: &Container<'_>, field: &str, name: &str, failure: Failure) -> Self {
+        Self::of_container(container, field, unreadable(name, failure))
+    }
+
     /// What to try.
     pub fn cure(&self) -> String {
         match &self.reason {
@@ -94,10 +114,19 @@ impl Refusal {
             Reason::BadPath(_) => "write an absolute path without .. and without : or control characters".to_owned(),
             Reason::SamePath(_) => "give each secret a path of its own: ARN:/PATH".to_owned(),
             Reason::TooMany(_) => "put several values into one secret".to_owned(),
+            Reason::Unreadable { cure, .. } => cure.clone(),
+            Reason::NotServed { cure } => (*cure).to_owned(),
             Reason::NotBase64 => "write the value in base64, or use stringData".to_owned(),
             Reason::NoName => "name the Secret instead of using generateName".to_owned(),
         }
     }
+}
+
+/// Why what `name` says cannot be read.
+pub(crate) fn unreadable(name: &str, failure: Failure) -> Reason {
+    let mend = failure.hint.unwrap_or_else(|| "mend it".to_owned());
+    let cure = format!("{mend}; if it is an ordinary value, annotate the pod with {MUTATE}: skip");
+    Reason::Unreadable { name: name.to_owned(), words: failure.words, cure }
 }
 
 impl fmt::Display for Reason {
@@ -117,6 +146,8 @@ impl fmt::Display for Reason {
             Self::BadPath(path) => write!(formatter, "\"{path}\" cannot be the path of a file or mount"),
             Self::SamePath(path) => write!(formatter, "two secrets are wanted at {path}"),
             Self::TooMany(limit) => write!(formatter, "more than {limit} secrets are wanted"),
+            Self::Unreadable { name, words, .. } => write!(formatter, "{name}: {words}"),
+            Self::NotServed { .. } => write!(formatter, "what it asks for is not served"),
             Self::NotBase64 => write!(formatter, "the value is not base64"),
             Self::NoName => write!(formatter, "the Secret has no name yet"),
         }

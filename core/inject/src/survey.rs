@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use strongroom_reference::{ProviderKind, Syntax};
+use strongroom_failure::Failure;
+use strongroom_reference::{ProviderKind, Syntax, parse_paths};
 
 use crate::annotations::{Inject, Wishes};
 use crate::aws;
@@ -112,11 +113,15 @@ impl Verdict {
 impl<'pod> Survey<'pod> {
     pub(crate) fn of(pod: &'pod Value, found: &Found, settings: &Settings) -> Result<Self, Refusal> {
         let candidates = Candidates::of(pod, settings)?;
+        let skips_vault = vault::keeps_out(&candidates.pod);
+        if candidates.opt_out.is_none() && !skips_vault {
+            vault::check(&candidates.pod)?;
+        }
         let mut view = View {
             inject: &candidates.wishes.inject,
             found,
             judged: BTreeMap::new(),
-            skips_vault: vault::keeps_out(&candidates.pod),
+            skips_vault,
             reads_path: candidates.pod.annotation(vault::FROM_PATH).is_some(),
             is_vault_asked_for: candidates.pod.annotation_names().any(|name| name.starts_with(vault::PREFIX)),
         };
@@ -154,6 +159,8 @@ struct View<'view> {
 #[derive(Default)]
 struct Judged<'view> {
     references: BTreeMap<&'view str, Reference>,
+    /// What cannot be read and is refused; the others that cannot are wrapped.
+    unreadable: BTreeMap<&'view str, Failure>,
     needs_vault: bool,
 }
 
@@ -182,6 +189,11 @@ impl Sight<'_> {
         } else {
             self.more += 1;
         }
+    }
+
+    fn note_path(&mut self, variable: &str) {
+        self.needs_vault = true;
+        self.note(|| Cause::PathVariable { name: variable.to_owned() });
     }
 
     fn note_variable(&mut self, prefix: &str, variable: &str, reference: Reference) {
@@ -227,8 +239,13 @@ impl<'view> View<'view> {
     ) -> Result<(), Refusal> {
         let origin = match feed {
             Feed::Literal { variable, value } => {
-                if let Some(reference) = self.judge(value) {
+                let about = |failure| Refusal::unreadable(container, &feed.field(), variable, failure);
+                if let Some(reference) = self.judge(value).map_err(about)? {
                     sight.note_variable("", variable, reference);
+                }
+                if vault::is_path_variable(variable) && !self.skips_vault {
+                    let names_some = !parse_paths(value).map_err(about)?.is_empty();
+                    names_some.then(|| sight.note_path(variable));
                 }
                 return Ok(());
             }
@@ -248,14 +265,34 @@ impl<'view> View<'view> {
             Answer::Looked => {}
         }
         let Some(judged) = self.judged.get(&(origin.kind, origin.name)) else { return Ok(()) };
+        let refused = |variable: &str, failure: &Failure| {
+            Err(Refusal::unreadable(container, &feed.field(), variable, failure.clone()))
+        };
         match feed {
             Feed::Literal { .. } => {}
             Feed::Key { variable, key, .. } => {
+                if let Some(failure) = judged.unreadable.get(key) {
+                    return refused(variable, failure);
+                }
+                if vault::is_path_variable(variable) && !self.skips_vault {
+                    sight.note_path(variable);
+                }
                 if let Some(reference) = judged.references.get(key) {
                     sight.note_variable("", variable, *reference);
                 }
             }
             Feed::All { prefix, .. } => {
+                if let Some((key, failure)) = judged.unreadable.first_key_value() {
+                    return refused(&format!("{prefix}{key}"), failure);
+                }
+                if let Source::Values(values) = self.found.get(origin.kind, origin.name)
+                    && !self.skips_vault
+                {
+                    let names = vault::path_variables(|name| {
+                        name.strip_prefix(prefix).is_some_and(|key| values.contains_key(key))
+                    });
+                    names.for_each(|name| sight.note_path(name));
+                }
                 sight.needs_vault |= judged.needs_vault;
                 let room = CAUSES_LIMIT.saturating_sub(sight.causes.len());
                 for (key, reference) in judged.references.iter().take(room) {
@@ -277,21 +314,42 @@ impl<'view> View<'view> {
         let place = (origin.kind, origin.name);
         if !self.judged.contains_key(&place) {
             let texts = values.iter().filter_map(|(key, value)| Some((key.as_str(), value.expose_text()?)));
-            let references: BTreeMap<_, _> = texts.filter_map(|(key, text)| Some((key, self.judge(text)?))).collect();
-            let needs_vault = references.values().any(|reference| reference.is_vault);
-            self.judged.insert(place, Judged { references, needs_vault });
+            let mut judged = Judged::default();
+            for (key, text) in texts {
+                match self.judge(text) {
+                    Ok(Some(reference)) => {
+                        judged.needs_vault |= reference.is_vault;
+                        judged.references.insert(key, reference);
+                    }
+                    Ok(None) => {}
+                    Err(failure) => {
+                        judged.unreadable.insert(key, failure);
+                    }
+                }
+            }
+            self.judged.insert(place, judged);
         }
         Answer::Looked
     }
 
-    /// What matters of a value that is a reference.
-    fn judge(&self, value: &str) -> Option<Reference> {
-        let syntax = Syntax::of(value)?;
-        let provider = syntax.parse(value).ok().map(|reference| reference.provider);
-        // What is malformed is wrapped as well: the program says what is wrong and does not start the command.
+    /// What matters of a value that is a reference, or holds some.
+    ///
+    /// What is malformed is wrapped: the program says what is wrong and does not start the command. In bank-vaults'
+    /// syntax it is a failure, since there it may be something that the original serves and we do not: who comes from
+    /// it is told before anything starts.
+    fn judge(&self, value: &str) -> Result<Option<Reference>, Failure> {
+        let Some(syntax) = Syntax::of(value) else { return Ok(None) };
+        let composed = syntax.compose(value);
+        // All references inside one value are of one kind.
+        let provider = composed.as_ref().ok().and_then(|composed| composed.references().next()).map(|one| one.provider);
         let is_vault = provider.map_or(syntax == Syntax::BankVaults, |provider| provider == ProviderKind::Vault);
-        let is_skipped = self.skips_vault && is_vault && syntax == Syntax::BankVaults;
-        (!is_skipped).then_some(Reference { provider, is_vault })
+        if self.skips_vault && is_vault && syntax == Syntax::BankVaults {
+            return Ok(None);
+        }
+        match composed {
+            Err(failure) if syntax == Syntax::BankVaults => Err(failure),
+            _ => Ok(Some(Reference { provider, is_vault })),
+        }
     }
 }
 

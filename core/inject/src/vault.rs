@@ -7,11 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use strongroom_reference::parse_paths;
 
 use crate::draft::Draft;
 use crate::found::{Feed, Found, Source, feeds};
 use crate::pod::{Container, Pod, list, text, unexpanded};
-use crate::refusal::Refusal;
+use crate::refusal::{Reason, Refusal, unreadable};
 use crate::settings::Settings;
 use crate::survey::Survey;
 
@@ -19,14 +20,14 @@ use crate::survey::Survey;
 pub(crate) const PREFIX: &str = "vault.security.banzaicloud.io/";
 
 /// The annotation and the label that keep bank-vaults out, with the value `skip`.
-const MUTATE: &str = "vault.security.banzaicloud.io/mutate";
+pub(crate) const MUTATE: &str = "vault.security.banzaicloud.io/mutate";
 const MUTATE_LABEL: &str = "security.banzaicloud.io/mutate";
 
 /// Secrets whose keys all become variables.
 pub(crate) const FROM_PATH: &str = "vault.security.banzaicloud.io/vault-env-from-path";
 
 /// Annotations, behind [`PREFIX`], and the variables behind `VAULT_` that say the same.
-const VARIABLES: [(&str, &str); 8] = [
+const VARIABLES: [(&str, &str); 10] = [
     ("vault-addr", "ADDR"),
     ("vault-role", "ROLE"),
     ("vault-path", "PATH"),
@@ -34,8 +35,22 @@ const VARIABLES: [(&str, &str); 8] = [
     ("vault-namespace", "NAMESPACE"),
     ("vault-skip-verify", "SKIP_VERIFY"),
     ("vault-ignore-missing-secrets", "IGNORE_MISSING_SECRETS"),
+    ("vault-client-timeout", "CLIENT_TIMEOUT"),
     ("vault-env-from-path", "FROM_PATH"),
+    ("vault-env-passthrough", "PASSTHROUGH"),
 ];
+
+/// The variables that name secrets whose keys all become variables.
+const PATH_VARIABLES: [&str; 4] = ["VAULT_FROM_PATH", "VAULT_ENV_FROM_PATH", "BAO_FROM_PATH", "BAO_ENV_FROM_PATH"];
+
+/// Annotations, behind [`PREFIX`], by which another container would write files of secrets: the pod would start without.
+const AGENTS: [&str; 3] = ["vault-agent", "vault-agent-configmap", "vault-ct-configmap"];
+
+/// What says whom to trust.
+const TRUST: [&str; 4] = ["CACERT", "CACERT_BYTES", "CAPATH", "SKIP_VERIFY"];
+
+/// The probes of a container.
+const PROBES: [&str; 3] = ["livenessProbe", "readinessProbe", "startupProbe"];
 
 /// What a container that logs in by itself sets.
 const LOGINS: [&str; 4] = ["TOKEN", "TOKEN_FILE", "ROLE_ID", "ROLE_ID_FILE"];
@@ -61,6 +76,57 @@ pub(crate) fn keeps_out(pod: &Pod<'_>) -> bool {
     pod.annotation(MUTATE).into_iter().chain(label).any(|value| value == "skip")
 }
 
+/// Whether the value of a variable of this name is a list of paths.
+pub(crate) fn is_path_variable(name: &str) -> bool {
+    PATH_VARIABLES.contains(&name)
+}
+
+/// The names of such variables that are `there`.
+pub(crate) fn path_variables(is_there: impl Fn(&str) -> bool) -> impl Iterator<Item = &'static str> {
+    PATH_VARIABLES.into_iter().filter(move |name| is_there(name))
+}
+
+/// Refuses what bank-vaults would do for this pod and we do not.
+pub(crate) fn check(pod: &Pod<'_>) -> Result<(), Refusal> {
+    for name in AGENTS {
+        if annotation(pod, name).is_some_and(|value| !matches!(value, "" | "false" | "0")) {
+            let cure = "write references into variables, or --file PATH=REF of strongroom-init for files";
+            return Err(Refusal::of_annotation(&format!("{PREFIX}{name}"), Reason::NotServed { cure }));
+        }
+    }
+    let paths = pod.annotation(FROM_PATH).map(parse_paths).unwrap_or(Ok(Vec::new()));
+    paths.map(drop).map_err(|failure| Refusal::of_annotation(FROM_PATH, unreadable("VAULT_FROM_PATH", failure)))
+}
+
+/// Refuses what bank-vaults would do for this container, which logs in, and we do not.
+fn check_container(pod: &Pod<'_>, container: &Container<'_>, own: &Own) -> Result<(), Refusal> {
+    let has = |name: &str| annotation(pod, name).is_some_and(|value| !value.is_empty());
+    let skips_verify = annotation(pod, "vault-skip-verify") == Some("true");
+    let trusts = skips_verify || TRUST.iter().any(|name| own.sets(name));
+    let has_exec = |probe: &&str| container.value.get(probe).is_some_and(|probe| probe.get("exec").is_some());
+    let probes = annotation(pod, "mutate-probes") == Some("true") && PROBES.iter().any(has_exec);
+    let unserved = [
+        (
+            has("vault-tls-secret") && !trusts,
+            "vault-tls-secret",
+            "mount that Secret and set VAULT_CACERT to its ca.crt",
+        ),
+        (
+            has("token-auth-mount") && !own.logs_in(),
+            "token-auth-mount",
+            "mount that volume and set VAULT_TOKEN_FILE to the token in it",
+        ),
+        (probes, "mutate-probes", "start the probe's command by strongroom-init, or let it do without secrets"),
+    ];
+    match unserved.into_iter().find(|(is_asked_for, ..)| *is_asked_for) {
+        None => Ok(()),
+        Some((_, name, cure)) => {
+            let refusal = Refusal::of_annotation(&format!("{PREFIX}{name}"), Reason::NotServed { cure });
+            Err(Refusal { container: Some(container.name.to_owned()), ..refusal })
+        }
+    }
+}
+
 /// Drafts variables and token of the wrapped containers that need Vault.
 pub(crate) fn draft(
     survey: &Survey<'_>,
@@ -73,6 +139,7 @@ pub(crate) fn draft(
     let mut volume = None;
     for (place, container, _) in survey.wrapped().filter(|(_, _, verdict)| verdict.needs_vault) {
         let own = Own::of(container, found, &known);
+        check_container(&draft.pod, container, &own)?;
         let mut variables = variables(&draft.pod, &own, settings);
         if let Some(audience) = audience.filter(|_| takes_token(&draft.pod, &own)) {
             let volume = volume.get_or_insert_with(|| token_volume(audience, settings, draft));
@@ -124,7 +191,7 @@ struct Known(BTreeMap<String, &'static str>);
 
 impl Known {
     fn new() -> Self {
-        let names = VARIABLES.into_iter().map(|(_, name)| name).chain(LOGINS).chain(TOKENS);
+        let names = VARIABLES.into_iter().map(|(_, name)| name).chain(LOGINS).chain(TOKENS).chain(TRUST);
         let families = names.flat_map(|name| ["VAULT_", "BAO_"].map(|family| (format!("{family}{name}"), name)));
         Self(families.chain([(OLD_TOKEN.to_owned(), "JWT_FILE")]).collect())
     }

@@ -11,6 +11,7 @@
 
 mod bank_vaults;
 mod canonical;
+mod composition;
 mod escape;
 mod secrets_init;
 mod suffix;
@@ -20,6 +21,8 @@ use std::fmt;
 
 use strongroom_secret::{RemoteKey, Version};
 
+pub use bank_vaults::{KEY_TEMPLATE_DELIMITERS, OWN_TOKEN_PATH, parse_paths};
+pub use composition::{Composition, Slot};
 pub use syntax::{Syntax, detect, parse};
 
 /// The kind of store that a reference names (the PROVIDER of the canonical URI).

@@ -47,11 +47,8 @@ impl Syntax {
 
     /// Reads `text`, which this syntax claims. Failures are `Invalid` and never repeat the text.
     pub fn parse(self, text: &str) -> Result<Reference, Failure> {
-        if self != Self::Canonical && text.len() > FOREIGN_LIMIT {
-            return Err(invalid(
-                format!("the reference is longer than {FOREIGN_LIMIT} bytes"),
-                "write it as sr://…, which may be longer",
-            ));
+        if self != Self::Canonical {
+            check_foreign_length(text)?;
         }
         match self {
             Self::Canonical => canonical::parse(text),
@@ -59,6 +56,18 @@ impl Syntax {
             Self::BankVaults => bank_vaults::parse(text),
         }
     }
+}
+
+/// # Errors
+/// A foreign reference that is too long.
+pub(crate) fn check_foreign_length(text: &str) -> Result<(), Failure> {
+    if text.len() <= FOREIGN_LIMIT {
+        return Ok(());
+    }
+    Err(invalid(
+        format!("the reference is longer than {FOREIGN_LIMIT} bytes"),
+        "write it as sr://…, which may be longer",
+    ))
 }
 
 /// The reference that `text` is, in any syntax; `None` where it is an ordinary value.

@@ -64,6 +64,11 @@ impl Entry {
         std::str::from_utf8(self.split()?.0).ok()
     }
 
+    /// The value, where there is one that is text: for variables that say how secrets are delivered.
+    pub fn expose_value(&self) -> Option<&str> {
+        std::str::from_utf8(self.split()?.1).ok()
+    }
+
     /// Whether the whole entry is UTF-8.
     pub(crate) fn is_text(&self) -> bool {
         self.0.expose_text().is_some()

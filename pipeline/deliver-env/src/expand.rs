@@ -1,6 +1,9 @@
 use serde_json::Value;
+use strongroom_failure::Failure;
 use strongroom_reference::{Decode, ProviderKind, Reference};
 use strongroom_secret::SecretBytes;
+
+use crate::{Wanted, invalid};
 
 /// Whether a whole value read by `reference` becomes one variable for each member, if it is an object of plain values.
 ///
@@ -16,8 +19,8 @@ pub fn expands(reference: &Reference) -> bool {
 
 /// The members of a JSON object whose members are all strings, numbers or booleans; `None` for every other value, which
 /// then stays the text that was stored (SI-11, SI-12).
-pub(crate) fn members(reference: &Reference, value: &SecretBytes) -> Option<Vec<(String, SecretBytes)>> {
-    if !expands(reference) || value.expose().iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+pub(crate) fn members(wanted: &Wanted, value: &SecretBytes) -> Option<Vec<(String, SecretBytes)>> {
+    if !wanted.expands() || value.expose().iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return None;
     }
     let Ok(Value::Object(object)) = serde_json::from_slice(value.expose()) else { return None };
@@ -27,6 +30,27 @@ pub(crate) fn members(reference: &Reference, value: &SecretBytes) -> Option<Vec<
     // Taken apart either way, so that no string is dropped without being wiped.
     let members: Vec<_> = object.into_iter().map(|(name, value)| (name, text(value))).collect();
     expandable.then_some(members)
+}
+
+/// The members of a secret that must be an object of plain values, as bank-vaults takes them: nothing is an empty text.
+pub(crate) fn all_members(value: &SecretBytes) -> Result<Vec<(String, SecretBytes)>, Failure> {
+    let Ok(Value::Object(object)) = serde_json::from_slice(value.expose()) else {
+        return Err(invalid("the secret has no keys, which should become variables"));
+    };
+    let mut nested = None;
+    // Taken apart to the end, so that no string is dropped without being wiped.
+    let members = object.into_iter().map(|(name, value)| {
+        if matches!(value, Value::Object(_) | Value::Array(_)) {
+            nested = Some(name.clone());
+        }
+        (name, if value.is_null() { SecretBytes::default() } else { text(value) })
+    });
+    let members = members.collect();
+    match nested {
+        None => Ok(members),
+        Some(name) => Err(invalid(format!("the secret's key \"{name}\" is no plain value"))
+            .with_hint("store it as text, or write variables for single keys: vault:PATH#KEY")),
+    }
 }
 
 /// A string as it is, anything else as its JSON text.

@@ -10,6 +10,7 @@ use strongroom_http::{
 use strongroom_provider::{Meter, Outcome, SecretBytes};
 
 use crate::path::encoded;
+use crate::vault::LOOK_UP_SELF;
 use crate::{Consistency, Settings};
 
 /// The largest request that the servers accept in their default settings is 32 MiB: no secret is larger. The rest is
@@ -76,7 +77,7 @@ impl<'a> Ask<'a> {
 
     /// A question about the token itself.
     pub(crate) fn look_up(token: &'a SecretBytes) -> Self {
-        Self { about: About::Token, ..Self::get("vault:lookup-self", "auth/token/lookup-self", token) }
+        Self { about: About::Token, ..Self::get("vault:lookup-self", LOOK_UP_SELF, token) }
     }
 
     /// What gives or renews a token.

@@ -52,6 +52,8 @@ pub(crate) fn target(key: &RemoteKey, settings: &Settings) -> Result<Target, Fai
         None if path.split('/').nth(1) == Some("data") => {
             (versioned(&path, first_segment(&path), facet), Form::PerhapsVersioned)
         }
+        // No secrets engine can be mounted there: nobody has to be asked which one it is.
+        None if mount.is_none() && matches!(first_segment(&path), "auth" | "sys") => (path, Form::Plain),
         None => (path, Form::Unknown),
     };
     if facet == Facet::Metadata && form == Form::Plain {
@@ -198,6 +200,7 @@ mod tests {
         check(None, None, "/secret/app/", "secret/app", Form::Unknown);
         check(None, None, "secret/data/app", "secret/data/app", Form::PerhapsVersioned);
         check(None, None, "secret/team/data/app", "secret/team/data/app", Form::Unknown);
+        check(None, None, "auth/token/lookup-self", "auth/token/lookup-self", Form::Plain);
         check(None, None, "database/creds/x", "database/creds/x", Form::Unknown);
         check(None, Some(Two), "secret/app", "secret/data/app", Form::Versioned);
         check(None, Some(Two), "secret/data/app", "secret/data/app", Form::Versioned);

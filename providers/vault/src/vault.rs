@@ -4,7 +4,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt, stream};
 use strongroom_failure::{Class, Failure};
-use strongroom_http::Method;
+use strongroom_http::{Method, json_body};
 use strongroom_provider::{
     Answer, Call, Facet, Find, Found, Limits, Meter, Provider, RemoteKey, RemoteValue, SecretBytes, Validation,
     one_by_one,
@@ -44,7 +44,24 @@ impl Vault {
     async fn answer(&self, key: &RemoteKey) -> Answer {
         let about = |failure: Failure| failure.on_key(&key.name).from_store(self.describe());
         let target = target(key, &self.settings).map_err(about)?;
-        self.read_with_fresh_token(target).await.map_err(about)
+        let asks_for_token = target.form == Form::Plain && target.path == LOOK_UP_SELF;
+        match self.read_with_fresh_token(target).await {
+            Err(failure) if failure.class == Class::Denied && asks_for_token => self.own_token().await.map_err(about),
+            answer => answer.map_err(about),
+        }
+    }
+
+    /// What we know ourselves of the token that a policy keeps from looking itself up (the default policy allows it):
+    /// the token, as the look-up would name it. Who is denied to ask still has what bank-vaults' `vault:login` is for.
+    async fn own_token(&self) -> Result<RemoteValue, Failure> {
+        #[derive(serde::Serialize)]
+        struct LookedUp<'a> {
+            id: &'a str,
+        }
+        let token = self.session.token(&self.api).await?;
+        let not_text = || Failure::new(Class::Unauthenticated, "the token is not text");
+        let id = token.value.expose_text().ok_or_else(not_text)?;
+        Ok(RemoteValue::new(json_body(&LookedUp { id })?, None))
     }
 
     async fn read_with_fresh_token(&self, target: Target) -> Result<RemoteValue, Failure> {
@@ -131,6 +148,9 @@ impl Vault {
         }
     }
 }
+
+/// Where a token is told about itself.
+pub(crate) const LOOK_UP_SELF: &str = "auth/token/lookup-self";
 
 /// How both servers say that no engine answers for a path.
 pub(crate) const NO_ENGINE: &str = "no handler for route";

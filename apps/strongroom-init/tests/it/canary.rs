@@ -127,6 +127,11 @@ fn no_error_path_of_vault_shows_a_value_or_the_token() {
     switchboard.clear();
     failing("a bad token", wanting(reference).envs(&through(&format!("s.{CANARY}"))));
     failing("no such property", wanting("vault:secret/data/canary#nothing").envs(&vault()));
+    failing("a template", wanting("vault:secret/data/canary#${.k | fail}").envs(&vault()));
+    failing("no such key of a template", wanting("vault:secret/data/canary#${.k.k}").envs(&vault()));
+    failing("a part", wanting(&format!("{CANARY}${{vault:secret/data/canary#nothing}}")).envs(&vault()));
+    failing("a malformed part", wanting(&format!("{CANARY}${{vault:{CANARY}#{CANARY}#{CANARY}}}")).envs(&vault()));
+    failing("a malformed path", wanting("x").envs(&vault()).env("VAULT_FROM_PATH", format!("{CANARY}#{CANARY}")));
     failing("not base64", wanting("vault:secret/data/canary?decode=base64#k").envs(&vault()));
 }
 

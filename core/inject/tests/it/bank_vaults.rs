@@ -44,7 +44,9 @@ fn annotations_become_the_variables_of_a_login() {
             ("vault-namespace", "team"),
             ("vault-skip-verify", "true"),
             ("vault-ignore-missing-secrets", "true"),
+            ("vault-client-timeout", "10s"),
             ("vault-env-from-path", "secret/data/$(x)"),
+            ("vault-env-passthrough", "VAULT_ADDR"),
         ]),
     );
     let after = changed(&before);
@@ -53,9 +55,11 @@ fn annotations_become_the_variables_of_a_login() {
         &[
             ("VAULT_ADDR", "https://vault:8200"),
             ("VAULT_AUTH_METHOD", "kubernetes"),
+            ("VAULT_CLIENT_TIMEOUT", "10s"),
             ("VAULT_FROM_PATH", "secret/data/$$(x)"),
             ("VAULT_IGNORE_MISSING_SECRETS", "true"),
             ("VAULT_NAMESPACE", "team"),
+            ("VAULT_PASSTHROUGH", "VAULT_ADDR"),
             ("VAULT_PATH", "k8s"),
             ("VAULT_ROLE", "app"),
             ("VAULT_SKIP_VERIFY", "true"),
@@ -221,4 +225,87 @@ fn without_an_audience_or_with_another_login_there_is_no_token() {
     check(Some(("VAULT_TOKEN", "t")), "jwt", "a", false);
     check(Some(("VAULT_JWT_FILE", "/f")), "jwt", "a", false);
     check(Some(("KUBERNETES_SERVICE_ACCOUNT_TOKEN", "/f")), "jwt", "a", false);
+}
+
+#[test]
+fn a_path_in_a_variable_needs_no_annotation() {
+    let app = |entry: Value| json!({"name": "app", "image": "app:1", "command": ["app"], "env": [entry]});
+    for name in ["VAULT_FROM_PATH", "VAULT_ENV_FROM_PATH", "BAO_FROM_PATH"] {
+        let before = pod(&[app(json!({"name": name, "value": "secret/data/a"}))]);
+        assert_eq!(added(&before, &changed(&before)).len(), 3, "{name}");
+        assert_eq!(planned(&pod(&[app(json!({"name": name, "value": ""}))])).unwrap().patch, []);
+    }
+    let key = json!({"name": "VAULT_FROM_PATH", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}});
+    let mut whole = container("app", "plain");
+    whole["envFrom"] = json!([{"prefix": "VAULT_", "configMapRef": {"name": "c"}}]);
+    for before in [pod(&[app(key)]), pod(&[whole])] {
+        let found = found(SourceKind::ConfigMap, "c", values(&[("k", "a/b"), ("FROM_PATH", "a/b")]));
+        let plan = plan(&before, &found, &Images::default(), &Settings::default()).unwrap();
+        assert_eq!(added(&before, &changed_by(&before, &plan)).len(), 3);
+    }
+}
+
+#[test]
+fn what_is_not_served_is_refused_with_the_variable_and_the_cure() {
+    let check = |refusal: strongroom_inject::Refusal, words: &[&str]| {
+        let shown = refusal.to_string();
+        for words in words {
+            assert!(shown.contains(words), "{words}: {shown}");
+        }
+        assert!(!shown.contains("canary"), "{shown}");
+    };
+    for (value, words) in [
+        ("vault:v1:canary", "a ciphertext of Vault's Transit engine"),
+        ("x${vault:v1:canary}", "a ciphertext of Vault's Transit engine"),
+        ("vault:canary/b", "the #KEY is missing"),
+        ("canary-${vault:a/b}", "the #KEY is missing"),
+    ] {
+        let refusal = planned(&pod(&[container("app", value)])).unwrap_err();
+        check(refusal, &["spec.containers[0].env[X].value: X: ", words, "mutate: skip", "container \"app\""]);
+        for reference in [
+            json!({"envFrom": [{"secretRef": {"name": "s"}}]}),
+            json!({"env": [
+            {"name": "K", "valueFrom": {"secretKeyRef": {"name": "s", "key": "K"}}}]}),
+        ] {
+            let mut app = container("app", "plain");
+            app.as_object_mut().unwrap().extend(reference.as_object().unwrap().clone());
+            let found = found(SourceKind::Secret, "s", values(&[("K", value), ("OK", "plain")]));
+            let refusal = plan(&pod(&[app]), &found, &Images::default(), &Settings::default()).unwrap_err();
+            check(refusal, &["secret", "K: ", words]);
+        }
+        let skipped = annotated(pod(&[container("app", value)]), &saying(&[("mutate", "skip")]));
+        assert_eq!(planned(&skipped).unwrap().patch, []);
+    }
+    let mut app = container("app", "plain");
+    app["env"] = json!([{"name": "VAULT_FROM_PATH", "value": "a/b#canary"}]);
+    check(planned(&pod(&[app])).unwrap_err(), &["env[VAULT_FROM_PATH]", "the #VERSION is not a number"]);
+}
+
+#[test]
+fn annotations_that_are_not_served_are_refused_where_secrets_would_be_missing() {
+    let refused = |value: &str, annotations: &[(&str, &str)], own: Option<(&str, &str)>| {
+        let mut app = container("app", value);
+        app["livenessProbe"] = json!({"exec": {"command": ["check"]}});
+        if let Some((name, value)) = own {
+            app["env"].as_array_mut().unwrap().push(json!({"name": name, "value": value}));
+        }
+        planned(&annotated(pod(&[app]), &saying(annotations))).err().map(|refusal| refusal.to_string())
+    };
+    let check = |value: &str, name: &str, text: &str, mended: Option<(&str, &str)>| {
+        let shown = refused(value, &[(name, text)], None).unwrap();
+        assert!(shown.contains(&format!("{PREFIX}{name}]")) && shown.contains("not served"), "{shown}");
+        assert!(mended.is_none() || refused(value, &[(name, text)], mended).is_none(), "{name}");
+        assert_eq!(refused(value, &[(name, text), ("mutate", "skip")], None), None);
+    };
+    check("plain", "vault-agent", "true", None);
+    check("plain", "vault-agent-configmap", "c", None);
+    check("plain", "vault-ct-configmap", "c", None);
+    check(VAULT, "vault-tls-secret", "tls", Some(("VAULT_CACERT", "/tls/ca.crt")));
+    check(VAULT, "token-auth-mount", "v:token", Some(("VAULT_TOKEN_FILE", "/v/token")));
+    check(VAULT, "mutate-probes", "true", None);
+    assert_eq!(refused("plain", &[("vault-agent", "false"), ("vault-tls-secret", "tls")], None), None);
+    assert_eq!(refused(VAULT, &[("mutate-probes", "false")], None), None);
+    assert_eq!(refused(VAULT, &[("vault-tls-secret", "t"), ("vault-skip-verify", "true")], None), None);
+    let shown = refused("plain", &[("vault-env-from-path", "a/b#x")], None).unwrap();
+    assert!(shown.contains("VAULT_FROM_PATH: the #VERSION is not a number"), "{shown}");
 }

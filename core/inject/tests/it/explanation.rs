@@ -14,7 +14,7 @@ fn annotation(after: &Value) -> Value {
 
 #[test]
 fn a_changed_pod_says_what_was_done_to_each_container_and_why() {
-    let before = pod(&[container("app", SECRET), container("plain", "x"), container("bad", "vault:a/b")]);
+    let before = pod(&[container("app", SECRET), container("plain", "x"), container("bad", "sr://nowhere/a")]);
     let before = annotated(before, &json!({"a": "kept", "secrets.k8s.aws/secret-arn": SECRET}));
     let after = changed(&before);
     assert_eq!(

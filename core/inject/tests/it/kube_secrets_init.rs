@@ -97,6 +97,8 @@ fn ki_01_every_kind_of_reference_is_a_trigger_and_nothing_else_is() {
         ">>vault:database/creds/app#password",
         "bao:secret/data/app#key",
         "postgres://u:${vault:secret/data/app#key}@db",
+        "vault:secret/data/app#${.user}:${.key}",
+        "vault:login",
         "azure:keyvault:name",
         "sr://aws-sm/name#key",
     ] {

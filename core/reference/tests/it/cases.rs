@@ -17,13 +17,15 @@ pub(crate) enum Section {
 pub(crate) enum Outcome {
     /// The canonical form of the reference that it is.
     Means(&'static str),
+    /// What a variable of that value is composed of.
+    Composes(&'static str),
     /// The words in which it is refused.
     Refused(&'static str),
     /// It is a value like any other.
     Ordinary,
 }
 
-use Outcome::{Means, Ordinary, Refused};
+use Outcome::{Composes, Means, Ordinary, Refused};
 
 pub(crate) type Case = (Section, &'static str, Outcome);
 
@@ -347,23 +349,71 @@ pub(crate) const CASES: &[Case] = &[
         Refused("\"request\" is what the rest of the reference says already"),
     ),
     (Section::Vault, ">>vault:pki/issue/web?version=2#certificate", Refused("\"request\" stands beside a version")),
-    (Section::Vault, "vault:secret/data/app#${.user}:${.password}", Refused("templates in keys are not served yet")),
     (
         Section::Vault,
-        "postgres://app:${vault:secret/data/app#password}@db/app",
-        Refused("a reference inside a longer value, ${vault:…}, is not served yet"),
+        "vault:secret/data/app#${.user}:${.password}",
+        Composes("{sr://vault/secret/data/app ${.user}:${.password}}"),
+    ),
+    (
+        Section::Vault,
+        "vault:secret/data/app#${.user | upper}#3",
+        Composes("{sr://vault/secret/data/app?version=3 ${.user | upper}}"),
+    ),
+    (
+        Section::Vault,
+        "postgres://${vault:secret/data/app#user}:${vault:secret/data/app#password#2}@db/app",
+        Composes("…{sr://vault/secret/data/app#user} …{sr://vault/secret/data/app?version=2#password}"),
     ),
     (
         Section::Vault,
         "${>>bao:database/creds/app#username}",
-        Refused("a reference inside a longer value, ${vault:…}, is not served yet"),
+        Composes("{sr://vault/database/creds/app?request=%7B%7D#username}"),
+    ),
+    (
+        Section::Vault,
+        r#"{"tls":"${>>vault:pki/issue/web#certificate#{"common_name":"a"}}"}"#,
+        Composes("…{sr://vault/pki/issue/web?request=%7B%22common_name%22:%22a%22%7D#certificate}"),
+    ),
+    (
+        Section::Vault,
+        "x-${vault:secret/data/app#${.user}:${.password}}",
+        Composes("…{sr://vault/secret/data/app ${.user}:${.password}}"),
+    ),
+    (
+        Section::Vault,
+        "http://vault:8200/?${vault:secret/data/app#user}",
+        Composes("…{sr://vault/secret/data/app#user}"),
+    ),
+    (Section::Vault, "vault:8200/?${vault:secret/data/app#user}", Composes("…{sr://vault/secret/data/app#user}")),
+    (Section::Vault, "$${vault:secret/data/app#user}", Composes("…{sr://vault/secret/data/app#user}")),
+    (Section::Vault, "x-${vault:secret/data/app}", Refused("the #KEY is missing")),
+    (
+        Section::Vault,
+        "x-${vault:secret/data/app#${.user}",
+        Refused("a reference inside the value, ${vault:…, is never closed"),
+    ),
+    (
+        Section::Vault,
+        "vault:secret/${vault:secret/data/app#path}#user",
+        Refused("a reference stands inside another reference"),
+    ),
+    (
+        Section::Vault,
+        "vault:secret/data/app?decode=base64#${.user}",
+        Refused("\"decode\", \"select\" or \"default\" is given for a template"),
+    ),
+    (
+        Section::Vault,
+        "x-${vault:v1:8SDd3WHDOjf7mq69CyCqYjBXAiQQAVZRkFM13ok481zoCmHnSeDX9vyf7w==}",
+        Refused("this is a ciphertext of Vault's Transit engine, not a reference"),
     ),
     (
         Section::Vault,
         "vault:v1:8SDd3WHDOjf7mq69CyCqYjBXAiQQAVZRkFM13ok481zoCmHnSeDX9vyf7w==",
         Refused("this is a ciphertext of Vault's Transit engine, not a reference"),
     ),
-    (Section::Vault, "vault:login", Refused("passing on the token of our own login is not served yet")),
+    (Section::Vault, "vault:login", Means("sr://vault/auth/token/lookup-self#id")),
+    (Section::Vault, "bao:login", Means("sr://vault/auth/token/lookup-self#id")),
     // Azure Key Vault.
     (Section::Azure, "azure:keyvault:db-password", Means("sr://azure-kv/db-password")),
     (Section::Azure, "azure:keyvault:db-password/0a1b2c", Means("sr://azure-kv/db-password?version=0a1b2c")),
@@ -387,5 +437,6 @@ pub(crate) const CASES: &[Case] = &[
     (Section::Ordinary, "arn:awsome:secretsmanager:eu-west-1:111122223333:secret:app", Ordinary),
     (Section::Ordinary, "arn:aws:ssmmessages:eu-west-1:111122223333:parameter/x", Ordinary),
     (Section::Ordinary, "echo ${vault:-none} ${vault:0:3} # done", Ordinary),
+    (Section::Ordinary, "${vault:a} ${vault:1/2}", Ordinary),
     (Section::Ordinary, "${HOME}/vault:secret/data/app#x", Ordinary),
 ];

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 
-use strongroom_reference::parse;
+use strongroom_reference::Syntax;
 
 use crate::cases::{CASES, Outcome, Section};
 
@@ -55,9 +55,11 @@ fn table(section: Section) -> String {
 fn meaning(text: &str, outcome: &Outcome) -> String {
     match outcome {
         Outcome::Means(canonical) => code(canonical),
+        Outcome::Composes(parts) => format!("in variables: {}", code(parts)),
         Outcome::Ordinary => "an ordinary value".to_owned(),
         Outcome::Refused(words) => {
-            let cure = parse(text).err().and_then(|failure| failure.hint).unwrap_or_default();
+            let refused = Syntax::of(text).and_then(|syntax| syntax.compose(text).err());
+            let cure = refused.and_then(|failure| failure.hint).unwrap_or_default();
             format!("refused: {}; {}", cell(words), cell(&cure))
         }
     }

@@ -1,14 +1,15 @@
 //! Every row of the table, and what holds for all of them.
 
 use strongroom_failure::Class;
-use strongroom_reference::{Syntax, detect, parse};
+use strongroom_reference::{Composition, Syntax, detect, parse, parse_paths};
 
 use crate::cases::{CASES, Outcome, Section};
 
 fn outcome(text: &str) -> String {
-    match detect(text) {
+    match Syntax::of(text).map(|syntax| syntax.compose(text)) {
         None => "ordinary".to_owned(),
-        Some(Ok(reference)) => format!("means {reference}"),
+        Some(Ok(Composition::Whole(reference))) => format!("means {reference}"),
+        Some(Ok(composed)) => format!("composes {composed}"),
         Some(Err(failure)) => format!("refused: {}", failure.words),
     }
 }
@@ -19,6 +20,7 @@ fn si_13_si_14_si_15_si_16_and_each_other_row_means_what_the_table_says() {
         let expected = match expected {
             Outcome::Ordinary => "ordinary".to_owned(),
             Outcome::Means(canonical) => format!("means {canonical}"),
+            Outcome::Composes(parts) => format!("composes {parts}"),
             Outcome::Refused(words) => format!("refused: {words}"),
         };
         assert_eq!(outcome(text), expected, "{text:?}");
@@ -86,6 +88,10 @@ fn a_failure_never_repeats_what_could_be_a_secret() {
         ">>vault:C#C#C",
         "azure:keyvault:C/C/C",
         "x${vault:C#C}",
+        "x${vault:C#${C}",
+        "x${vault:C}",
+        "vault:C/${vault:C#C}",
+        "vault:C?default=C#${.C}",
     ];
     for text in texts {
         let failure = parse(&text.replace('C', "Canary7f3a")).unwrap_err();
@@ -95,12 +101,42 @@ fn a_failure_never_repeats_what_could_be_a_secret() {
 }
 
 #[test]
+fn one_reference_and_nothing_around_it_is_what_people_are_asked_for() {
+    for (_, text, expected) in CASES {
+        let is_one = matches!(expected, Outcome::Means(_));
+        assert_eq!(detect(text).is_some_and(|parsed| parsed.is_ok()), is_one, "{text:?}");
+    }
+}
+
+#[test]
+fn a_list_of_paths_names_whole_secrets() {
+    let check = |list: &str, expected: Result<&[&str], &str>| {
+        let parsed = parse_paths(list).map_err(|failure| failure.words);
+        let shown = parsed.map(|paths| paths.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let expected = expected.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect());
+        assert_eq!(shown, expected.map_err(str::to_owned), "{list:?}");
+    };
+    check("", Ok(&[]));
+    check("secret/data/a", Ok(&["sr://vault/secret/data/a"]));
+    let two = ["sr://vault/secret/data/a?version=2", "sr://vault/kv/b?optional"];
+    check("secret/data/a#2, kv/b?optional#-1,,secret/data/a#2", Ok(&two));
+    check("secret/data/a#new", Err("the #VERSION is not a number"));
+    check("vault:secret/data/a", Err("an entry is not a path"));
+    check("#1", Err("an entry is not a path"));
+    check("a\nb", Err("the reference holds a control character"));
+}
+
+#[test]
 fn a_reference_has_a_greatest_length() {
     let check = |text: String, expected: &str| assert_eq!(outcome(&text), expected);
     let key = |length: usize| "k".repeat(length);
     check(format!("sr://file/{}", key(131_072 - 9)), "refused: the reference is longer than 131072 bytes");
     check(format!("gcp:secretmanager:{}", key(16_384 - 17)), "refused: the reference is longer than 16384 bytes");
     assert!(parse(&format!("sr://file/{}", key(131_072 - 10))).is_ok());
+    // What is around references inside of a value does not count.
+    let around = "x".repeat(20_000);
+    check(format!("{around}${{vault:a/b#c}}"), "composes …{sr://vault/a/b#c}");
+    check(format!("${{vault:a/b#{around}}}"), "refused: the reference is longer than 16384 bytes");
     // The longest foreign text, in the characters that grow most: its canonical form can still be read.
     let grown = parse(&format!("vault:a/b#{}", "%".repeat(16_384 - 10))).unwrap();
     assert_eq!(parse(&grown.to_string()).unwrap(), grown);
@@ -112,5 +148,9 @@ fn finding_inline_references_takes_time_in_proportion_to_the_text() {
     for piece in ["${vault:a", "${vault:a}", "${", "${vault:", "$"] {
         let text = piece.repeat(2_000_000 / piece.len()) + "}";
         assert_eq!(outcome(&text), "ordinary");
+    }
+    for piece in ["${vault:a#{", "${vault:a#${"] {
+        let text = piece.repeat(2_000_000 / piece.len()) + "}";
+        assert_eq!(outcome(&text), "refused: a reference inside the value, ${vault:…, is never closed");
     }
 }

@@ -15,7 +15,7 @@ fn delivered(given: &[&str], values: &[Option<&[u8]>], allowed: &[&str]) -> Resu
         .iter()
         .map(|value| value.map_or(Resolved::Absent, |value| Resolved::Value(SecretBytes::new(value.to_vec()))));
     let allowed: Vec<String> = allowed.iter().map(|&name| name.to_owned()).collect();
-    deliver(entries(given), wanted.into_iter().zip(resolved).collect(), &allowed)
+    deliver(entries(given), wanted.into_iter().zip(resolved).collect(), Vec::new(), &allowed)
 }
 
 fn check(given: &[&str], values: &[Option<&[u8]>], expected: &[&str]) -> Environment {
@@ -168,7 +168,7 @@ proptest! {
     fn what_is_not_a_reference_reaches_the_child_byte_for_byte(given in proptest::collection::vec(proptest::collection::vec(1u8.., 0..40), 0..20)) {
         let entries: Vec<Entry> = given.iter().cloned().map(Entry::from_bytes).collect();
         if let Ok(wanted) = find(&entries, &[]) && wanted.is_empty() {
-            let environment = deliver(entries, Vec::new(), &[]).unwrap();
+            let environment = deliver(entries, Vec::new(), Vec::new(), &[]).unwrap();
             let got: Vec<&[u8]> = environment.entries.iter().map(Entry::expose).collect();
             prop_assert_eq!(got, last_of_each_name(&given));
         }

@@ -153,12 +153,20 @@ fn pods_of_each_served_system_start_with_their_values_and_not_without() {
         assert!(printed == CANARY, "{name} printed {} bytes that are not the value", printed.len());
     }
 
-    // What cannot be had keeps the program from starting, and the pod says why.
+    // What cannot be had keeps the program from starting, and the pod's status says why.
+    let last_words = |name: &str, list: &str| {
+        let path = format!("jsonpath={{.status.{list}[0].state.terminated.message}}");
+        node.kubectl(&["get", "pod", name, "-n", "team", "-o", &path]).unwrap()
+    };
     node.apply(&pod("without", "/busybox echo started", &arn("-gone"), &json!({}))).unwrap();
     assert!(!ended(&node, "without", "Failed").contains("started"));
+    let words = last_words("without", "containerStatuses");
+    assert!(words.contains("VALUE") && words.contains("Secrets Manager"), "{words}");
     let missing = json!({"secrets.k8s.aws/secret-arn": stored.arn.replace("injected", "absent")});
     node.apply(&pod("no-file", "/busybox echo started", &[], &missing)).unwrap();
     assert!(!ended(&node, "no-file", "Failed").contains("started"));
+    let words = last_words("no-file", "initContainerStatuses");
+    assert!(words.contains("node/absent"), "{words}");
 
     native(&node);
     let ours = "app.kubernetes.io/component=admission";
