@@ -72,7 +72,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("termination-log");
         let failure = Failure::new(Class::NotFound, "é".repeat(3000)).with_hint("name another");
-        tell_kubelet(&file, "cannot start", &[failure.clone()]);
+        tell_kubelet(&file, "cannot start", std::slice::from_ref(&failure));
         assert!(!file.exists());
         std::fs::File::create(&file).unwrap();
         tell_kubelet(&file, "cannot start", &[Failure::new(Class::NotFound, "no such key").with_hint("name another")]);
