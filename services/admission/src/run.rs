@@ -21,8 +21,9 @@ use tokio::task::JoinSet;
 
 use crate::metrics::Reviews;
 use crate::native::Native;
+use crate::node::Node;
 use crate::pods::{Pods, files_alone};
-use crate::pulling::{AwsNode, Pulling};
+use crate::pulling::Pulling;
 use crate::serve::{Admission, text};
 use crate::settings::AdmissionSettings;
 use crate::sources::Sources;
@@ -65,7 +66,7 @@ pub(crate) async fn run(settings: AdmissionSettings, lookup: Lookup<'_>) -> Resu
     let recording = tokio::spawn(recording);
     let mut tasks = JoinSet::new();
     let serves_metrics = telemetry.is_none();
-    let admission = Arc::new(admission(&settings, &connection, recorder.clone(), serves_metrics)?);
+    let admission = Arc::new(admission(&settings, &connection, recorder.clone(), serves_metrics, lookup)?);
     admission.pods.sources.follow(&mut tasks);
     let tls = tokio::select! {
         tls = tls(certificate, &connection, recorder, &identity, &mut tasks) => tls?,
@@ -111,6 +112,7 @@ fn admission(
     connection: &Connection,
     recorder: Recorder,
     serves_metrics: bool,
+    lookup: Lookup<'_>,
 ) -> Result<Admission, Failure> {
     let (client, meter) = (connection.client(), Arc::new(Meter::default()));
     let injection = injection(settings);
@@ -120,7 +122,7 @@ fn admission(
     let pods = Pods {
         sources: Sources::new(client.clone()),
         pulling: Pulling::new(client.clone(), default.map(|name| (name, namespace))),
-        registry: registry(settings, Arc::clone(&meter))?,
+        registry: registry(settings, Node::ambient(lookup, &meter))?,
         settings: injection,
     };
     Ok(Admission {
@@ -153,7 +155,7 @@ fn injection(settings: &AdmissionSettings) -> strongroom_inject::Settings {
     injection
 }
 
-fn registry(settings: &AdmissionSettings, meter: Arc<Meter>) -> Result<Registry, Failure> {
+fn registry(settings: &AdmissionSettings, node: Node) -> Result<Registry, Failure> {
     let mut mirrors: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for mirror in &settings.registry_mirror {
         let no_pair = || Failure::new(Class::Invalid, "is no pair").with_hint("write HOST=URL");
@@ -166,7 +168,6 @@ fn registry(settings: &AdmissionSettings, meter: Arc<Meter>) -> Result<Registry,
         insecure_skip_verify: settings.registry_skip_verify,
         ..TlsSettings::default()
     };
-    let node = AwsNode::new(strongroom_aws::Settings::default(), meter);
     Registry::new(strongroom_registry::Settings {
         tls,
         proxy: Proxy::default(),
