@@ -33,12 +33,14 @@ mod vault;
 pub use vault::{Denial, Kind, Object};
 
 /// The names that the stand-in's certificate is for: its address, and Azure's own hosts in three clouds.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 11] = [
     "localhost",
     "127.0.0.1",
     "*.vault.azure.net",
     "*.vault.usgovcloudapi.net",
     "*.vault.local.azurestack.external",
+    "*.azurecr.io",
+    "*.azurecr.cn",
     "login.microsoftonline.com",
     "login.microsoftonline.us",
     "login.windows.net",
@@ -49,6 +51,8 @@ const NAMES: [&str; 9] = [
 const RESOURCE: &str = "https://vault.azure.net";
 
 /// A running stand-in: one vault, the login of one tenant, and the two forms of managed identity.
+///
+/// A registry's exchange of tokens for logins is there as well, at any host of ACR.
 ///
 /// Vault and login answer over TLS at one address, with a certificate of its own authority for `127.0.0.1` and for the
 /// names that Azure's own hosts have; managed identities are plain HTTP as Azure's. Nothing can be read without a token
@@ -257,6 +261,13 @@ impl Desk {
         let path = head.uri.path();
         if let Some((tenant, "oauth2/v2.0/token")) = path.trim_start_matches('/').split_once('/') {
             return token(lock(&self.logins).token(tenant, &form(&String::from_utf8_lossy(body))));
+        }
+        if path == "/oauth2/exchange" {
+            let exchanged = lock(&self.logins).exchange(host, &form(&String::from_utf8_lossy(body)));
+            return match exchanged {
+                Ok(answer) => json_body(200, &answer),
+                Err(words) => json_body(401, &json!({"errors": [{"code": "UNAUTHORIZED", "message": words}]})),
+            };
         }
         if let Some(tenant) = path.strip_suffix("/v2.0/.well-known/openid-configuration") {
             return json_body(200, &openid_configuration(host, tenant));

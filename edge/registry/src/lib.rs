@@ -40,4 +40,4 @@ pub use crate::docker_config::{docker_config_json, legacy_docker_config};
 pub use crate::image::Image;
 pub use crate::manifest::ImageConfig;
 pub use crate::platform::Platform;
-pub use crate::registry::{CacheSettings, Registry, Settings};
+pub use crate::registry::{Asked, CacheSettings, Lookups, Registry, Settings};

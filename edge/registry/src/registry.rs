@@ -78,6 +78,28 @@ impl Default for CacheSettings {
     }
 }
 
+/// Whether a look-up asked the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asked {
+    /// Yes, or it joined one that did.
+    Yes,
+    /// No: what it last said still holds.
+    No,
+    /// It could not be asked, and what it last said was taken.
+    InVain,
+}
+
+/// How many look-ups ended alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lookups {
+    /// Whether the registry was asked.
+    pub asked: Asked,
+    /// Why nothing was found, as [`Class::reason`] has it; `None` where something was.
+    pub failure: Option<&'static str>,
+    /// So many since the start.
+    pub count: u64,
+}
+
 /// Finds what images start. Cheap to clone; clones share what they know.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
@@ -91,6 +113,8 @@ struct Inner {
     configs: Mutex<Lru<ConfigKey, Arc<ImageConfig>>>,
     /// What a name meant to whom.
     meanings: Mutex<Lru<MeaningKey, Meaning>>,
+    /// Look-ups that ended, by what [`Lookups`] tells of them.
+    ended: Mutex<BTreeMap<(Asked, Option<&'static str>), u64>>,
     flights: Flights<FlightKey, Result<Arc<ImageConfig>, Failure>>,
     places: Semaphore,
     places_on_host: [Semaphore; HOSTS],
@@ -150,6 +174,7 @@ impl Registry {
             configs: Mutex::new(Lru::new(cache.entries, cache.bytes)),
             // More than images: many may read one. Each takes less than 300 bytes.
             meanings: Mutex::new(Lru::new(cache.entries.saturating_mul(4), usize::MAX)),
+            ended: Mutex::default(),
             flights: Flights::default(),
             places: Semaphore::new(PARALLEL),
             places_on_host: std::array::from_fn(|_| Semaphore::new(PARALLEL_ON_HOST)),
@@ -175,10 +200,23 @@ impl Registry {
     ) -> Result<Arc<ImageConfig>, Failure> {
         let parsed = Image::parse(image)?;
         let domain = parsed.domain().to_owned();
-        let result = Box::pin(self.look_up(parsed, platform, credentials, fresh, deadline)).await;
+        let mut asked = Asked::Yes;
+        let result = Box::pin(self.look_up(parsed, platform, credentials, fresh, deadline, &mut asked)).await;
+        let failure = result.as_ref().err().map(|failure| failure.class.reason());
+        *lock(&self.0.ended).entry((asked, failure)).or_default() += 1;
         result.map_err(|failure| failure.on_key(image).from_store(format!("the registry {domain}")))
     }
 
+    /// How look-ups ended, for who measures: at most a number for each way in which they can.
+    pub fn lookups(&self) -> Vec<Lookups> {
+        let ended = lock(&self.0.ended);
+        ended
+            .iter()
+            .map(|((asked, failure), count)| Lookups { asked: *asked, failure: *failure, count: *count })
+            .collect()
+    }
+
+    /// Says in `asked` whether the registry was.
     async fn look_up(
         &self,
         image: Image,
@@ -186,6 +224,7 @@ impl Registry {
         credentials: &[Credential],
         is_fresh: bool,
         deadline: Duration,
+        asked: &mut Asked,
     ) -> Result<Arc<ImageConfig>, Failure> {
         let until = Instant::now() + deadline;
         let late = |_| {
@@ -196,12 +235,16 @@ impl Registry {
         let tried = routes.iter().flat_map(|route| route.credentials.iter().flatten());
         let meaning = MeaningKey { identity: Identity::of(tried), image };
         if let Some(known) = self.0.known(&meaning, platform, |meaning| meaning.good_until).filter(|_| !is_fresh) {
+            *asked = Asked::No;
             return Ok(known);
         }
         let joined = timeout_at(until, self.read(&meaning, platform, routes, is_fresh)).await.map_err(late).flatten();
         let Err(failure) = joined else { return joined };
         let holds = failure.class.can_retry() && !is_fresh;
         let kept = if holds { self.0.known(&meaning, platform, |meaning| meaning.kept_until) } else { None };
+        if kept.is_some() {
+            *asked = Asked::InVain;
+        }
         kept.ok_or_else(|| with_node(failure, node_failure))
     }
 

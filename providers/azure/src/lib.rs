@@ -3,6 +3,8 @@
 //! One read is one GET over the one client stack of `edge/http`; tokens come from Microsoft's login or the machine's
 //! managed identity ([`Credentials`]). Never retries by itself, except that a token which the vault refuses is replaced
 //! once. Keys name objects: `NAME` or `secret/NAME`, `key/NAME` (a JSON Web Key), `cert/NAME` (DER).
+//!
+//! [`Registries`] logs in to Azure's registries of images by the same identities.
 
 #![forbid(unsafe_code)]
 
@@ -15,6 +17,7 @@ mod login;
 mod name;
 #[cfg(feature = "push")]
 mod push;
+mod registries;
 mod settings;
 mod tokens;
 
@@ -31,6 +34,7 @@ use strongroom_provider::{
 #[cfg(feature = "push")]
 use strongroom_provider::{DeleteAnswer, Place, Push, PushAnswer};
 
+pub use crate::registries::{Registries, RegistryLogin, RegistrySettings};
 pub use crate::settings::{Cloud, Credentials, Form, ManagedEndpoint, Settings, Timeouts, TokenFile, Vaults};
 
 use crate::answer::{Described, Page};
@@ -81,7 +85,8 @@ impl KeyVault {
             body_limit: BODY_LIMIT,
             ..strongroom_http::Settings::default()
         })?;
-        let tokens = Tokens::new(Login::new(&settings, &client)?, Arc::clone(&meter));
+        let login = Login::new(&settings.credentials, &settings.cloud.login, &client)?;
+        let tokens = Tokens::new(Arc::new(login), Arc::clone(&meter));
         Ok(Self { settings, vault, client, tokens, resource: Shared::default(), meter })
     }
 

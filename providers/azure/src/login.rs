@@ -13,7 +13,7 @@ use strongroom_provider::TokenSource;
 use strongroom_secret::SecretBytes;
 
 use crate::assertion::Certificate;
-use crate::settings::{Credentials, ManagedEndpoint, Settings};
+use crate::settings::{Credentials, ManagedEndpoint};
 
 const ASSERTION_TYPE: &[u8] = b"urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -46,17 +46,17 @@ pub(crate) enum Proof {
 }
 
 impl Login {
-    /// The login of these settings; asks nobody.
-    pub(crate) fn new(settings: &Settings, client: &Client) -> Result<Self, Failure> {
+    /// An application logs in at `login` (`https://login.microsoftonline.com`). Asks nobody.
+    pub(crate) fn new(credentials: &Credentials, login: &str, client: &Client) -> Result<Self, Failure> {
         let application = |tenant: &str, client_id: &str, proof| {
-            let address = token_address(&settings.cloud.login, tenant)?;
+            let address = token_address(login, tenant)?;
             if client_id.is_empty() {
                 return Err(Failure::new(Class::Invalid, "the client id is missing"));
             }
             let (tenant, client_id) = (tenant.to_owned(), client_id.trim().to_owned());
             Ok(Self::Application { client: client.clone(), address, tenant, client_id, proof })
         };
-        match &settings.credentials {
+        match credentials {
             Credentials::Secret { tenant, client_id, secret } => {
                 application(tenant, client_id, Proof::Secret(secret.clone()))
             }

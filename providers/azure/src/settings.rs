@@ -77,6 +77,30 @@ pub enum Credentials {
     },
 }
 
+impl Credentials {
+    /// As Azure's default credentials go: an application's secret (`AZURE_CLIENT_SECRET`), workload identity
+    /// (`AZURE_FEDERATED_TOKEN_FILE`), each with `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`; else the machine's identity
+    /// ([`ManagedEndpoint::from_environment`]), where `AZURE_CLIENT_ID` may say which.
+    ///
+    /// # Errors
+    /// `Invalid` where a variable is missing beside another.
+    pub fn from_environment(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+        let find = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let required =
+            |name: &str| find(name).ok_or_else(|| Failure::new(Class::Invalid, format!("there is no variable {name}")));
+        if let Some(secret) = find("AZURE_CLIENT_SECRET") {
+            let (tenant, client_id) = (required("AZURE_TENANT_ID")?, required("AZURE_CLIENT_ID")?);
+            return Ok(Self::Secret { tenant, client_id, secret: SecretBytes::from(secret) });
+        }
+        if let Some(file) = find("AZURE_FEDERATED_TOKEN_FILE") {
+            let (tenant, client_id) = (required("AZURE_TENANT_ID")?, required("AZURE_CLIENT_ID")?);
+            return Ok(Self::Federated { tenant, client_id, tokens: Arc::new(TokenFile(file.into())) });
+        }
+        let endpoint = ManagedEndpoint::from_environment(lookup)?;
+        Ok(Self::Managed { id: find("AZURE_CLIENT_ID"), endpoint })
+    }
+}
+
 /// Where managed identities are asked for.
 #[derive(Clone, Debug)]
 pub enum ManagedEndpoint {

@@ -12,7 +12,7 @@ use crate::login::{Grant, Login};
 /// A token that ends within this time is not used any more: the call that carries it takes time as well.
 const MARGIN: Duration = Duration::from_secs(60);
 
-/// What proves to a vault who asks.
+/// What proves to a vault or registry who asks.
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
     pub(crate) secret: SecretBytes,
@@ -23,13 +23,13 @@ pub(crate) struct Token {
 
 /// The tokens of one identity for one resource.
 pub(crate) struct Tokens {
-    login: Login,
+    login: Arc<Login>,
     kept: Shared<Token>,
     meter: Arc<Meter>,
 }
 
 impl Tokens {
-    pub(crate) fn new(login: Login, meter: Arc<Meter>) -> Self {
+    pub(crate) fn new(login: Arc<Login>, meter: Arc<Meter>) -> Self {
         Self { login, kept: Shared::default(), meter }
     }
 

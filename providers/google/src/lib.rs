@@ -6,10 +6,12 @@
 //! refuses is replaced once. Keys name secrets: `projects/P/secrets/S`,
 //! `projects/P/locations/L/secrets/S`, or `S` alone in the project of the settings, else of the metadata server.
 //!
-//! A [`Subscription`] of Pub/Sub, through which the store tells of changes, is pulled by the same identity.
+//! A [`Subscription`] of Pub/Sub, through which the store tells of changes, is pulled by the same identity;
+//! [`AccessTokens`] gives its tokens to who logs in elsewhere at Google's.
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod answer;
 mod cluster;
 mod credentials;
@@ -38,6 +40,7 @@ use strongroom_provider::{
 #[cfg(feature = "push")]
 use strongroom_provider::{DeleteAnswer, Place, Push, PushAnswer};
 
+pub use crate::access::{AccessToken, AccessTokens};
 pub use crate::cluster::Cluster;
 pub use crate::settings::{Credentials, Exchange, Federation, ProxySettings, Settings, Timeouts};
 pub use crate::subscription::{Notification, Subscription};

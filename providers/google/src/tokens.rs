@@ -20,7 +20,7 @@ const MARGIN: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
     pub(crate) secret: SecretBytes,
-    until: Instant,
+    pub(crate) until: Instant,
     /// When it was asked for: tells it from its successors, which may have the same text.
     since: Instant,
 }

@@ -2,9 +2,9 @@
 //! Secret holds them; and judges the operator's objects before they are written.
 //!
 //! An API server's call goes through [`serve`](self) by its path: `review` reads it, `pods` asks `core/inject` what to do
-//! and fetches what that needs to know (`sources`: ConfigMaps and Secrets; `pulling` and `edge/registry`: images), `native`
-//! moves values of Secrets (NASE), `validation` asks `core/api` what is wrong with an object. What is served under
-//! another project's name is told by the path: `/pods` (kube-secrets-init, and Deployments as NASE had them),
+//! and fetches what that needs to know (`sources`: ConfigMaps and Secrets; `pulling`, `node` and `edge/registry`: images),
+//! `native` moves values of Secrets (NASE), `validation` asks `core/api` what is wrong with an object. What is served
+//! under another project's name is told by the path: `/pods` (kube-secrets-init, and Deployments as NASE had them),
 //! `/mutating-pods` (AWS' sidecar injector), `/secrets` (NASE), `/validate` and `/injected-pods` (ours).
 //!
 //! - What cannot be done is refused, by an answer and not by an error: a webhook that fails open does not open on it.
@@ -16,6 +16,7 @@
 mod command;
 mod metrics;
 mod native;
+mod node;
 mod pods;
 mod pulling;
 mod review;

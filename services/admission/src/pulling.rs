@@ -1,23 +1,14 @@
-//! Who may pull a pod's images: its pull secrets, those of its service account, and what a node would have.
+//! Who may pull a pod's images: its pull secrets and those of its service account.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use async_trait::async_trait;
-use jiff::Timestamp;
 use kube::Client;
 use serde_json::Value;
-use strongroom_aws::{Registries, RegistryLogin, Session};
 use strongroom_failure::{Class, Failure};
 use strongroom_kube::{Secrets, read_service_account};
-use strongroom_provider::Meter;
-use strongroom_registry::{Cloud, Credential, NodeCredentials, Platform, docker_config_json, legacy_docker_config};
-use tokio::sync::Mutex;
+use strongroom_registry::{Credential, Platform, docker_config_json, legacy_docker_config};
 
 use crate::FIELD_MANAGER;
-
-/// How long before its end a login is replaced, in seconds.
-const EARLY: i64 = 600;
 
 /// Finds credentials for images.
 pub(crate) struct Pulling {
@@ -93,39 +84,4 @@ pub(crate) fn platform(pod: &Value) -> Platform {
     let os = selected("kubernetes.io/os").unwrap_or("linux");
     let architecture = selected("kubernetes.io/arch").unwrap_or("amd64");
     Platform::new(os, architecture, "")
-}
-
-/// Logs in to registries of AWS as this process: what a node does by its role.
-pub(crate) struct AwsNode {
-    settings: strongroom_aws::Settings,
-    meter: Arc<Meter>,
-    /// By region.
-    logins: Mutex<HashMap<String, RegistryLogin>>,
-}
-
-impl AwsNode {
-    pub(crate) fn new(settings: strongroom_aws::Settings, meter: Arc<Meter>) -> Self {
-        Self { settings, meter, logins: Mutex::default() }
-    }
-
-    async fn login(&self, region: &str) -> Result<RegistryLogin, Failure> {
-        let mut logins = self.logins.lock().await;
-        let now = Timestamp::now().as_second();
-        if let Some(login) = logins.get(region).filter(|login| login.expires_at - EARLY > now) {
-            return Ok(login.clone());
-        }
-        let settings = strongroom_aws::Settings { region: Some(region.to_owned()), ..self.settings.clone() };
-        let login = Session::new(settings, Arc::clone(&self.meter))?.registry_login(Registries::Private).await?;
-        logins.insert(region.to_owned(), login.clone());
-        Ok(login)
-    }
-}
-
-#[async_trait]
-impl NodeCredentials for AwsNode {
-    async fn credential(&self, host: &str) -> Result<Option<Credential>, Failure> {
-        let Some(Cloud::Aws { region, .. }) = Cloud::of_host(host) else { return Ok(None) };
-        let login = self.login(&region).await?;
-        Ok(Some(Credential::with_password(host, login.user.clone(), login.password.clone())))
-    }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom_certificates::{Configuration, Kind, Source, Times, keep};
+use strongroom_certificates::{Configuration, Kind, ServingCertificate, Source, Times, ends, keep};
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{
     Limits, Pem, Proxy, Received, Reply, ReplyBody, RequestServer, Roots, ServerCertificate, ServerTls, StatusCode,
@@ -19,10 +20,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::metrics::Reviews;
+use crate::metrics::{CertificateEnd, Reviews};
 use crate::native::Native;
+use crate::node::Node;
 use crate::pods::{Pods, files_alone};
-use crate::pulling::{AwsNode, Pulling};
+use crate::pulling::Pulling;
 use crate::serve::{Admission, text};
 use crate::settings::AdmissionSettings;
 use crate::sources::Sources;
@@ -65,10 +67,10 @@ pub(crate) async fn run(settings: AdmissionSettings, lookup: Lookup<'_>) -> Resu
     let recording = tokio::spawn(recording);
     let mut tasks = JoinSet::new();
     let serves_metrics = telemetry.is_none();
-    let admission = Arc::new(admission(&settings, &connection, recorder.clone(), serves_metrics)?);
+    let admission = Arc::new(admission(&settings, &connection, recorder.clone(), serves_metrics, lookup)?);
     admission.pods.sources.follow(&mut tasks);
     let tls = tokio::select! {
-        tls = tls(certificate, &connection, recorder, &identity, &mut tasks) => tls?,
+        tls = tls(certificate, &connection, recorder, &identity, admission.reviews.certificate(), &mut tasks) => tls?,
         _ = stop.changed() => return Ok(()),
     };
     let server = RequestServer::bind(address, tls, LIMITS, MOST_BYTES, BODY_TIME).await?;
@@ -111,24 +113,27 @@ fn admission(
     connection: &Connection,
     recorder: Recorder,
     serves_metrics: bool,
+    lookup: Lookup<'_>,
 ) -> Result<Admission, Failure> {
     let (client, meter) = (connection.client(), Arc::new(Meter::default()));
     let injection = injection(settings);
     let namespace = Some(settings.default_image_pull_secret_namespace.clone()).filter(|name| !name.is_empty());
     let namespace = namespace.unwrap_or_else(|| connection.namespace().to_owned());
     let default = Some(settings.default_image_pull_secret.clone()).filter(|name| !name.is_empty());
+    let reviews = Reviews::new();
     let pods = Pods {
-        sources: Sources::new(client.clone()),
+        sources: Sources::new(client.clone(), reviews.sources.clone()),
         pulling: Pulling::new(client.clone(), default.map(|name| (name, namespace))),
-        registry: registry(settings, Arc::clone(&meter))?,
+        registry: registry(settings, Node::ambient(lookup, &meter))?,
         settings: injection,
     };
+    reviews.follow(pods.registry.clone());
     Ok(Admission {
         files_alone: files_alone(&pods.settings),
         pods,
         native: Native::new(client, strongroom_aws::Settings::default(), meter)?,
         recorder,
-        reviews: Reviews::new(),
+        reviews,
         serves_metrics,
     })
 }
@@ -153,7 +158,7 @@ fn injection(settings: &AdmissionSettings) -> strongroom_inject::Settings {
     injection
 }
 
-fn registry(settings: &AdmissionSettings, meter: Arc<Meter>) -> Result<Registry, Failure> {
+fn registry(settings: &AdmissionSettings, node: Node) -> Result<Registry, Failure> {
     let mut mirrors: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for mirror in &settings.registry_mirror {
         let no_pair = || Failure::new(Class::Invalid, "is no pair").with_hint("write HOST=URL");
@@ -166,7 +171,6 @@ fn registry(settings: &AdmissionSettings, meter: Arc<Meter>) -> Result<Registry,
         insecure_skip_verify: settings.registry_skip_verify,
         ..TlsSettings::default()
     };
-    let node = AwsNode::new(strongroom_aws::Settings::default(), meter);
     Registry::new(strongroom_registry::Settings {
         tls,
         proxy: Proxy::default(),
@@ -256,13 +260,16 @@ async fn tls(
     connection: &Connection,
     recorder: Recorder,
     identity: &str,
+    end: CertificateEnd,
     tasks: &mut JoinSet<()>,
 ) -> Result<Option<ServerTls>, Failure> {
     match certificate {
         Certificate::None => Ok(None),
         Certificate::Files(files) => {
+            let place = files.certificate.clone();
             let tls = ServerTls::read(files)?;
-            tasks.spawn(reload(tls.clone()));
+            end.set(end_of(&place));
+            tasks.spawn(reload(tls.clone(), place, end));
             Ok(Some(tls))
         }
         Certificate::Own(own) => {
@@ -277,6 +284,7 @@ async fn tls(
             });
             tracing::info!("waiting for a certificate");
             let ended = || Failure::new(Class::Unavailable, "no certificate could be made; the log says why");
+            tasks.spawn(watch_end(receiver.clone(), end));
             let (tls, following) = strongroom_certificates::serve(receiver).await.ok_or_else(ended)?;
             tasks.spawn(following);
             Ok(Some(tls))
@@ -284,11 +292,26 @@ async fn tls(
     }
 }
 
-async fn reload(tls: ServerTls) {
+async fn reload(tls: ServerTls, place: PathBuf, end: CertificateEnd) {
     loop {
         tokio::time::sleep(CERTIFICATES).await;
-        if let Err(failure) = tls.reload() {
-            tracing::warn!(%failure, "the certificate stays what it was");
+        match tls.reload() {
+            Ok(()) => end.set(end_of(&place)),
+            Err(failure) => tracing::warn!(%failure, "the certificate stays what it was"),
+        }
+    }
+}
+
+fn end_of(place: &Path) -> Option<i64> {
+    ends(&std::fs::read_to_string(place).ok()?)
+}
+
+/// Measures each certificate that is handed over.
+async fn watch_end(mut certificates: watch::Receiver<Option<ServingCertificate>>, end: CertificateEnd) {
+    loop {
+        end.set(certificates.borrow_and_update().as_ref().and_then(ServingCertificate::ends));
+        if certificates.changed().await.is_err() {
+            return;
         }
     }
 }

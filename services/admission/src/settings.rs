@@ -70,7 +70,7 @@ pub struct AdmissionSettings {
     pub default_image_pull_secret_namespace: String,
 
     /// Do not check certificates of registries
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, help_heading = SECRETS_INIT)]
+    #[arg(long, value_name = "BOOLEAN", num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, help_heading = SECRETS_INIT)]
     pub registry_skip_verify: bool,
 
     /// Log as JSON [env: LOG_JSON]
@@ -82,7 +82,7 @@ pub struct AdmissionSettings {
     pub log_level: Option<String>,
 
     /// How log lines are written [default: logfmt]
-    #[arg(long, value_enum, help_heading = OURS)]
+    #[arg(long, value_name = "FORMAT", value_enum, help_heading = OURS)]
     pub log_format: Option<LogFormat>,
 
     /// The port on all addresses, in place of --listen-address

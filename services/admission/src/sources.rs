@@ -18,6 +18,7 @@ use strongroom_kube::failure::{checked_name, failure};
 use strongroom_kube::{Initialized, ObjectName, Observed, Secrets, Selection, watch_all};
 use strongroom_reference::Syntax;
 use strongroom_secret::SecretBytes;
+use strongroom_telemetry::{Counters, LabelValues};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -39,6 +40,7 @@ pub(crate) struct Sources {
     client: Client,
     secrets: Secrets,
     state: Arc<Mutex<State>>,
+    reads: Counters,
 }
 
 #[derive(Default)]
@@ -51,11 +53,20 @@ struct State {
 
 type References = Arc<BTreeMap<String, SecretBytes>>;
 
+/// Where references come from.
+#[derive(Clone, Copy)]
+enum Freshness {
+    /// From the API server, just now.
+    Read,
+    /// From an earlier pod's reading.
+    Known,
+}
+
 impl Sources {
-    /// Reads by `client`'s rights.
-    pub(crate) fn new(client: Client) -> Self {
+    /// Reads by `client`'s rights, and counts in `reads` (kind, outcome).
+    pub(crate) fn new(client: Client, reads: Counters) -> Self {
         let secrets = Secrets::new(client.clone(), FIELD_MANAGER);
-        Self { client, secrets, state: Arc::default() }
+        Self { client, secrets, state: Arc::default(), reads }
     }
 
     /// Follows the versions of all ConfigMaps and Secrets, while the set lives.
@@ -81,7 +92,9 @@ impl Sources {
     pub(crate) async fn find(&self, namespace: &str, lookups: Vec<Lookup>) -> Result<Found, Failure> {
         let mut found = Found::default();
         for Lookup { kind, name, .. } in lookups {
-            let source = match self.source(kind, namespace, &name).await {
+            let source = self.source(kind, namespace, &name).await;
+            self.count(kind, &source);
+            let source = match source.map(|source| source.map(|(references, _)| references)) {
                 Ok(Some(references)) => Source::Values(BTreeMap::clone(&references)),
                 Ok(None) => Source::Absent,
                 Err(failure) if failure.class == Class::Denied => Source::Unreadable,
@@ -92,17 +105,37 @@ impl Sources {
         Ok(found)
     }
 
-    async fn source(&self, kind: SourceKind, namespace: &str, name: &str) -> Result<Option<References>, Failure> {
+    fn count(&self, kind: SourceKind, source: &Result<Option<(References, Freshness)>, Failure>) {
+        let outcome = match source {
+            Ok(Some((_, Freshness::Known))) => "known",
+            Ok(Some((_, Freshness::Read))) => "read",
+            Ok(None) => "absent",
+            Err(failure) if failure.class == Class::Denied => "denied",
+            Err(_) => "failed",
+        };
+        let kind = match kind {
+            SourceKind::ConfigMap => "ConfigMap",
+            SourceKind::Secret => "Secret",
+        };
+        self.reads.increment(LabelValues::new(&[kind, outcome]));
+    }
+
+    async fn source(
+        &self,
+        kind: SourceKind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<(References, Freshness)>, Failure> {
         let object = (kind, ObjectName { namespace: Some(namespace.to_owned()), name: name.to_owned() });
         if let Some(known) = self.state().known(&object) {
-            return Ok(Some(known));
+            return Ok(Some((known, Freshness::Known)));
         }
         let Some((metadata, references)) = self.read(kind, namespace, name).await? else { return Ok(None) };
         let references = Arc::new(references);
         if let Some(version) = metadata.resource_version {
             self.state().keep(object, version, Arc::clone(&references));
         }
-        Ok(Some(references))
+        Ok(Some((references, Freshness::Read)))
     }
 
     /// The references in the object; nothing where there is none of that name.

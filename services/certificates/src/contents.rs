@@ -32,6 +32,18 @@ pub struct ServingCertificate {
     pub key: SecretBytes,
 }
 
+impl ServingCertificate {
+    /// When the certificate ends, in seconds since 1970; `None` where it cannot be read.
+    pub fn ends(&self) -> Option<i64> {
+        ends(&self.certificate)
+    }
+}
+
+/// When the first certificate in a PEM ends, in seconds since 1970: the one that a server shows as its own.
+pub fn ends(certificates: &str) -> Option<i64> {
+    Some(Certificate::read_all(certificates)?.first()?.validity.ends)
+}
+
 impl fmt::Debug for ServingCertificate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("ServingCertificate").field("certificate", &self.certificate).finish_non_exhaustive()

@@ -53,7 +53,7 @@ mod settings;
 pub mod steps;
 mod tls;
 
-pub use crate::contents::ServingCertificate;
+pub use crate::contents::{ServingCertificate, ends};
 pub use crate::keeper::keep;
 pub use crate::settings::{Configuration, Kind, Settings, Source, Times};
 pub use crate::steps::next;

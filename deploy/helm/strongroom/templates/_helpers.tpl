@@ -13,6 +13,11 @@
 {{- end -}}
 {{- end }}
 
+{{- /* What names of Services begin with: they have 63 characters at most, and "-metrics" is appended. */}}
+{{- define "strongroom.serviceName" -}}
+{{ include "strongroom.fullname" . | trunc 55 | trimSuffix "-" }}
+{{- end }}
+
 {{- define "strongroom.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "strongroom.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -221,6 +221,25 @@ impl Logins {
         Ok((answer, expires_on))
     }
 
+    /// What a registry gives for a token that is for registries: a login that ends after three times as long.
+    pub(super) fn exchange(&self, host: &str, fields: &Fields) -> Result<Json, &'static str> {
+        let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
+        let audience = match host.ends_with(".azurecr.cn") {
+            true => "https://management.chinacloudapi.cn",
+            false => "https://containerregistry.azure.net",
+        };
+        if field("grant_type") != "access_token" || field("service") != host {
+            return Err("the request is no exchange for this registry");
+        }
+        match self.good.get(field("access_token")) {
+            Some((until, of)) if *until > Instant::now() && of == audience => {}
+            _ => return Err("authentication required, visit https://aka.ms/acr/authorization for more information."),
+        }
+        let claims = json!({"aud": host, "exp": now() + 3 * self.lifetime.as_secs(), "grant_type": "refresh_token"});
+        let claims = URL_SAFE_NO_PAD.encode(claims.to_string());
+        Ok(json!({"refresh_token": format!("e30.{claims}.{}", random().unwrap_or_default())}))
+    }
+
     fn issue(&mut self, resource: &str) -> String {
         // Never empty: without random bytes the machine could not have started TLS.
         let token = format!("eyJ0eXAi.{}", random().unwrap_or_default());

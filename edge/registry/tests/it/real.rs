@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{Pem, Roots, TlsSettings};
-use strongroom_registry::{Credential, NodeCredentials, Platform, Registry, Settings};
+use strongroom_registry::{Asked, Credential, Lookups, NodeCredentials, Platform, Registry, Settings};
 use strongroom_secret::SecretBytes;
 use world::certificates::Authority;
 use world::registry::{Access, Registry as Part};
@@ -202,6 +202,21 @@ async fn a_slow_registry_ends_at_the_deadline_and_answers_the_next() {
 }
 
 #[tokio::test]
+async fn look_ups_are_counted_by_whether_the_registry_was_asked() {
+    let part = open();
+    push(&part, "team/app", "1", "/app");
+    let (present, absent) = (format!("{}/team/app:1", part.host_port()), format!("{}/team/app:2", part.host_port()));
+    let registry = registry();
+    for _ in 0..3 {
+        look(&registry, &present, &[]).await.unwrap();
+    }
+    refused(look(&registry, &absent, &[]).await, Class::NotFound);
+    let ended = |asked, failure, count| Lookups { asked, failure, count };
+    let expected = [ended(Asked::Yes, None, 1), ended(Asked::Yes, Some("NotFound"), 1), ended(Asked::No, None, 2)];
+    assert_eq!(registry.lookups(), expected);
+}
+
+#[tokio::test]
 async fn while_a_registry_is_away_what_it_said_to_the_same_credentials_holds() {
     let part = asking_for_tokens();
     push(&part, "team/app", "1", "/app");
@@ -219,6 +234,7 @@ async fn while_a_registry_is_away_what_it_said_to_the_same_credentials_holds() {
         assert!(registry.config(&image, &Platform::default(), &credentials, true, soon).await.is_err());
         assert!(registry.config(&image, &Platform::default(), &[], false, soon).await.is_err());
     }
+    assert!(registry.lookups().contains(&Lookups { asked: Asked::InVain, failure: None, count: 3 }));
     // What was kept ends with a refusal.
     front.clear();
     front.add(Fault::answer(403, &[], ""));

@@ -9,6 +9,7 @@ mod imports;
 mod network;
 mod push;
 mod reads;
+mod registries;
 mod search;
 
 use std::sync::Arc;

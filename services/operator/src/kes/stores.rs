@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use strongroom_aws::{Endpoints, Role, Session};
-use strongroom_azure::{Cloud, Credentials, Form, KeyVault, ManagedEndpoint, TokenFile, Vaults};
+use strongroom_azure::{Cloud, Credentials, Form, KeyVault, Vaults};
 use strongroom_failure::{Class, Failure};
 use strongroom_google::SecretManager;
 use strongroom_http::{AddressPolicy, Pem, Proxy, Roots, TlsSettings};
@@ -52,13 +52,6 @@ struct Opening<'a> {
 impl Opening<'_> {
     fn variable(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned().filter(|value| !value.is_empty())
-    }
-
-    fn required(&self, name: &str) -> Result<String, Failure> {
-        self.variable(name).ok_or_else(|| {
-            Failure::new(Class::Invalid, format!("the operator has no variable {name}"))
-                .with_hint("set in the operator's environment what kubernetes-external-secrets had in its own")
-        })
     }
 
     /// The role of the object is taken from the intermediate role, where there is one.
@@ -158,19 +151,12 @@ impl Opening<'_> {
         }
     }
 
-    /// As Azure's default credentials go: an application's secret, workload identity, the machine's identity.
     fn azure_credentials(&self) -> Result<Credentials, Failure> {
-        let client_id = self.variable("AZURE_CLIENT_ID");
-        if let Some(secret) = self.variable("AZURE_CLIENT_SECRET") {
-            let (tenant, client_id) = (self.required("AZURE_TENANT_ID")?, self.required("AZURE_CLIENT_ID")?);
-            return Ok(Credentials::Secret { tenant, client_id, secret: SecretBytes::from(secret) });
-        }
-        if let Some(file) = self.variable("AZURE_FEDERATED_TOKEN_FILE") {
-            let (tenant, client_id) = (self.required("AZURE_TENANT_ID")?, self.required("AZURE_CLIENT_ID")?);
-            return Ok(Credentials::Federated { tenant, client_id, tokens: Arc::new(TokenFile(file.into())) });
-        }
-        let endpoint = ManagedEndpoint::from_environment(&|name| self.variable(name))?;
-        Ok(Credentials::Managed { id: client_id, endpoint })
+        let found = Credentials::from_environment(&|name| self.variable(name));
+        found.map_err(|failure| match &failure.hint {
+            Some(_) => failure,
+            None => failure.with_hint("set in the operator's environment what kubernetes-external-secrets had in its own"),
+        })
     }
 
     fn google(&self, project: Option<String>) -> Result<Arc<dyn Provider>, Failure> {

@@ -19,7 +19,7 @@ admission:
 ";
 
 const MOST: &str = "
-fullnameOverride: a-name-that-is-long-enough-that-only-metrics-fit-behind
+fullnameOverride: a-name-that-is-so-long-that-nothing-more-would-fit-behind-it-1
 imagePullSecrets: [{name: registry}]
 commonLabels: {team: platform}
 serviceMonitor: {enabled: true, additionalLabels: {release: prometheus}}
