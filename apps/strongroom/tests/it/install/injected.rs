@@ -200,7 +200,7 @@ fn no_pod_slips_through(node: &Node, values: &str) {
         let holder = node.kubectl(&holder).unwrap();
         holder.split_once('_').map(|(pod, _)| pod.to_owned()).ok_or(holder)
     });
-    node.kubectl(&["delete", "pod", &leader, "-n", "strongroom"]).unwrap();
+    node.kubectl(&["delete", "pod", &leader, "-n", "strongroom", "--wait=false"]).unwrap();
     eventually("there is a new certificate", || differs(&serving, &certificate(r"tls\.crt")));
     eventually("all replicas serve it", || served_by_all(node));
     std::thread::sleep(Duration::from_secs(2));
