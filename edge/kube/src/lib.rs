@@ -33,4 +33,6 @@ pub use crate::reads::{Token, read_config_map, read_service_account, request_tok
 pub use crate::recorder::{EventKind, Recorder, RecorderSettings};
 pub use crate::secrets::{Preconditions, SecretObject, Secrets, merge_patch, merge_patch_status};
 pub use crate::traffic::{Request, Traffic};
-pub use crate::watch::{ObjectName, Observed, Scope, Selection, watch_all, watch_namespaces};
+pub use crate::watch::{
+    ObjectName, Observed, Scope, Selection, watch_all, watch_all_until_disturbed, watch_namespaces,
+};

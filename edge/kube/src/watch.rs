@@ -106,7 +106,20 @@ pub async fn watch_all<K>(client: Client, selection: Selection, events: mpsc::Se
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Send + 'static,
 {
-    follow(Api::all(client), Scope::Cluster, selection, events, ready).await;
+    follow(Api::all(client), Scope::Cluster, selection, events, Some(ready), false).await;
+}
+
+/// The same until it is disturbed, and why it was; `None` when the receiver is gone. For who must not take for present
+/// what was told before a disturbance: forget it, and begin again.
+pub async fn watch_all_until_disturbed<K>(
+    client: Client,
+    selection: Selection,
+    events: mpsc::Sender<Observed<K>>,
+) -> Option<String>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Send + 'static,
+{
+    follow(Api::all(client), Scope::Cluster, selection, events, None, true).await
 }
 
 /// The same in some namespaces only, for who may not look at others: one watch for each, merged.
@@ -124,7 +137,7 @@ pub async fn watch_namespaces<K>(
     let watches = namespaces.into_iter().map(|namespace| {
         let api = Api::namespaced(client.clone(), &namespace);
         let ready = ready.also(&format!("in {namespace}"));
-        follow(api, Scope::Namespace(namespace), selection.clone(), events.clone(), ready)
+        follow(api, Scope::Namespace(namespace), selection.clone(), events.clone(), Some(ready), false)
     });
     let watches: Vec<_> = watches.collect();
     drop((ready, events));
@@ -144,18 +157,21 @@ async fn follow<K>(
     scope: Scope,
     selection: Selection,
     events: mpsc::Sender<Observed<K>>,
-    ready: ReadyHandle,
-) where
+    ready: Option<ReadyHandle>,
+    ends: bool,
+) -> Option<String>
+where
     K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Send + 'static,
 {
-    let mut relay = Relay { scope, events, names: HashSet::new(), ready: Some(ready), is_disturbed: false };
+    let mut relay = Relay { scope, events, names: HashSet::new(), ready, is_disturbed: false, ends };
     let mut beginning = Beginning::Stream;
     loop {
         let stream = watcher_of(api.clone(), configuration(&selection, beginning)).default_backoff();
         match relay.drive(stream).await {
             End::Unsupported if beginning == Beginning::Stream => beginning = Beginning::List,
             End::Unsupported => {}
-            End::ReceiverGone => return,
+            End::ReceiverGone => return None,
+            End::Disturbed(why) => return Some(why),
         }
     }
 }
@@ -176,6 +192,8 @@ enum End {
     ReceiverGone,
     /// The API server cannot begin with a stream.
     Unsupported,
+    /// It was disturbed, and ends with that.
+    Disturbed(String),
 }
 
 /// Turns a watcher's events into ours.
@@ -186,6 +204,8 @@ struct Relay<K> {
     names: HashSet<ObjectName>,
     ready: Option<ReadyHandle>,
     is_disturbed: bool,
+    /// Whether a disturbance ends it.
+    ends: bool,
 }
 
 impl<K: Resource<DynamicType = ()>> Relay<K> {
@@ -199,6 +219,7 @@ impl<K: Resource<DynamicType = ()>> Relay<K> {
             let event = match next {
                 Some(Ok(event)) => event,
                 Some(Err(error)) if is_without_streams(&error) => return End::Unsupported,
+                Some(Err(error)) if self.ends => return End::Disturbed(disturbance(&error, &K::plural(&()))),
                 Some(Err(error)) => {
                     self.tell_disturbance(&error);
                     continue;

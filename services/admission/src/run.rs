@@ -9,8 +9,8 @@ use std::time::Duration;
 use strongroom_certificates::{Configuration, Kind, ServingCertificate, Source, Times, ends, keep};
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{
-    Limits, Pem, Proxy, Received, Reply, ReplyBody, RequestServer, Roots, ServerCertificate, ServerTls, StatusCode,
-    TlsSettings,
+    HeaderValue, Limits, Pem, Proxy, Received, Reply, ReplyBody, RequestServer, Roots, ServerCertificate, ServerTls,
+    StatusCode, TlsSettings, header,
 };
 use strongroom_kube::{Access, Connection, Recorder, RecorderSettings};
 use strongroom_provider::Meter;
@@ -86,14 +86,17 @@ pub(crate) async fn run(settings: AdmissionSettings, lookup: Lookup<'_>) -> Resu
         };
         tasks.spawn(server.run(handle, refuse, until(ended.clone()), Duration::from_secs(1)));
     }
+    let handle = {
+        let (admission, stop) = (Arc::clone(&admission), stop.clone());
+        move |received| {
+            let (admission, stop) = (Arc::clone(&admission), stop.clone());
+            async move { parting(admission.handle(received).await, *stop.borrow()) }
+        }
+    };
     let linger = Duration::from_secs(settings.linger_seconds);
     let lingering = async move {
         let _ = stop.changed().await;
         tokio::time::sleep(linger).await;
-    };
-    let handle = {
-        let admission = Arc::clone(&admission);
-        move |received| Arc::clone(&admission).handle(received)
     };
     server.run(handle, refuse, lingering, Duration::from_secs(settings.drain_seconds)).await;
     let _ = ending.send(true);
@@ -102,6 +105,15 @@ pub(crate) async fn run(settings: AdmissionSettings, lookup: Lookup<'_>) -> Resu
     // What was recorded is worth a moment, not a delay of the end.
     let _ = tokio::time::timeout(Duration::from_secs(2), recording).await;
     Ok(())
+}
+
+/// After the signal each answer ends its connection. The API server's next call goes to another replica then, and none
+/// comes by a connection that we close in the same moment: API servers do not repeat such a call.
+fn parting(mut reply: Reply, is_ending: bool) -> Reply {
+    if is_ending {
+        reply.headers.push((header::CONNECTION, HeaderValue::from_static("close")));
+    }
+    reply
 }
 
 async fn until(mut ended: watch::Receiver<bool>) {

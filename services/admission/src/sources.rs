@@ -6,16 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Client;
 use kube::api::Api;
 use kube::core::PartialObjectMeta;
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
 use strongroom_failure::{Class, Failure};
 use strongroom_inject::{Found, Lookup, Source, SourceKind};
 use strongroom_kube::failure::{checked_name, failure};
-use strongroom_kube::{Initialized, ObjectName, Observed, Secrets, Selection, watch_all};
+use strongroom_kube::{ObjectName, Observed, Secrets, Selection, watch_all_until_disturbed};
 use strongroom_reference::Syntax;
 use strongroom_secret::SecretBytes;
 use strongroom_telemetry::{Counters, LabelValues};
@@ -69,20 +71,13 @@ impl Sources {
         Self { client, secrets, state: Arc::default(), reads }
     }
 
-    /// Follows the versions of all ConfigMaps and Secrets, while the set lives.
+    /// Follows the versions of all ConfigMaps and Secrets, while the set lives. Nobody waits for that: without it,
+    /// everything is read.
     pub(crate) fn follow(&self, tasks: &mut JoinSet<()>) {
-        // Nobody waits for these: without them, everything is read.
-        let ready = Initialized::default();
-        let (events, config_maps) = mpsc::channel(EVENTS);
-        let handle = ready.handle("watch of configmaps");
-        let client = self.client.clone();
-        tasks.spawn(watch_all::<PartialObjectMeta<ConfigMap>>(client, Selection::default(), events, handle));
-        tasks.spawn(note(Arc::clone(&self.state), SourceKind::ConfigMap, config_maps));
-        let (events, secrets) = mpsc::channel(EVENTS);
-        let handle = ready.handle("watch of secrets");
-        let client = self.client.clone();
-        tasks.spawn(watch_all::<PartialObjectMeta<Secret>>(client, Selection::default(), events, handle));
-        tasks.spawn(note(Arc::clone(&self.state), SourceKind::Secret, secrets));
+        let (client, state) = (self.client.clone(), Arc::clone(&self.state));
+        tasks.spawn(follow::<ConfigMap>(client, state, SourceKind::ConfigMap));
+        let (client, state) = (self.client.clone(), Arc::clone(&self.state));
+        tasks.spawn(follow::<Secret>(client, state, SourceKind::Secret));
     }
 
     /// What is to be known of `lookups` in `namespace`.
@@ -191,6 +186,11 @@ impl State {
         self.kept.insert(object, (version, references));
     }
 
+    fn forget_all(&mut self, kind: SourceKind) {
+        self.versions.retain(|(of, _), _| *of != kind);
+        self.kept.retain(|(of, _), _| *of != kind);
+    }
+
     fn forget(&mut self, object: &Name) {
         self.versions.remove(object);
         self.kept.remove(object);
@@ -202,6 +202,34 @@ fn references(values: BTreeMap<String, SecretBytes>) -> BTreeMap<String, SecretB
     let is_reference = |value: &SecretBytes| value.expose_text().is_some_and(|text| Syntax::of(text).is_some());
     values.into_iter().filter(|(_, value)| is_reference(value)).collect()
 }
+
+/// Follows the versions of one kind. What was told before a disturbance is known no more, since it may have changed
+/// meanwhile, and a pod would start with references that nobody resolves: until all is told again, everything is read.
+async fn follow<K>(client: Client, state: Arc<Mutex<State>>, kind: SourceKind)
+where
+    PartialObjectMeta<K>: Resource<DynamicType = ()> + DeserializeOwned + Clone + Send + 'static,
+{
+    let mut pause = PAUSES.0;
+    loop {
+        let began = Instant::now();
+        let (events, told) = mpsc::channel(EVENTS);
+        let watching = watch_all_until_disturbed::<PartialObjectMeta<K>>(client.clone(), Selection::default(), events);
+        let (why, ()) = tokio::join!(watching, note(Arc::clone(&state), kind, told));
+        state.lock().unwrap_or_else(PoisonError::into_inner).forget_all(kind);
+        if began.elapsed() > PAUSES.1 {
+            pause = PAUSES.0;
+        }
+        // Once for each disturbance, however often it is tried.
+        if pause == PAUSES.0 {
+            tracing::warn!(why, "a watch is disturbed: what pods refer to is read each time until it works again");
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+/// The pauses between two tries of a watch: the first, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Keeps versions up to date by what a watch tells.
 async fn note<K>(

@@ -1,12 +1,11 @@
 //! Pods as the API server stores them.
 
 use serde_json::{Value, json};
-use world::registry::{Access, Registry, digest_of};
+use world::registry::{Access, Registry};
 
-use super::support::{Admission, SEEN, SHARED};
+use super::support::{ARN, Admission, SEEN, SHARED, push};
 use crate::operator::support::{CLUSTER, eventually, namespace, object};
 
-const ARN: &str = "arn:aws:ssm:eu-west-1:111122223333:parameter/app/license";
 const SECRET: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secret:database-password-hlRvvF";
 
 /// A namespace whose pods are changed.
@@ -116,8 +115,9 @@ fn ki_03_ki_04_ki_05_variables_from_elsewhere_are_looked_up_and_what_is_missing_
 #[test]
 fn ki_02_what_an_image_starts_is_asked_of_its_registry_as_the_pod_may_ask() {
     let registry = Registry::start(Access::Basic("puller", "pull-canary")).unwrap();
-    let image = push(&registry, &json!({"Entrypoint": ["e"], "Cmd": ["c"]}));
+    let (place, _) = push(&registry, &json!({"Entrypoint": ["e"], "Cmd": ["c"]}));
     let host = registry.host_port().to_owned();
+    let image = format!("{host}/{place}");
     let admission = Admission::start(&["--registry-plain-http", &host, "--registry-local", &host]);
     let label = ("admission-tests", "registry");
     admission.called_for("admission-tests-registry", &[label]);
@@ -139,20 +139,6 @@ fn ki_02_what_an_image_starts_is_asked_of_its_registry_as_the_pod_may_ask() {
     assert_eq!(args("bare", json!([])), json!(["--provider=aws", "e", "c"]));
     assert_eq!(args("own", json!(["x"])), json!(["--provider=aws", "e", "x"]));
     assert!(!admission.logged().contains("pull-canary"));
-}
-
-/// Puts an image that starts this into a registry; its name.
-fn push(registry: &Registry, config: &Value) -> String {
-    let config = json!({"architecture": "amd64", "os": "linux", "config": config,
-        "rootfs": {"type": "layers", "diff_ids": []}})
-    .to_string();
-    let digest = registry.push_blob("team/app", config.as_bytes()).unwrap();
-    assert_eq!(digest, digest_of(config.as_bytes()));
-    let kind = "application/vnd.oci.image.manifest.v1+json";
-    let manifest = json!({"schemaVersion": 2, "mediaType": kind, "layers": [], "config": {
-        "mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": config.len()}});
-    registry.push_manifest("team/app", "1.0", kind, manifest.to_string().as_bytes()).unwrap();
-    format!("{}/team/app:1.0", registry.host_port())
 }
 
 #[test]

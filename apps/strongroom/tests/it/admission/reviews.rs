@@ -22,7 +22,7 @@ fn pod() -> Value {
 
 #[test]
 fn ki_07_ki_11_reviews_are_answered_in_their_version_and_what_is_none_is_told() {
-    let admission = Admission::plain();
+    let admission = Admission::plain(&[]);
     for version in ["v1", "v1beta1"] {
         let (status, body) = admission.send("POST", "/pods", &review(version, "", "pods", &pod()));
         let answer: Value = serde_json::from_str(&body).unwrap();
@@ -47,7 +47,7 @@ fn ki_07_ki_11_reviews_are_answered_in_their_version_and_what_is_none_is_told() 
 
 #[test]
 fn what_a_path_does_not_serve_is_refused_and_never_patched() {
-    let admission = Admission::plain();
+    let admission = Admission::plain(&[]);
     let answer = |path: &str, group: &str, resource: &str, object: &Value| -> Value {
         let (status, body) = admission.send("POST", path, &review("v1", group, resource, object));
         assert_eq!(status, 200);

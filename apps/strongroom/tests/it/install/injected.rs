@@ -1,8 +1,9 @@
-//! Pods that the chart's admission changed, on a real node: their programs see the values, and no Kubernetes Secret, pod
-//! or log holds them.
+//! Pods that the chart's admission changed, on a real node: their programs see the values, no Kubernetes Secret, pod or
+//! log holds them, and while admission itself is replaced none is refused or slips through.
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use world::image::Image;
@@ -10,7 +11,11 @@ use world::moto;
 use world::node::{Node, Options};
 use world::shipped;
 
-use super::node::{can_run, import, install};
+use super::node::{can_run, import, install, upgrade};
+use super::{path, written};
+use crate::admission::support::{Stream, with_account};
+use crate::operator::api::Api;
+use crate::operator::support::eventually;
 use crate::{AWS, CANARY, REGION, VAULT};
 
 const INIT: &str = "docker.io/strongroom/strongroom-init:test";
@@ -121,27 +126,32 @@ fn ended(node: &Node, name: &str, phase: &str) -> String {
     node.kubectl(&["logs", name, "-n", "team", "-c", "app"]).unwrap_or_default()
 }
 
+/// One test, for one node: what comes later replaces the pods whose logs were looked at before.
 #[test]
-fn pods_of_each_served_system_start_with_their_values_and_not_without() {
+fn pods_of_each_served_system_start_with_their_values_and_not_without_and_none_slips_through() {
     if !can_run() {
         return;
     }
     let node = Node::start(&Options::default()).unwrap();
     import_images(&node);
     trust_pods(&node);
-    let stored = AWS.put_secret(REGION, "node/injected", moto::Value::Text(CANARY)).unwrap();
     node.apply(NAMESPACES).unwrap();
-    let values = tempfile::tempdir().unwrap();
-    let file = values.path().join("values.json");
     let extra: Vec<Value> = cloud(&node).iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     let admission = json!({"enabled": true, "native": {"enabled": true}, "extraEnv": extra,
         "extraArgs": {"sidecar-image": INIT_OF_CLOUD}, "init": {"image": {"tag": "test", "pullPolicy": "Never"}},
         "vault": {"address": exposed(&node, VAULT.host_port())}});
-    std::fs::write(&file, json!({"admission": admission}).to_string()).unwrap();
-    install(&node, &["--values", file.to_str().unwrap()]);
+    let values = written(&json!({"admission": admission}).to_string());
+    install(&node, &["--values", path(&values)]);
+    served_systems(&node);
+    native(&node);
+    no_value_is_shown(&node);
+    no_pod_slips_through(&node, path(&values));
+}
 
+fn served_systems(node: &Node) {
+    let stored = AWS.put_secret(REGION, "node/injected", moto::Value::Text(CANARY)).unwrap();
     let print = |variable: &str| format!("/busybox printf %s \"${variable}\"");
-    let arn = |suffix: &str| [cloud(&node), vec![("VALUE", format!("{}{suffix}", stored.arn))]].concat();
+    let arn = |suffix: &str| [cloud(node), vec![("VALUE", format!("{}{suffix}", stored.arn))]].concat();
     node.apply(&pod("secrets-init", &print("VALUE"), &arn(""), &json!({}))).unwrap();
     let path = json!({"secrets.k8s.aws/secret-arn": stored.arn});
     node.apply(&pod("injector", "/busybox cat /tmp/secret", &[], &path)).unwrap();
@@ -149,7 +159,7 @@ fn pods_of_each_served_system_start_with_their_values_and_not_without() {
     let reference = [("VALUE", "vault:secret/data/app#token".to_owned())];
     node.apply(&pod("bank-vaults", &print("VALUE"), &reference, &role)).unwrap();
     for name in ["secrets-init", "injector", "bank-vaults"] {
-        let printed = ended(&node, name, "Succeeded");
+        let printed = ended(node, name, "Succeeded");
         assert!(printed == CANARY, "{name} printed {} bytes that are not the value", printed.len());
     }
 
@@ -159,16 +169,17 @@ fn pods_of_each_served_system_start_with_their_values_and_not_without() {
         node.kubectl(&["get", "pod", name, "-n", "team", "-o", &path]).unwrap()
     };
     node.apply(&pod("without", "/busybox echo started", &arn("-gone"), &json!({}))).unwrap();
-    assert!(!ended(&node, "without", "Failed").contains("started"));
+    assert!(!ended(node, "without", "Failed").contains("started"));
     let words = last_words("without", "containerStatuses");
     assert!(words.contains("VALUE") && words.contains("Secrets Manager"), "{words}");
     let missing = json!({"secrets.k8s.aws/secret-arn": stored.arn.replace("injected", "absent")});
     node.apply(&pod("no-file", "/busybox echo started", &[], &missing)).unwrap();
-    assert!(!ended(&node, "no-file", "Failed").contains("started"));
+    assert!(!ended(node, "no-file", "Failed").contains("started"));
     let words = last_words("no-file", "initContainerStatuses");
     assert!(words.contains("node/absent"), "{words}");
+}
 
-    native(&node);
+fn no_value_is_shown(node: &Node) {
     let ours = "app.kubernetes.io/component=admission";
     let logs = node.kubectl(&["logs", "-n", "strongroom", "-l", ours, "--tail=-1"]).unwrap();
     let described = node.kubectl(&["describe", "pods,events", "-n", "team"]).unwrap();
@@ -176,6 +187,56 @@ fn pods_of_each_served_system_start_with_their_values_and_not_without() {
     for (place, text) in [("logs", logs), ("what describe shows", described), ("objects", written)] {
         assert!(!text.is_empty() && !text.contains(CANARY), "a value is in {place}");
     }
+}
+
+/// Pods are created all the time while every replica is replaced, the authority and the certificate are, and in the
+/// middle of that the replica that leads ends.
+fn no_pod_slips_through(node: &Node, values: &str) {
+    let certificate = |key: &str| {
+        let path = format!("jsonpath={{.data.{key}}}");
+        node.kubectl(&["get", "secret", CERTIFICATE, "-n", "strongroom", "-o", &path]).unwrap()
+    };
+    let (authority, serving) = (certificate(r"ca\.crt"), certificate(r"tls\.crt"));
+    let namespace = with_account(node, &[]);
+    let stream = Stream::start(Api::of(node), &namespace, Duration::from_millis(120));
+    // The new replicas want authorities that hold for less long than the one that is there: its time has come.
+    let changes = "admission.podAnnotations.round=second,admission.extraArgs.authority-life=4000h";
+    upgrade(node, &["--values", values, "--set", changes]);
+    eventually("there is a new authority", || differs(&authority, &certificate(r"ca\.crt")));
+    let holder = ["get", "lease", CERTIFICATE, "-n", "strongroom", "-o", "jsonpath={.spec.holderIdentity}"];
+    let leader = eventually("somebody leads", || {
+        let holder = node.kubectl(&holder).unwrap();
+        holder.split_once('_').map(|(pod, _)| pod.to_owned()).ok_or(holder)
+    });
+    node.kubectl(&["delete", "pod", &leader, "-n", "strongroom", "--wait=false"]).unwrap();
+    eventually("there is a new certificate", || differs(&serving, &certificate(r"tls\.crt")));
+    eventually("all replicas serve it", || served_by_all(node));
+    std::thread::sleep(Duration::from_secs(2));
+    let streamed = stream.end();
+    // A figure for people, not a condition.
+    world::cache::progress(&format!("{streamed} pods were created meanwhile"));
+    assert!(streamed > 150, "{streamed}");
+}
+
+/// The Secret with the certificate, and the Lease of the replica that renews it.
+const CERTIFICATE: &str = "strongroom-admission-certificate";
+
+fn differs(before: &str, now: &str) -> Result<(), &'static str> {
+    if before == now || now.is_empty() { Err("it is the one before") } else { Ok(()) }
+}
+
+/// Whether each replica that is there has taken a second certificate, by its log, or began with it.
+fn served_by_all(node: &Node) -> Result<(), String> {
+    let ours = "app.kubernetes.io/component=admission";
+    let pods = ["get", "pods", "-n", "strongroom", "-l", ours, "--field-selector=status.phase=Running", "-o", "name"];
+    for pod in node.kubectl(&pods).unwrap().split_whitespace() {
+        let logs = node.kubectl(&["logs", pod, "-n", "strongroom"]).unwrap_or_default();
+        let taken = logs.matches("the webhook's certificate is served").count();
+        if taken < 2 {
+            return Err(format!("{pod} has taken {taken}"));
+        }
+    }
+    Ok(())
 }
 
 /// NASE's Secret, by the chart's own rights.

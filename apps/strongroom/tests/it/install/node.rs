@@ -141,6 +141,10 @@ pub(super) fn install(node: &Node, values: &[&str]) {
     helm(node, &[&["install", "strongroom", &chart()], INSTALLED, values].concat());
 }
 
+pub(super) fn upgrade(node: &Node, values: &[&str]) {
+    helm(node, &[&["upgrade", "strongroom", &chart()], INSTALLED, values].concat());
+}
+
 /// What a cluster's tenant can install alone: Roles in one namespace, no ClusterRole at all.
 const SCOPED: &[&str] = &["--set", "scope.namespaces={team},rbac.detectOtherControllers=false"];
 
@@ -188,8 +192,7 @@ fn the_chart_installs_upgrades_and_goes_and_secrets_stay() {
     everything_is_served(&node);
     boards_ask_for_what_is_counted(&node);
     nothing_was_denied(&node);
-    let chart = chart();
-    helm(&node, &[&["upgrade", "strongroom", &chart, "--set", "log.level=debug"], INSTALLED].concat());
+    upgrade(&node, &["--set", "log.level=debug"]);
     node.apply(&later("later")).unwrap();
     wait(&node, "externalsecret/later", "True");
     nothing_was_denied(&node);
