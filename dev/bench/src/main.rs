@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+mod admission;
+mod client;
 mod launch;
 mod operator;
 mod process;
@@ -99,7 +101,8 @@ fn measure(arguments: &Arguments) -> Result<bool> {
     let scenarios = arguments.scenarios()?;
     let machine = results::Machine::look();
     machine.warn_of_noise();
-    let is_start = |scenario: &&Scenario| ["operator", server::PREFIX].iter().all(|it| !scenario.name.starts_with(it));
+    const ROLES: [&str; 3] = ["operator", server::PREFIX, admission::PREFIX];
+    let is_start = |scenario: &&Scenario| ROLES.iter().all(|role| !scenario.name.starts_with(role));
     let starts = scenarios.iter().any(is_start);
     let (programs, stand_in) = (Programs::find(starts)?, StandIn::start()?);
     let mut bench = Bench { programs, stand_in, effort: arguments.effort(), rows: Vec::new(), failures: Vec::new() };

@@ -88,9 +88,13 @@ impl Figure {
     pub(crate) fn of(mut samples: Vec<f64>) -> Option<Self> {
         samples.sort_by(f64::total_cmp);
         let runs = samples.len();
-        let rank = |percent: usize| samples.get((runs * percent).div_ceil(100).max(1) - 1).copied();
-        Some(Self { value: rank(50)?, p95: rank(95).filter(|_| runs > 1), runs })
+        Some(Self { value: percentile(&samples, 50)?, p95: percentile(&samples, 95).filter(|_| runs > 1), runs })
     }
+}
+
+/// What so many of a hundred samples do not exceed, by nearest rank; `samples` are sorted. Nothing where there are none.
+pub(crate) fn percentile(samples: &[f64], percent: usize) -> Option<f64> {
+    samples.get((samples.len() * percent).div_ceil(100).max(1) - 1).copied()
 }
 
 impl Peer {

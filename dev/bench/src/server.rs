@@ -1,6 +1,5 @@
 //! The built-in store under load, beside a real OpenBao: the same requests from the same client, in turn.
 
-mod client;
 mod filling;
 mod large;
 mod load;
@@ -14,9 +13,9 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use self::client::request;
 use self::load::{Measured, Work, race, send_all};
 use self::store::{Kind, Store};
+use crate::client::request;
 use crate::report::{Figure, Peer, Row, Target, Unit};
 use crate::scenarios::{Bench, Scenario};
 

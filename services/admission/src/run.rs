@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use strongroom_certificates::{Configuration, Kind, ServingCertificate, Source, Times, ends, keep};
@@ -52,6 +53,9 @@ const EVENTS: usize = 1_000;
 const QUERIES_PER_SECOND: f64 = 1_000.0;
 const BURST: u32 = 2_000;
 
+/// How often free memory is given back, where there may be any.
+const TIDYING: Duration = Duration::from_secs(5);
+
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Serves until a signal.
@@ -69,6 +73,7 @@ pub(crate) async fn run(settings: AdmissionSettings, lookup: Lookup<'_>) -> Resu
     let serves_metrics = telemetry.is_none();
     let admission = Arc::new(admission(&settings, &connection, recorder.clone(), serves_metrics, lookup)?);
     admission.pods.sources.follow(&mut tasks);
+    tasks.spawn(keep_small(Arc::clone(&admission)));
     let tls = tokio::select! {
         tls = tls(certificate, &connection, recorder, &identity, admission.reviews.certificate(), &mut tasks) => tls?,
         _ = stop.changed() => return Ok(()),
@@ -147,7 +152,18 @@ fn admission(
         recorder,
         reviews,
         serves_metrics,
+        has_grown: AtomicBool::new(false),
     })
+}
+
+/// A large pod takes many times its size, which the C library keeps for the next one; there may be none for days.
+async fn keep_small(admission: Arc<Admission>) {
+    loop {
+        tokio::time::sleep(TIDYING).await;
+        if admission.has_grown.swap(false, Ordering::Relaxed) {
+            strongroom_process::release_unused_memory();
+        }
+    }
 }
 
 /// What flags say about how pods are changed.

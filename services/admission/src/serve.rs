@@ -1,6 +1,7 @@
 //! Paths, and who answers there.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -26,7 +27,12 @@ pub(crate) struct Admission {
     pub(crate) reviews: Reviews,
     /// Whether metrics are served beside the reviews.
     pub(crate) serves_metrics: bool,
+    /// Whether a large review was answered since somebody looked last.
+    pub(crate) has_grown: AtomicBool,
 }
+
+/// Bytes of a review that is large: a usual one has a few thousand.
+const LARGE: usize = 64 << 10;
 
 impl Admission {
     /// Answers a request.
@@ -61,6 +67,9 @@ impl Admission {
             Err(words) => return text(StatusCode::BAD_REQUEST, &format!("{words}\n")),
         };
         let verdict = self.verdict(path, &request, until).await;
+        if body.len() > LARGE {
+            self.has_grown.store(true, Ordering::Relaxed);
+        }
         self.reviews.reviewed(webhook(path), &envelope, &request, &verdict, began.elapsed());
         answer(&envelope, &verdict)
     }

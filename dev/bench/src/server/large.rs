@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use super::client::request;
 use super::filling::{Secrets, fill};
 use super::load::{Work, race};
 use super::store::{Kind, Store};
 use super::{folder, runtime, value};
+use crate::client::request;
 use crate::report::{Figure, Peer, Row, Target, Unit};
 use crate::scenarios::Bench;
 

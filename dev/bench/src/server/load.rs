@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::client::Connection;
 use super::store::Store;
+use crate::client::Connection;
 use crate::process;
+use crate::report::percentile;
 
 /// Each measurement is taken in this many parts, between which others have their turn.
 const ROUNDS: u32 = 2;
@@ -40,8 +41,7 @@ impl Measured {
 
     /// What 99 of 100 requests stayed below, in milliseconds.
     pub(crate) fn p99(&self) -> f64 {
-        let rank = (self.latencies.len() * 99).div_ceil(100).max(1) - 1;
-        self.latencies.get(rank).copied().unwrap_or(f64::NAN)
+        percentile(&self.latencies, 99).unwrap_or(f64::NAN)
     }
 
     /// The server's processor time for 10,000 requests, in milliseconds.

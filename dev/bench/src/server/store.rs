@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use world::part::free_port;
 
-use super::client::{Connection, request};
+use crate::client::{Connection, request};
 use crate::process;
 
 /// How long a store may take until it answers.

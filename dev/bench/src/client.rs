@@ -4,8 +4,11 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail, ensure};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// The most of an answer that is read, in bytes: far more than any that is asked for.
 const LARGEST: usize = 16 << 20;
@@ -22,8 +25,8 @@ pub(crate) fn request(method: &str, path: &str, token: &str, body: &str) -> Vec<
 
 /// A connection that is kept.
 #[derive(Debug)]
-pub(crate) struct Connection {
-    stream: TcpStream,
+pub(crate) struct Connection<Stream = TcpStream> {
+    stream: Stream,
     /// The answer, with all of its head.
     buffer: Vec<u8>,
     /// The body of an answer that came in chunks.
@@ -52,9 +55,30 @@ impl Connection {
     /// # Errors
     /// Where nobody listens.
     pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::new(), joined: Vec::new() })
+        Ok(Self::over(connect(address).await?))
+    }
+}
+
+impl Connection<TlsStream<TcpStream>> {
+    /// Connects by TLS: the handshake is done.
+    ///
+    /// # Errors
+    /// Where nobody listens, or the certificate is not for that address.
+    pub(crate) async fn open_tls(address: SocketAddr, connector: &TlsConnector) -> Result<Self> {
+        let name = ServerName::from(address.ip());
+        Ok(Self::over(connector.connect(name, connect(address).await?).await?))
+    }
+}
+
+async fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+impl<Stream: AsyncRead + AsyncWrite + Unpin> Connection<Stream> {
+    fn over(stream: Stream) -> Self {
+        Self { stream, buffer: Vec::new(), joined: Vec::new() }
     }
 
     /// Sends a request and waits for the whole answer, which stands until the next one.
@@ -63,6 +87,7 @@ impl Connection {
     /// Where the connection ends, or what comes is no answer.
     pub(crate) async fn ask(&mut self, request: &[u8]) -> Result<Answer<'_>> {
         self.stream.write_all(request).await?;
+        self.stream.flush().await?;
         self.buffer.clear();
         self.joined.clear();
         let mut looked = 0;
