@@ -155,7 +155,9 @@ impl Opening<'_> {
         let found = Credentials::from_environment(&|name| self.variable(name));
         found.map_err(|failure| match &failure.hint {
             Some(_) => failure,
-            None => failure.with_hint("set in the operator's environment what kubernetes-external-secrets had in its own"),
+            None => {
+                failure.with_hint("set in the operator's environment what kubernetes-external-secrets had in its own")
+            }
         })
     }
 
