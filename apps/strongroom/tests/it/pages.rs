@@ -1,4 +1,4 @@
-//! `docs/configuration.md`: its prose is written by hand, the operator's flags by this test from its help.
+//! `docs/configuration.md`: its prose is written by hand, the flags of long-running roles by this test from their help.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -6,7 +6,10 @@ use std::path::Path;
 
 use super::strongroom;
 
-const BEGIN: &str = "<!-- flags of the operator -->\n";
+/// Roles, and the mark where their flags begin.
+const ROLES: [(&str, &str); 2] =
+    [("operator", "<!-- flags of the operator -->\n"), ("admission", "<!-- flags of admission -->\n")];
+
 const END: &str = "<!-- end -->";
 
 /// How far the help indents what it says of a flag.
@@ -22,37 +25,51 @@ struct Flag {
 }
 
 #[test]
-fn the_page_shows_the_operators_flags_as_they_are() {
+fn the_page_shows_the_flags_of_each_role_as_they_are() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
     let page = fs::read_to_string(&path).unwrap();
-    let (before, rest) = page.split_once(BEGIN).expect("docs/configuration.md lacks the mark where flags begin");
-    let (_, after) = rest.split_once(END).expect("docs/configuration.md lacks the mark where flags end");
-    let help = strongroom(&["operator", "--help"], &[], b"");
-    assert_eq!(help.code, 0, "{}", help.stderr);
-    let wanted = format!("{before}{BEGIN}{}{END}{after}", tables(&flags(help.text())));
+    let wanted = ROLES.iter().fold(page.clone(), |page, (role, begin)| with_flags(&page, role, begin));
     if page == wanted {
         return;
     }
     assert!(
         std::env::var_os("UPDATE_DOCS").is_some(),
-        "docs/configuration.md differs from strongroom operator --help; \
+        "docs/configuration.md differs from the help of a role; \
          run UPDATE_DOCS=1 cargo test --profile world -p strongroom --test it -- pages::, and commit the page"
     );
     fs::write(&path, wanted).unwrap();
+}
+
+/// The page with the flags of a role as its help has them.
+fn with_flags(page: &str, role: &str, begin: &str) -> String {
+    let missing = |mark: &str| panic!("docs/configuration.md lacks the mark {mark}");
+    let (before, rest) = page.split_once(begin).unwrap_or_else(|| missing(begin));
+    let (_, after) = rest.split_once(END).unwrap_or_else(|| missing(END));
+    let help = strongroom(&[role, "--help"], &[], b"");
+    assert_eq!(help.code, 0, "{}", help.stderr);
+    let flags = flags(help.text());
+    assert!(flags.len() > 10, "{role} has flags: {flags:?}");
+    format!("{before}{begin}{}{END}{after}", tables(&flags))
 }
 
 #[test]
 fn a_flag_is_read_with_all_that_is_said_of_it() {
     let help = "About it.\n\nOptions:\n  -h, --help\n          Print help\n\nCluster:\n      --qps <N>\n          \
                 Requests a\n          second\n          \n          [default: 500]\n\n      --lead [<BOOL>]\n          \
-                a | b\n          [possible values: true, false]\n\nExamples:\n  a --lead    with it\n\nMore.\n";
+                a | b\n          [possible values: true, false]\n\n  -p, --provider <NAME>\n          Whose\n\n\
+                Examples:\n  a --lead\n    --qps=1    with it\n\nMore.\n";
     let flag = |name: &str, default: &str, meaning: &str| Flag {
         heading: "Cluster".to_owned(),
         name: name.to_owned(),
         default: default.to_owned(),
         meaning: meaning.to_owned(),
     };
-    assert_eq!(flags(help), [flag("--qps N", "500", "Requests a second"), flag("--lead[=BOOL]", "", r"a \| b")]);
+    let expected = [
+        flag("--qps N", "500", "Requests a second"),
+        flag("--lead[=BOOL]", "", r"a \| b"),
+        flag("--provider NAME, -p", "", "Whose"),
+    ];
+    assert_eq!(flags(help), expected);
 }
 
 /// The flags under headings of their own, in the order of the help.
@@ -60,11 +77,12 @@ fn flags(help: &str) -> Vec<Flag> {
     let mut flags: Vec<Flag> = Vec::new();
     let mut heading = "";
     for line in help.lines() {
-        let text = line.trim();
+        let text = long_first(line.trim());
+        let text = text.as_str();
         if let Some(name) = line.strip_suffix(':').filter(|name| !name.starts_with(' ')) {
             heading = name;
-        } else if heading.is_empty() || heading == "Options" {
-            // What the program says of itself, and `--help`.
+        } else if ["", "Options", "Paths", "Examples"].contains(&heading) {
+            // What the program says of itself, and `--help`; a line of an example may begin like a flag.
         } else if text.starts_with("--") && !line.starts_with(INDENT) {
             let name = text.replace(" [<", "[=").replace(">]", "]").replace(['<', '>'], "");
             flags.push(Flag { heading: heading.to_owned(), name, default: String::new(), meaning: String::new() });
@@ -75,11 +93,18 @@ fn flags(help: &str) -> Vec<Flag> {
     flags
 }
 
+/// A flag's line with its letter, where it has one, behind its name.
+fn long_first(line: &str) -> String {
+    let with_letter = line.split_once(", --").filter(|(letter, _)| letter.len() == 2 && letter.starts_with('-'));
+    with_letter.map_or_else(|| line.to_owned(), |(letter, name)| format!("--{name}, {letter}"))
+}
+
 /// Takes one line of what is said of a flag.
 fn take(flag: &mut Flag, text: &str) {
     let bracketed = |name: &str| text.strip_prefix(name).and_then(|rest| rest.strip_suffix(']'));
     if let Some(default) = bracketed("[default: ") {
-        flag.default = default.to_owned();
+        // None, as the help writes it.
+        flag.default = if default == "\"\"" { String::new() } else { default.to_owned() };
     } else if bracketed("[possible values: ").is_none() && !text.is_empty() {
         if !flag.meaning.is_empty() {
             flag.meaning.push(' ');
