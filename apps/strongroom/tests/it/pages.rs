@@ -57,7 +57,7 @@ fn a_flag_is_read_with_all_that_is_said_of_it() {
     let help = "About it.\n\nOptions:\n  -h, --help\n          Print help\n\nCluster:\n      --qps <N>\n          \
                 Requests a\n          second\n          \n          [default: 500]\n\n      --lead [<BOOL>]\n          \
                 a | b\n          [possible values: true, false]\n\n  -p, --provider <NAME>\n          Whose\n\n\
-                Examples:\n  a --lead    with it\n\nMore.\n";
+                Examples:\n  a --lead\n    --qps=1    with it\n\nMore.\n";
     let flag = |name: &str, default: &str, meaning: &str| Flag {
         heading: "Cluster".to_owned(),
         name: name.to_owned(),
@@ -81,8 +81,8 @@ fn flags(help: &str) -> Vec<Flag> {
         let text = text.as_str();
         if let Some(name) = line.strip_suffix(':').filter(|name| !name.starts_with(' ')) {
             heading = name;
-        } else if heading.is_empty() || heading == "Options" {
-            // What the program says of itself, and `--help`.
+        } else if ["", "Options", "Paths", "Examples"].contains(&heading) {
+            // What the program says of itself, and `--help`; a line of an example may begin like a flag.
         } else if text.starts_with("--") && !line.starts_with(INDENT) {
             let name = text.replace(" [<", "[=").replace(">]", "]").replace(['<', '>'], "");
             flags.push(Flag { heading: heading.to_owned(), name, default: String::new(), meaning: String::new() });
@@ -103,7 +103,8 @@ fn long_first(line: &str) -> String {
 fn take(flag: &mut Flag, text: &str) {
     let bracketed = |name: &str| text.strip_prefix(name).and_then(|rest| rest.strip_suffix(']'));
     if let Some(default) = bracketed("[default: ") {
-        flag.default = default.to_owned();
+        // None, as the help writes it.
+        flag.default = if default == "\"\"" { String::new() } else { default.to_owned() };
     } else if bracketed("[possible values: ").is_none() && !text.is_empty() {
         if !flag.meaning.is_empty() {
             flag.meaning.push(' ');
