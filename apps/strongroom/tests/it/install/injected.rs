@@ -13,7 +13,7 @@ use world::shipped;
 
 use super::node::{can_run, import, install, upgrade};
 use super::{path, written};
-use crate::admission::support::{Stream, with_account};
+use crate::admission::support::{Stream, asking, with_account};
 use crate::operator::api::Api;
 use crate::operator::support::eventually;
 use crate::{AWS, CANARY, REGION, VAULT};
@@ -142,6 +142,9 @@ fn pods_of_each_served_system_start_with_their_values_and_not_without_and_none_s
         "vault": {"address": exposed(&node, VAULT.host_port())}});
     let values = written(&json!({"admission": admission}).to_string());
     install(&node, &["--values", path(&values)]);
+    // Pods are ready a moment before the node leads there what is for their Service.
+    let probe = written(&asking("probe").to_string());
+    eventually("admission is reached", || node.kubectl(&["create", "--dry-run=server", "-f", path(&probe)]));
     served_systems(&node);
     native(&node);
     no_value_is_shown(&node);
