@@ -9,7 +9,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::PartialObjectMeta;
 use serde::Deserialize;
-use strongroom_kube::{Connection, Initialized, ObjectName, Observed, Scope, Selection, watch_all, watch_namespaces};
+use strongroom_kube::{
+    Connection, Initialized, ObjectName, Observed, Scope, Selection, watch_all, watch_all_until_disturbed,
+    watch_namespaces,
+};
 use tokio::sync::mpsc;
 use world::control_plane::{ControlPlane, Options};
 
@@ -109,6 +112,33 @@ async fn a_watch_survives_a_killed_api_server_and_learns_what_vanished() {
     reaches(&mut index, &mut events, &[("a", "two"), ("c", "newer")]).await;
     drop(events);
     tokio::time::timeout(Duration::from_secs(10), watch).await.expect("a watch ends with its listener").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_that_ends_when_it_is_disturbed_says_why_and_closes_what_it_tells() {
+    let cluster = cluster();
+    let namespace = namespace(cluster);
+    let wire = Wire::to(cluster).await;
+    let connection = connect(&wire.kubeconfig).await;
+    cluster.apply(&config_map(&namespace, "ends", "one")).unwrap();
+    let (told, mut events) = mpsc::channel(4);
+    let watch = tokio::spawn(watch_all_until_disturbed::<ConfigMap>(connection.client(), labelled(), told));
+    let mut index = Index::default();
+    while index.restarts.is_empty() {
+        index.take(events.recv().await.unwrap());
+    }
+    assert_eq!(index.shown().get("ends").map(String::as_str), Some("one"));
+    wire.cut();
+    while events.recv().await.is_some() {}
+    let why = tokio::time::timeout(Duration::from_secs(10), watch).await.expect("it ends").unwrap();
+    assert!(why.as_deref().is_some_and(|why| why.contains("watch configmaps")), "{why:?}");
+
+    wire.mend();
+    let (told, events) = mpsc::channel(4);
+    let watch = tokio::spawn(watch_all_until_disturbed::<ConfigMap>(connection.client(), labelled(), told));
+    drop(events);
+    let why = tokio::time::timeout(Duration::from_secs(10), watch).await.expect("it ends with its listener").unwrap();
+    assert_eq!(why, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
