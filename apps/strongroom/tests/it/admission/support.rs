@@ -129,6 +129,8 @@ impl Admission {
                 "clientConfig": {"url": format!("https://{}{path}", self.address), "caBundle": bundle()},
                 "rules": [{
                     "apiGroups": [group], "apiVersions": ["*"], "operations": operations, "resources": resources,
+                    // Objects of the cluster are in no namespace that could be left out.
+                    "scope": "Namespaced",
                 }],
                 "namespaceSelector": {"matchLabels": labels},
                 "sideEffects": "NoneOnDryRun", "admissionReviewVersions": ["v1", "v1beta1"], "failurePolicy": "Fail",
