@@ -40,6 +40,6 @@ pub use crate::response::Response;
 #[cfg(feature = "server")]
 pub use crate::server::{
     Answer, Limits, Peer, Posted, Received, Reply, ReplyBody, ReplyPart, RequestServer, Route, Server,
-    ServerCertificate, ServerTls,
+    ServerCertificate, ServerTls, stop_signal,
 };
 pub use crate::tls::{ClientCertificate, Pem, Roots, TlsSettings};

@@ -11,13 +11,12 @@ use strongroom_certificates::{Configuration, Kind, ServingCertificate, Source, T
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{
     HeaderValue, Limits, Pem, Proxy, Received, Reply, ReplyBody, RequestServer, Roots, ServerCertificate, ServerTls,
-    StatusCode, TlsSettings, header,
+    StatusCode, TlsSettings, header, stop_signal,
 };
 use strongroom_kube::{Access, Connection, Recorder, RecorderSettings};
 use strongroom_provider::Meter;
 use strongroom_registry::{CacheSettings, Registry};
 use strongroom_secret::SecretBytes;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -367,20 +366,4 @@ fn telemetry_reply(admission: &Admission, received: &Received) -> Reply {
 
 fn refuse(status: StatusCode, words: &str) -> Reply {
     Reply { status, headers: Vec::new(), body: ReplyBody::Whole(SecretBytes::from(format!("{words}\n"))) }
-}
-
-fn stop_signal() -> Result<watch::Receiver<bool>, Failure> {
-    let failed = |error: std::io::Error| Failure::new(Class::Unavailable, format!("cannot wait for signals: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let (sender, receiver) = watch::channel(false);
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("a signal asks to end");
-        let _ = sender.send(true);
-    });
-    Ok(receiver)
 }

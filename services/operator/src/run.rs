@@ -14,7 +14,7 @@ use strongroom_api::external_secrets::vocabulary::GROUP;
 use strongroom_api::external_secrets::{ClusterExternalSecret, ClusterPushSecret};
 use strongroom_api::{generators, kes as kes_api};
 use strongroom_failure::{Class, Failure};
-use strongroom_http::{Answer, Route, Server, StatusCode};
+use strongroom_http::{Answer, Route, Server, StatusCode, stop_signal};
 use strongroom_kube::{
     Access, Connection, Election, ElectionSettings, Initialized, Leadership, Recorder, RecorderSettings, Settings,
 };
@@ -23,7 +23,6 @@ use strongroom_restarts::Restarts;
 use strongroom_secret::SecretBytes;
 use strongroom_sync::hash::DataHash;
 use strongroom_telemetry::METRICS_CONTENT_TYPE;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::aws_ssm;
@@ -361,22 +360,6 @@ async fn leading(leadership: &mut watch::Receiver<Leadership>, wanted: bool) -> 
 }
 
 /// Turns to true at SIGTERM or SIGINT.
-fn stop_signal() -> Result<watch::Receiver<bool>, Failure> {
-    let failed = |error: std::io::Error| Failure::new(Class::Unavailable, format!("cannot wait for signals: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let (sender, receiver) = watch::channel(false);
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("a signal asks to end");
-        let _ = sender.send(true);
-    });
-    Ok(receiver)
-}
-
 async fn servers(
     operator: &Arc<Operator>,
     ready: &Initialized,

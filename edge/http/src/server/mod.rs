@@ -5,6 +5,7 @@ mod listen;
 mod requests;
 mod routes;
 mod sent;
+mod stop;
 mod tls;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use tokio::net::TcpListener;
 pub use listen::{Limits, Peer};
 pub use requests::{Received, Reply, ReplyBody, ReplyPart, RequestServer};
 pub use routes::{Answer, Posted, Route, Server};
+pub use stop::stop_signal;
 pub use tls::{ServerCertificate, ServerTls};
 
 /// Listens; connections wait in the kernel until they are served.
