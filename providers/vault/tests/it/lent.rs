@@ -110,6 +110,22 @@ async fn only_what_an_engine_leases_is_lent() {
 }
 
 #[tokio::test]
+async fn a_certificate_without_a_lease_is_lent_until_it_expires() {
+    let server = Server::shared();
+    server.admin("POST", "sys/mounts/lent-pki", json!({"type": "pki"})).await;
+    server.admin("POST", "lent-pki/root/generate/internal", json!({"common_name": "lent", "key_type": "ec"})).await;
+    server.admin("POST", "lent-pki/roles/app", json!({"allow_any_name": true, "key_type": "ec", "ttl": "1h"})).await;
+    let request = Some(json!({"common_name": "app.example"}).to_string());
+    let vault = open(server.root());
+    let issued = vault.read(&[RemoteKey { request, ..RemoteKey::current("lent-pki/issue/app") }]).await.remove(0);
+    let lease = issued.unwrap().lease.unwrap();
+    assert!((3500..=3600).contains(&lease.duration.as_secs()) && !lease.is_renewable, "{lease:?}");
+    assert_eq!(renew(&vault, &lease).await.unwrap_err().class, Class::Invalid);
+    // The same certificate, read.
+    assert_eq!(read(&vault, "lent-pki/cert/ca").await.unwrap().lease, None);
+}
+
+#[tokio::test]
 async fn a_lease_lasts_no_longer_than_its_token_and_its_renewal_renews_both() {
     let lending = Lending::new("lent-token", json!({"token_ttl": "2m"})).await;
     let vault = lending.vault(Auth::AppRole(lending.role.clone()));
