@@ -160,6 +160,7 @@ fn a_file_is_its_value_or_what_a_template_makes_of_it() {
     check(&with("{{ .value | len }}"), &[Some(object)], Ok(Some(&object.len().to_string())));
     check(&with("{{ index .in.a 0 }}"), &[Some(object)], Ok(Some("1")));
     check(&with("<{{ .value }}>"), &[Some("no object")], Ok(Some("<no object>")));
+    check(&with("{{ get . \"nope\" | default \"5432\" }}"), &[Some(object)], Ok(Some("5432")));
     check(&with("<{{ .value }}>"), &[None], Ok(None));
     check(&with("{{ .missing }}"), &[Some(r#"{"a":"canary"}"#)], Err("a: template line 1, column"));
     check(&with("{{ fail .value }}"), &[Some("canary")], Err("a: template line 1"));
