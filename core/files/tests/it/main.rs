@@ -112,7 +112,9 @@ fn a_mistake_is_named_by_its_place_and_not_repeated() {
     check("- {path: a, values: {u: sr://fake/x, u: sr://fake/y}, template: x}", "files", "twice");
     check("path: canary-7f3a", "files", "expected");
     check("canary-7f3a", "files", "");
-    check("", "files", "");
+    for nothing in ["", "  \n", "# canary-7f3a", "~"] {
+        check(nothing, "files", "nothing is listed");
+    }
     check("- {path: [canary-7f3a], from: sr://fake/x}", "files", "");
     check("- &a {path: a, from: sr://fake/x}\n- *a", "files", "anchors");
     check("- path: \"canary-7f3a", "files", "YAML");
