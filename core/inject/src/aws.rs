@@ -68,8 +68,9 @@ enum Asked<'pod> {
 }
 
 /// Drafts the files that the annotations ask for.
-pub(crate) fn draft(survey: &Survey<'_>, settings: &Settings, draft: &mut Draft<'_>) -> Result<(), Refusal> {
+pub(crate) fn draft(survey: &Survey<'_>, draft: &mut Draft<'_>) -> Result<(), Refusal> {
     let candidates = &survey.candidates;
+    let settings = candidates.settings;
     let is_there = candidates.containers.iter().any(|(it, _)| it.list == List::Init && it.name == CONTAINER);
     if is_there || candidates.wishes.inject == Inject::Never {
         return Ok(());

@@ -17,8 +17,9 @@ use crate::vault;
 use crate::wrap::COPY;
 
 /// A pod's containers, before anything outside of the pod is known.
-pub(crate) struct Candidates<'pod> {
+pub struct Candidates<'pod> {
     pub(crate) pod: Pod<'pod>,
+    pub(crate) settings: &'pod Settings,
     pub(crate) wishes: Wishes<'pod>,
     /// Why no container is wrapped, where that is so.
     pub(crate) opt_out: Option<String>,
@@ -38,7 +39,11 @@ pub(crate) struct Copy<'pod> {
 }
 
 impl<'pod> Candidates<'pod> {
-    pub(crate) fn of(pod: &'pod Value, settings: &Settings) -> Result<Self, Refusal> {
+    /// Looks at a pod as the API server sends it.
+    ///
+    /// # Errors
+    /// An object that is no pod, or an annotation of ours that says what it cannot say.
+    pub fn of(pod: &'pod Value, settings: &'pod Settings) -> Result<Self, Refusal> {
         let pod = Pod::read(pod)?;
         let wishes = Wishes::of(&pod)?;
         let labelled = || LabelRule::first(&settings.pod_opt_outs, pod.object.get("metadata")?);
@@ -60,7 +65,7 @@ impl<'pod> Candidates<'pod> {
             opt_out.is_some().then_some(Outcome::Untouched)
         };
         let containers = pod.containers().map(|container| (container, known(&container))).collect();
-        Ok(Self { pod, wishes, opt_out, copy, containers })
+        Ok(Self { pod, settings, wishes, opt_out, copy, containers })
     }
 
     /// The containers of which it is not known yet whether they are wrapped.
@@ -90,9 +95,10 @@ fn is_wrapped(container: &Container<'_>, copy: Copy<'_>, settings: &Settings) ->
         && container.mounted(settings.mount()) == Some(copy.volume)
 }
 
-/// What is done with every container.
-pub(crate) struct Survey<'pod> {
+/// What is done with every container, now that the sources of their variables are known.
+pub struct Survey<'pod> {
     pub(crate) candidates: Candidates<'pod>,
+    pub(crate) found: &'pod Found,
     /// As many as containers, in their order.
     pub(crate) verdicts: Vec<Verdict>,
 }
@@ -111,8 +117,11 @@ impl Verdict {
 }
 
 impl<'pod> Survey<'pod> {
-    pub(crate) fn of(pod: &'pod Value, found: &Found, settings: &Settings) -> Result<Self, Refusal> {
-        let candidates = Candidates::of(pod, settings)?;
+    /// Decides about every container. `found` answers [`Candidates::lookups`].
+    ///
+    /// # Errors
+    /// What is missing, and what cannot be read or is not served.
+    pub fn of(candidates: Candidates<'pod>, found: &'pod Found) -> Result<Self, Refusal> {
         let skips_vault = vault::keeps_out(&candidates.pod);
         if candidates.opt_out.is_none() && !skips_vault {
             vault::check(&candidates.pod)?;
@@ -130,7 +139,7 @@ impl<'pod> Survey<'pod> {
             None => view.verdict(container),
         };
         let verdicts = candidates.containers.iter().map(verdict).collect::<Result<_, _>>()?;
-        Ok(Self { candidates, verdicts })
+        Ok(Self { candidates, found, verdicts })
     }
 
     /// The containers that are wrapped now.

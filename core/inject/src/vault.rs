@@ -128,12 +128,8 @@ fn check_container(pod: &Pod<'_>, container: &Container<'_>, own: &Own) -> Resul
 }
 
 /// Drafts variables and token of the wrapped containers that need Vault.
-pub(crate) fn draft(
-    survey: &Survey<'_>,
-    found: &Found,
-    settings: &Settings,
-    draft: &mut Draft<'_>,
-) -> Result<(), Refusal> {
+pub(crate) fn draft(survey: &Survey<'_>, draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    let (found, settings) = (survey.found, survey.candidates.settings);
     let audience = survey.candidates.wishes.token_audience.or(settings.vault_audience.as_deref());
     let known = Known::new();
     let mut volume = None;

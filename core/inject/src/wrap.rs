@@ -24,12 +24,8 @@ const OLD_PROGRAM: &str = "/usr/local/bin/secrets-init";
 const OWN_WORDS: [&str; 4] = ["copy", "cp", "help", "h"];
 
 /// Drafts the wrapping of what `survey` says is wrapped.
-pub(crate) fn draft(
-    survey: &Survey<'_>,
-    images: &Images,
-    settings: &Settings,
-    draft: &mut Draft<'_>,
-) -> Result<(), Refusal> {
+pub(crate) fn draft(survey: &Survey<'_>, images: &Images, draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    let settings = survey.candidates.settings;
     if survey.wrapped().next().is_none() {
         return Ok(());
     }

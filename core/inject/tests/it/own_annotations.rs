@@ -1,9 +1,9 @@
 //! Our own annotations.
 
 use serde_json::{Value, json};
-use strongroom_inject::{Settings, lookups};
+use strongroom_inject::Settings;
 
-use crate::{SECRET, annotated, changed, container, names, planned, pod, pod_with};
+use crate::{SECRET, annotated, changed, container, lookups, names, planned, pod, pod_with};
 
 fn two(annotations: &Value) -> Value {
     let spec = json!({"initContainers": [container("init", "plain")]});

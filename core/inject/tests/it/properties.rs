@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use strongroom_inject::{Found, Images, Settings, Source, SourceKind, images, lookups, plan};
+use strongroom_inject::{Found, Images, Settings, Source, SourceKind};
 
-use crate::{PARAMETER, SECRET, VAULT, changed_by, image, values};
+use crate::{PARAMETER, SECRET, VAULT, changed_by, image, lookups, needed, plan, values};
 
 fn value() -> impl Strategy<Value = &'static str> {
     prop::sample::select(&[SECRET, PARAMETER, VAULT, "plain", "", "sr://aws-sm/x", "vault:", "vault:login"][..])
@@ -114,7 +114,7 @@ fn source() -> impl Strategy<Value = Source> {
 fn steps(pod: &Value, found: &Found) -> Option<strongroom_inject::Plan> {
     let settings = Settings::default();
     lookups(pod, &settings).ok()?;
-    let needed = images(pod, found, &settings).ok()?;
+    let needed = needed(pod, found, &settings).ok()?;
     let images: Images = needed.into_iter().map(|it| (it.container, image(&["e"], &["c"]))).collect();
     plan(pod, found, &images, &settings).ok()
 }
