@@ -2,6 +2,7 @@
 
 use crate::pod::Pod;
 use crate::refusal::{Reason, Refusal};
+use crate::role;
 
 /// What all of our own begin with that say whether the environment is injected.
 const INJECT_FAMILY: &str = "strongroom.dev/inject";
@@ -20,6 +21,9 @@ pub const INIT_CONTAINERS: &str = "strongroom.dev/init-containers";
 
 /// The audience of the token with which wrapped containers log in to Vault; wins over the settings'.
 pub const TOKEN_AUDIENCE: &str = "strongroom.dev/token-audience";
+
+/// The ARN of a role of AWS that is taken with a token of the pod's account, by what reads AWS and names no role itself.
+pub const AWS_ROLE: &str = "strongroom.dev/aws-role";
 
 /// Those of [`INJECT_FAMILY`] that there are.
 const KNOWN: [&str; 3] = [INJECT, INJECT_CONTAINERS, INJECTION];
@@ -52,6 +56,7 @@ pub(crate) struct Wishes<'pod> {
     /// Whether other init containers get the files as well.
     pub(crate) init_containers: bool,
     pub(crate) token_audience: Option<&'pod str>,
+    pub(crate) aws_role: Option<&'pod str>,
 }
 
 impl<'pod> Wishes<'pod> {
@@ -64,10 +69,13 @@ impl<'pod> Wishes<'pod> {
                 return Err(Refusal::of_annotation(name, Reason::UnknownAnnotation { known }));
             }
         }
+        let aws_role = pod.annotation(AWS_ROLE).filter(|role| !role.is_empty());
+        aws_role.map(role::check).transpose()?;
         Ok(Self {
             inject: inject(pod)?,
             init_containers: truth(pod, INIT_CONTAINERS)?,
             token_audience: pod.annotation(TOKEN_AUDIENCE).filter(|audience| !audience.is_empty()),
+            aws_role,
         })
     }
 }

@@ -37,6 +37,7 @@ use crate::pod::{List, Pod, trimmed, unexpanded};
 use crate::refusal::{Reason, Refusal};
 use crate::settings::Settings;
 use crate::survey::Survey;
+use crate::{role, tokens};
 
 /// The init container. A pod that has one is left alone (AI-03), and it is never wrapped: its `SECRET_ARN` looks like a
 /// reference and is none.
@@ -90,7 +91,13 @@ pub(crate) fn draft(survey: &Survey<'_>, draft: &mut Draft<'_>) -> Result<(), Re
         }
         draft.edits[place].files = asked.files();
     }
-    let container = init_container(&asked, &volume, settings, &draft.pod);
+    let mut container = init_container(&asked, &volume, settings, &draft.pod);
+    if let Some(role) = candidates.wishes.aws_role {
+        let volume = role::volume(settings, draft);
+        let mount = json!({"name": volume, "mountPath": tokens::AWS.mount, "readOnly": true});
+        extend(&mut container["env"], role::variables(role));
+        extend(&mut container["volumeMounts"], [mount]);
+    }
     // The branch put it behind all others, of which none can have waited for it.
     match &asked {
         Asked::Several(_) if !with_init => draft.back.push(container),
@@ -155,6 +162,12 @@ impl<'pod> Asked<'pod> {
                 json!([{"name": "SECRET_ARNS", "value": unexpanded(&files.join(","))}])
             }
         }
+    }
+}
+
+fn extend(list: &mut Value, more: impl IntoIterator<Item = Value>) {
+    if let Value::Array(list) = list {
+        list.extend(more);
     }
 }
 

@@ -171,6 +171,21 @@ pub(crate) fn feeds<'pod>(container: &Container<'pod>) -> impl Iterator<Item = F
     whole.chain(list(container.value, "env").iter().filter_map(variable))
 }
 
+/// Whether the container sets a variable of this name, as far as can be seen; an empty one counts as none.
+pub(crate) fn sets(container: &Container<'_>, found: &Found, variable: &str) -> bool {
+    let is_it = |entry: &Value| {
+        text(entry, "name") == Some(variable) && (text(entry, "value").is_some() || entry.get("valueFrom").is_some())
+    };
+    let gives = |feed: Feed<'_>| match feed {
+        Feed::All { prefix, origin, .. } => match found.get(origin.kind, origin.name) {
+            Source::Values(values) => variable.strip_prefix(prefix).is_some_and(|key| values.contains_key(key)),
+            Source::Absent | Source::Unreadable => false,
+        },
+        Feed::Literal { .. } | Feed::Key { .. } => false,
+    };
+    list(container.value, "env").iter().any(is_it) || feeds(container).any(gives)
+}
+
 fn variable(entry: &Value) -> Option<Feed<'_>> {
     let variable = text(entry, "name")?;
     if let Some(value) = text(entry, "value") {

@@ -25,8 +25,10 @@ mod patch;
 mod plan;
 mod pod;
 mod refusal;
+mod role;
 mod settings;
 mod survey;
+mod tokens;
 mod vault;
 mod wrap;
 

@@ -9,7 +9,7 @@ use crate::image::Images;
 use crate::patch::{Operation, set};
 use crate::refusal::Refusal;
 use crate::survey::Survey;
-use crate::{aws, vault, wrap};
+use crate::{aws, role, vault, wrap};
 
 /// How a pod is changed.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,7 @@ impl Survey<'_> {
         let mut draft = Draft::new(self.candidates.pod, self.verdicts.len());
         wrap::draft(&self, images, &mut draft)?;
         vault::draft(&self, &mut draft)?;
+        role::draft(&self, &mut draft)?;
         aws::draft(&self, &mut draft)?;
         let Self { candidates, verdicts, .. } = self;
         let containers = candidates.containers.into_iter().map(|(container, _)| container);

@@ -106,8 +106,29 @@ pub struct Survey<'pod> {
 /// What is done with one container.
 pub(crate) struct Verdict {
     pub(crate) outcome: Outcome,
-    /// Whether it logs in to Vault, as far as can be seen.
-    pub(crate) needs_vault: bool,
+    pub(crate) needs: Needs,
+}
+
+/// Where a container logs in, as far as can be seen.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Needs {
+    pub(crate) vault: bool,
+    pub(crate) aws: bool,
+}
+
+impl Needs {
+    /// What references to a store of this kind need.
+    pub(crate) fn of(provider: ProviderKind) -> Self {
+        use ProviderKind::{AwsParameterStore, AwsSecretsManager};
+        Self { vault: provider == ProviderKind::Vault, aws: matches!(provider, AwsSecretsManager | AwsParameterStore) }
+    }
+}
+
+impl std::ops::BitOrAssign for Needs {
+    fn bitor_assign(&mut self, other: Self) {
+        self.vault |= other.vault;
+        self.aws |= other.aws;
+    }
 }
 
 impl Verdict {
@@ -132,10 +153,13 @@ impl<'pod> Survey<'pod> {
             judged: BTreeMap::new(),
             skips_vault,
             reads_path: candidates.pod.annotation(vault::FROM_PATH).is_some(),
-            is_vault_asked_for: candidates.pod.annotation_names().any(|name| name.starts_with(vault::PREFIX)),
+            unseen: Needs {
+                vault: candidates.pod.annotation_names().any(|name| name.starts_with(vault::PREFIX)),
+                aws: true,
+            },
         };
         let verdict = |(container, outcome): &(Container<'pod>, Option<Outcome>)| match outcome {
-            Some(outcome) => Ok(Verdict { outcome: outcome.clone(), needs_vault: false }),
+            Some(outcome) => Ok(Verdict { outcome: outcome.clone(), needs: Needs::default() }),
             None => view.verdict(container),
         };
         let verdicts = candidates.containers.iter().map(verdict).collect::<Result<_, _>>()?;
@@ -160,8 +184,9 @@ struct View<'view> {
     skips_vault: bool,
     /// bank-vaults is told to make variables of a whole secret.
     reads_path: bool,
-    /// Some annotation of bank-vaults is there.
-    is_vault_asked_for: bool,
+    /// What a container may need that cannot be looked into: Vault where bank-vaults' annotations are there, and a role of
+    /// AWS, which it gets where one is named.
+    unseen: Needs,
 }
 
 /// The references among a source's values, by key.
@@ -170,7 +195,7 @@ struct Judged<'view> {
     references: BTreeMap<&'view str, Reference>,
     /// What cannot be read and is refused; the others that cannot are wrapped.
     unreadable: BTreeMap<&'view str, Failure>,
-    needs_vault: bool,
+    needs: Needs,
 }
 
 /// What matters of a reference.
@@ -178,7 +203,7 @@ struct Judged<'view> {
 struct Reference {
     /// `None` where it is malformed.
     provider: Option<ProviderKind>,
-    is_vault: bool,
+    needs: Needs,
 }
 
 /// What one container was seen to need.
@@ -188,7 +213,7 @@ struct Sight<'view> {
     /// Causes beyond [`CAUSES_LIMIT`].
     more: usize,
     unseen: BTreeSet<(SourceKind, &'view str)>,
-    needs_vault: bool,
+    needs: Needs,
 }
 
 impl Sight<'_> {
@@ -201,12 +226,12 @@ impl Sight<'_> {
     }
 
     fn note_path(&mut self, variable: &str) {
-        self.needs_vault = true;
+        self.needs.vault = true;
         self.note(|| Cause::PathVariable { name: variable.to_owned() });
     }
 
     fn note_variable(&mut self, prefix: &str, variable: &str, reference: Reference) {
-        self.needs_vault |= reference.is_vault;
+        self.needs |= reference.needs;
         self.note(|| Cause::Variable { name: format!("{prefix}{variable}"), provider: reference.provider });
     }
 }
@@ -222,11 +247,11 @@ impl<'view> View<'view> {
     fn verdict(&mut self, container: &Container<'view>) -> Result<Verdict, Refusal> {
         let mut sight = Sight::default();
         if self.inject.forces(container.name) {
-            sight.needs_vault |= self.is_vault_asked_for;
+            sight.needs |= self.unseen;
             sight.note(|| Cause::Annotation);
         }
         if self.reads_path && !self.skips_vault {
-            sight.needs_vault = true;
+            sight.needs.vault = true;
             sight.note(|| Cause::VaultPath);
         }
         for feed in feeds(container) {
@@ -235,9 +260,10 @@ impl<'view> View<'view> {
         for (kind, name) in std::mem::take(&mut sight.unseen) {
             sight.note(|| Cause::Unseen { kind, name: name.to_owned() });
         }
-        let Sight { causes, more, needs_vault, .. } = sight;
+        let Sight { causes, more, mut needs, .. } = sight;
+        needs.vault &= !self.skips_vault;
         let outcome = if causes.is_empty() { Outcome::Untouched } else { Outcome::Wrapped { causes, more } };
-        Ok(Verdict { outcome, needs_vault: needs_vault && !self.skips_vault })
+        Ok(Verdict { outcome, needs })
     }
 
     fn look(
@@ -268,7 +294,7 @@ impl<'view> View<'view> {
             }
             Answer::Unseen => {
                 sight.unseen.insert((origin.kind, origin.name));
-                sight.needs_vault |= self.is_vault_asked_for;
+                sight.needs |= self.unseen;
                 return Ok(());
             }
             Answer::Looked => {}
@@ -302,7 +328,7 @@ impl<'view> View<'view> {
                     });
                     names.for_each(|name| sight.note_path(name));
                 }
-                sight.needs_vault |= judged.needs_vault;
+                sight.needs |= judged.needs;
                 let room = CAUSES_LIMIT.saturating_sub(sight.causes.len());
                 for (key, reference) in judged.references.iter().take(room) {
                     sight.note_variable(prefix, key, *reference);
@@ -327,7 +353,7 @@ impl<'view> View<'view> {
             for (key, text) in texts {
                 match self.judge(text) {
                     Ok(Some(reference)) => {
-                        judged.needs_vault |= reference.is_vault;
+                        judged.needs |= reference.needs;
                         judged.references.insert(key, reference);
                     }
                     Ok(None) => {}
@@ -351,13 +377,14 @@ impl<'view> View<'view> {
         let composed = syntax.compose(value);
         // All references inside one value are of one kind.
         let provider = composed.as_ref().ok().and_then(|composed| composed.references().next()).map(|one| one.provider);
-        let is_vault = provider.map_or(syntax == Syntax::BankVaults, |provider| provider == ProviderKind::Vault);
-        if self.skips_vault && is_vault && syntax == Syntax::BankVaults {
+        let of_syntax = Needs { vault: syntax == Syntax::BankVaults, aws: false };
+        let needs = provider.map_or(of_syntax, Needs::of);
+        if self.skips_vault && needs.vault && syntax == Syntax::BankVaults {
             return Ok(None);
         }
         match composed {
             Err(failure) if syntax == Syntax::BankVaults => Err(failure),
-            _ => Ok(Some(Reference { provider, is_vault })),
+            _ => Ok(Some(Reference { provider, needs })),
         }
     }
 }

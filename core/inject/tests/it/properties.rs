@@ -59,6 +59,7 @@ fn annotations() -> impl Strategy<Value = Option<Value>> {
             ("strongroom.dev/inject", "env"),
             ("strongroom.dev/init-containers", "true"),
             ("strongroom.dev/token-audience", "vault"),
+            ("strongroom.dev/aws-role", "arn:aws:iam::111122223333:role/app"),
             ("strongroom.dev/injection", "{}"),
             ("secrets.k8s.aws/secret-arn", SECRET),
             (
