@@ -33,7 +33,7 @@ use crate::annotations::Inject;
 use crate::draft::Draft;
 use crate::explanation::Outcome;
 use crate::injected::{resources, security_context};
-use crate::pod::{List, Pod, trimmed, unexpanded};
+use crate::pod::{List, Pod, is_path, trimmed, unexpanded};
 use crate::refusal::{Reason, Refusal};
 use crate::settings::Settings;
 use crate::survey::Survey;
@@ -89,7 +89,7 @@ pub(crate) fn draft(survey: &Survey<'_>, draft: &mut Draft<'_>) -> Result<(), Re
         for (path, more) in asked.mounts() {
             draft.mount(place, container, &volume, path, more)?;
         }
-        draft.edits[place].files = asked.files();
+        draft.note_files(place, asked.files(), true);
     }
     let mut container = init_container(&asked, &volume, settings, &draft.pod);
     if let Some(role) = candidates.wishes.aws_role {
@@ -180,7 +180,7 @@ fn init_container(asked: &Asked<'_>, volume: &str, settings: &Settings, pod: &Po
         "env": asked.environment(),
         "volumeMounts": [{"name": volume, "mountPath": FOLDER}],
         "resources": resources(&settings.aws_resources, pod),
-        "securityContext": security_context(pod),
+        "securityContext": security_context(pod, None),
     })
 }
 
@@ -235,13 +235,6 @@ fn not_an_arn(text: &str) -> Refusal {
 
 fn bad_path(annotation: &str, path: &str) -> Refusal {
     Refusal::of_annotation(annotation, Reason::BadPath(outside_words(path, &[])))
-}
-
-/// An absolute path that can be mounted and stays where it is.
-fn is_path(path: &str) -> bool {
-    let is_part = |part: &str| !matches!(part, "" | "." | "..");
-    path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_part))
-        && !path.contains(|letter: char| letter == ':' || letter.is_control())
 }
 
 /// Neither twice the same path, nor one inside of another.

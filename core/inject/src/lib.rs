@@ -6,17 +6,19 @@
 //! asks nobody.
 //!
 //! One module a system: `wrap` (kube-secrets-init, our own annotations), `vault` (bank-vaults' annotations), [`aws`]
-//! (AWS' secret sidecar injector), [`nase`] (native secrets, which are no matter of pods).
+//! (AWS' secret sidecar injector), `files` and `agent` (files by our own annotations), [`nase`] (native secrets, which are no matter of pods).
 //!
 //! Pure: no network, no clock, no files, and a dry run is the same plan. It works on raw JSON and patches only what it
 //! changes, so that a field it does not know is never dropped. What a plan made is left alone by the next plan.
 
 #![forbid(unsafe_code)]
 
+mod agent;
 pub mod annotations;
 pub mod aws;
 mod draft;
 mod explanation;
+mod files;
 mod found;
 mod image;
 mod injected;

@@ -9,7 +9,7 @@ use crate::image::Images;
 use crate::patch::{Operation, set};
 use crate::refusal::Refusal;
 use crate::survey::Survey;
-use crate::{aws, role, vault, wrap};
+use crate::{aws, files, role, vault, wrap};
 
 /// How a pod is changed.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +32,7 @@ impl Survey<'_> {
         wrap::draft(&self, images, &mut draft)?;
         vault::draft(&self, &mut draft)?;
         role::draft(&self, &mut draft)?;
+        files::draft(&self, &mut draft)?;
         aws::draft(&self, &mut draft)?;
         let Self { candidates, verdicts, .. } = self;
         let containers = candidates.containers.into_iter().map(|(container, _)| container);
@@ -39,6 +40,7 @@ impl Survey<'_> {
             container: container.name.to_owned(),
             outcome: verdict.outcome,
             files: std::mem::take(&mut edit.files),
+            has_new_files: edit.has_new_files,
         });
         let explanation = Explanation { opt_out: candidates.opt_out, notes: notes.collect() };
         let mut patch = draft.operations(containers);

@@ -9,6 +9,7 @@ use strongroom_reference::{ProviderKind, Syntax, parse_paths};
 use crate::annotations::{Inject, Wishes};
 use crate::aws;
 use crate::explanation::{CAUSES_LIMIT, Cause, Outcome};
+use crate::files;
 use crate::found::{Feed, Found, Origin, Source, SourceKind, feeds};
 use crate::pod::{Container, List, Pod, list, text, trimmed};
 use crate::refusal::{Reason, Refusal};
@@ -24,14 +25,16 @@ pub struct Candidates<'pod> {
     /// Why no container is wrapped, where that is so.
     pub(crate) opt_out: Option<String>,
     /// The container that copies the program, of an earlier plan.
-    pub(crate) copy: Option<Copy<'pod>>,
+    pub(crate) copy: Option<Injected<'pod>>,
+    /// The agent that renders files, of an earlier plan.
+    pub(crate) agent: Option<Injected<'pod>>,
     /// Every container that is looked at, with what is known of it already; `None` for those that are open.
     pub(crate) containers: Vec<(Container<'pod>, Option<Outcome>)>,
 }
 
-/// The container that copies the program into its volume.
+/// An init container of an earlier plan that fills a volume.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Copy<'pod> {
+pub(crate) struct Injected<'pod> {
     /// Its place among the init containers.
     pub(crate) index: usize,
     /// The volume.
@@ -53,10 +56,12 @@ impl<'pod> Candidates<'pod> {
             Inject::Seen | Inject::Forced(_) => labelled(),
         };
         let copy = pod.containers().find_map(|container| copy(&container, &pod, settings));
+        let agent = pod.containers().find_map(|container| agent(&container, &pod));
         let known = |container: &Container<'_>| {
             let is_init = container.list == List::Init;
-            let is_copy = is_init && copy.is_some_and(|copy| copy.index == container.index);
-            if is_copy || is_init && container.name == aws::CONTAINER {
+            let ours = [copy, agent];
+            let is_filling = is_init && ours.iter().flatten().any(|ours| ours.index == container.index);
+            if is_filling || is_init && container.name == aws::CONTAINER {
                 return Some(Outcome::Ours);
             }
             if copy.is_some_and(|copy| is_wrapped(container, copy, settings)) {
@@ -65,7 +70,7 @@ impl<'pod> Candidates<'pod> {
             opt_out.is_some().then_some(Outcome::Untouched)
         };
         let containers = pod.containers().map(|container| (container, known(&container))).collect();
-        Ok(Self { pod, settings, wishes, opt_out, copy, containers })
+        Ok(Self { pod, settings, wishes, opt_out, copy, agent, containers })
     }
 
     /// The containers of which it is not known yet whether they are wrapped.
@@ -74,7 +79,7 @@ impl<'pod> Candidates<'pod> {
     }
 }
 
-fn copy<'pod>(container: &Container<'pod>, pod: &Pod<'pod>, settings: &Settings) -> Option<Copy<'pod>> {
+fn copy<'pod>(container: &Container<'pod>, pod: &Pod<'pod>, settings: &Settings) -> Option<Injected<'pod>> {
     if container.list != List::Init || !container.name.starts_with(COPY) {
         return None;
     }
@@ -83,14 +88,24 @@ fn copy<'pod>(container: &Container<'pod>, pod: &Pod<'pod>, settings: &Settings)
     if !is_copying || arguments.last().map(trimmed) != Some(settings.mount()) {
         return None;
     }
-    let volume = container.mounted(settings.mount())?;
+    filling(container, container.mounted(settings.mount())?, pod)
+}
+
+fn agent<'pod>(container: &Container<'pod>, pod: &Pod<'pod>) -> Option<Injected<'pod>> {
+    if !files::is_agent(container) {
+        return None;
+    }
+    filling(container, container.mounted(files::FOLDER)?, pod)
+}
+
+fn filling<'pod>(container: &Container<'pod>, volume: &'pod str, pod: &Pod<'pod>) -> Option<Injected<'pod>> {
     let is_volume = |entry: &&Value| text(entry, "name") == Some(volume) && entry.get("emptyDir").is_some();
     pod.volumes().iter().find(is_volume)?;
-    Some(Copy { index: container.index, volume })
+    Some(Injected { index: container.index, volume })
 }
 
 /// Whether an earlier plan has wrapped this container.
-fn is_wrapped(container: &Container<'_>, copy: Copy<'_>, settings: &Settings) -> bool {
+fn is_wrapped(container: &Container<'_>, copy: Injected<'_>, settings: &Settings) -> bool {
     container.words("command").next().is_some_and(|word| word == settings.program())
         && container.mounted(settings.mount()) == Some(copy.volume)
 }

@@ -41,6 +41,10 @@ const VARIABLES: [(&str, &str); 10] = [
     ("vault-env-passthrough", "PASSTHROUGH"),
 ];
 
+/// What says which variables a process gets.
+const ENVIRONMENT: [&str; 5] =
+    ["FROM_PATH", "ENV_FROM_PATH", "PASSTHROUGH", "ENV_PASSTHROUGH", "IGNORE_MISSING_SECRETS"];
+
 /// The variables that name secrets whose keys all become variables.
 const PATH_VARIABLES: [&str; 4] = ["VAULT_FROM_PATH", "VAULT_ENV_FROM_PATH", "BAO_FROM_PATH", "BAO_ENV_FROM_PATH"];
 
@@ -70,6 +74,12 @@ pub(crate) fn keeps_out(pod: &Pod<'_>) -> bool {
     let labels = pod.object.get("metadata").and_then(|metadata| metadata.get("labels"));
     let label = labels.and_then(|labels| text(labels, MUTATE_LABEL));
     pod.annotation(MUTATE).into_iter().chain(label).any(|value| value == "skip")
+}
+
+/// Whether a variable says which variables a process gets, and nothing about the way to a store.
+pub(crate) fn is_for_variables(name: &str) -> bool {
+    let name = name.strip_prefix("VAULT_").or_else(|| name.strip_prefix("BAO_")).unwrap_or_default();
+    ENVIRONMENT.contains(&name)
 }
 
 /// Whether the value of a variable of this name is a list of paths.
@@ -147,6 +157,28 @@ pub(crate) fn draft(survey: &Survey<'_>, draft: &mut Draft<'_>) -> Result<(), Re
         draft.edits[place].env.extend(entries(variables));
     }
     Ok(())
+}
+
+/// How somebody logs in to Vault who is no container of the pod.
+pub(crate) struct Login {
+    /// What its variables do not say themselves.
+    pub(crate) variables: Vec<Value>,
+    /// The volume of the token, where it needs one of ours.
+    pub(crate) volume: Option<String>,
+}
+
+/// How the agent logs in with what `own` says already.
+///
+/// # Errors
+/// What the annotations ask for and is not served.
+pub(crate) fn login(container: &Container<'_>, survey: &Survey<'_>, draft: &mut Draft<'_>) -> Result<Login, Refusal> {
+    let own = Own::of(container, &Found::default(), &Known::new());
+    check_container(&draft.pod, container, &own)?;
+    let mut variables = variables(&draft.pod, &own, survey.candidates.settings);
+    variables.retain(|(name, _)| !ENVIRONMENT.contains(name));
+    let volume = token(survey, &own, draft);
+    variables.extend(volume.as_ref().map(|_| ("JWT_FILE", tokens::VAULT.file())));
+    Ok(Login { variables: entries(variables).collect(), volume })
 }
 
 /// The volume with the token by which a container that says so much itself logs in; `None` where it needs none of ours.

@@ -120,7 +120,8 @@ const WAY_BACK: Duration = Duration::from_millis(500);
 /// What is left to say which image was not looked up in time: the review's own end could not name it.
 const TELLING: Duration = Duration::from_millis(100);
 
-/// The settings of a path that serves the AWS sidecar injector alone: variables of its pods are the program's own.
+/// The settings of a path that serves files alone, as the AWS sidecar injector does: variables of its pods are the
+/// program's own.
 pub(crate) fn files_alone(settings: &Settings) -> Settings {
     Settings { wraps: false, ..settings.clone() }
 }

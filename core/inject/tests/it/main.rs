@@ -5,6 +5,7 @@
 mod aws_injector;
 mod bank_vaults;
 mod explanation;
+mod files;
 mod fit;
 mod json_patch;
 mod kube_secrets_init;
