@@ -250,7 +250,9 @@ fn add_mounts(container: &Container<'_>, env: &[Value], mounts: &mut Vec<Value>)
     for file in files {
         let holds = |mount: &&Value| {
             let path = text(mount, "mountPath").map(trimmed);
-            path.is_some_and(|path| file.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+            path.is_some_and(|path| {
+                file.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            })
         };
         // Of two that hold the file, the inner one is what the container sees.
         let holding = list(container.value, "volumeMounts").iter().filter(holds);

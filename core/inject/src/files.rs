@@ -5,7 +5,7 @@
 //! ([`FILES_REFRESH`]` = never`). It logs in as the pod; everything about that is in `agent`.
 
 use serde_json::{Value, json};
-use strongroom_failure::{Failure, outside_words};
+use strongroom_failure::{Class, Failure, outside_words};
 use strongroom_files::{File, Owner};
 
 use crate::agent::{self, Agent};
@@ -65,9 +65,12 @@ pub(crate) fn draft(survey: &Survey<'_>, draft: &mut Draft<'_>) -> Result<(), Re
         return Ok(());
     }
     let Some(asked) = Asked::of(&candidates.pod, candidates.settings)? else { return Ok(()) };
-    let served: Vec<_> = candidates.containers.iter().enumerate().filter(|(_, (container, outcome))| {
-        *outcome != Some(Outcome::Ours) && asked.serves(container, candidates.wishes.init_containers)
-    });
+    let with_init = candidates.wishes.init_containers;
+    let serves = |container: &Container<'_>, outcome: Option<&Outcome>| {
+        outcome != Some(&Outcome::Ours) && asked.serves(container, with_init)
+    };
+    let all = candidates.containers.iter().enumerate();
+    let served = all.filter(|(_, (container, outcome))| serves(container, outcome.as_ref()));
     let served: Vec<_> = served.map(|(place, (container, _))| (place, container)).collect();
     let volume = match candidates.agent {
         Some(agent) => agent.volume.to_owned(),
@@ -124,8 +127,8 @@ impl<'pod> Asked<'pod> {
             let cure = "take it away: files are for pods of Linux";
             return Err(Refusal::of_annotation(FILES, Reason::NotServed { cure }));
         }
-        let is_kernels = |kernel: &&str| is_within(trimmed(self.folder), kernel);
-        if !is_path(trimmed(self.folder)) || KERNEL.iter().any(|kernel| is_kernels(&kernel)) {
+        let folder = trimmed(self.folder);
+        if !is_path(folder) || KERNEL.iter().any(|kernel| is_within(folder, kernel)) {
             let reason = Reason::BadPath(outside_words(self.folder, &[]));
             return Err(Refusal::of_annotation(FILES_FOLDER, reason));
         }
@@ -187,10 +190,7 @@ impl<'pod> Asked<'pod> {
     }
 
     /// The container whose login the agent has: the first that is named, or the first that is no init container.
-    fn first<'a, 'b: 'a>(
-        &self,
-        served: impl Iterator<Item = &'a Container<'b>> + Clone,
-    ) -> Option<&'a Container<'b>> {
+    fn first<'a, 'b: 'a>(&self, served: impl Iterator<Item = &'a Container<'b>> + Clone) -> Option<&'a Container<'b>> {
         let named = self.containers.as_ref().and_then(|names| names.first());
         let by_name = named.and_then(|name| served.clone().find(|container| container.name == *name));
         let main = || served.clone().find(|container| container.list == List::Main);
@@ -214,6 +214,9 @@ fn files(text: &str) -> Result<Vec<File>, Refusal> {
         Refusal::of_annotation(FILES, Reason::Malformed { words: failure.to_string(), cure })
     };
     let files = strongroom_files::parse(text).map_err(malformed)?;
+    if files.is_empty() {
+        return Err(malformed(Failure::new(Class::Invalid, "it names no file")));
+    }
     match files.iter().position(|file| file.owner.is_some()) {
         Some(place) => Err(Refusal::of_annotation(FILES, Reason::OwnOwner(format!("files[{place}].owner")))),
         None => Ok(files),

@@ -212,9 +212,10 @@ fn resources(text: &str) -> Result<serde_json::Value, String> {
         let amounts = value.as_object();
         amounts.is_some_and(|amounts| amounts.values().all(|amount| amount.is_string() || amount.is_number()))
     };
-    let is_part = |(name, value): (&String, _)| matches!(name.as_str(), "requests" | "limits") && is_amounts(value);
+    let is_part = |name: &str, value| matches!(name, "requests" | "limits") && is_amounts(value);
     let read: Option<serde_json::Value> = serde_json::from_str(text).ok();
-    let read = read.filter(|value| value.as_object().is_some_and(|parts| parts.iter().all(is_part)));
+    let read = read
+        .filter(|value| value.as_object().is_some_and(|parts| parts.iter().all(|(name, value)| is_part(name, value))));
     read.ok_or_else(|| r#"use JSON such as {"requests":{"memory":"16Mi"},"limits":{"memory":"64Mi"}}"#.to_owned())
 }
 

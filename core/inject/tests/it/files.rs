@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use strongroom_inject::{Found, Images, Settings, SourceKind};
 
 use crate::{
-    SECRET, annotated, changed, changed_by, container, found, is_restricted, names, plan, planned, pod, pod_with, values,
-    variables,
+    SECRET, annotated, changed, changed_by, container, found, is_restricted, names, plan, planned, pod, pod_with,
+    values, variables,
 };
 
 const LIST: &str = "- path: db/password\n  from: sr://vault/secret/db#password\n";
@@ -29,11 +29,12 @@ fn app() -> Value {
     json!({"name": "app", "image": "app:1"})
 }
 
-/// The agent in a pod, which is the first of its init containers.
+/// The agent in a pod; nothing but the container that copies the program comes before it.
 fn agent(after: &Value) -> &Value {
-    let first = &after["spec"]["initContainers"][0];
-    assert_eq!(first["command"][1], "agent", "{first}");
-    first
+    let init = after["spec"]["initContainers"].as_array().unwrap();
+    let ours = init.iter().find(|container| container["name"] != "copy-secrets-init").unwrap();
+    assert_eq!(ours["command"][1], "agent", "{ours}");
+    ours
 }
 
 /// Where a container finds files of the agent, which it cannot change.
@@ -103,7 +104,7 @@ fn settings_and_annotations_decide_what_the_agent_runs_and_where_files_are() {
     assert_eq!(after["spec"]["volumes"][0]["emptyDir"]["sizeLimit"], "1Gi");
     // Links between files are relative: the agent's own certificates are never hidden by a folder of the pod.
     assert_eq!(agent["volumeMounts"][0]["mountPath"], FOLDER);
-    assert_eq!(planned(&after).unwrap().patch, []);
+    assert_eq!(plan(&after, &Found::default(), &Images::default(), &settings).unwrap().patch, []);
 }
 
 /// A pod of every kind, by what it is about.
@@ -118,21 +119,44 @@ fn pods() -> Vec<(&'static str, Value)> {
         "capabilities": {"drop": ["ALL"]}, "runAsUser": 7});
     let sidecar = json!({"name": "proxy", "image": "p", "restartPolicy": "Always"});
     vec![
-        ("restricted", pod_with(&[app()], &json!({"securityContext": {"runAsNonRoot": true,
-            "seccompProfile": {"type": "RuntimeDefault"}}}))),
+        (
+            "restricted",
+            pod_with(
+                &[app()],
+                &json!({"securityContext": {"runAsNonRoot": true,
+            "seccompProfile": {"type": "RuntimeDefault"}}}),
+            ),
+        ),
         ("root", pod_with(&[app()], &json!({"securityContext": {"runAsUser": 0}}))),
-        ("a user and a group", pod_with(&[app()], &json!({"securityContext": {"runAsUser": 1234, "runAsGroup": 1,
-            "fsGroup": 2000, "supplementalGroups": [3]}}))),
+        (
+            "a user and a group",
+            pod_with(
+                &[app()],
+                &json!({"securityContext": {"runAsUser": 1234, "runAsGroup": 1,
+            "fsGroup": 2000, "supplementalGroups": [3]}}),
+            ),
+        ),
         ("a read-only root", pod(&[with(json!({"securityContext": read_only}))])),
         ("Guaranteed", pod(&[with(json!({"resources": {"requests": whole, "limits": whole}}))])),
         ("a limit for the pod", pod_with(&[app()], &json!({"resources": {"limits": {"memory": "1Mi"}}}))),
-        ("as a limit range completes it", pod(&[with(json!({"resources": {"requests": {"cpu": "1m"}, "limits": whole}}))])),
+        (
+            "as a limit range completes it",
+            pod(&[with(json!({"resources": {"requests": {"cpu": "1m"}, "limits": whole}}))]),
+        ),
         ("of a Job", pod_with(&[app()], &json!({"restartPolicy": "Never", "activeDeadlineSeconds": 60}))),
         ("with init containers", pod_with(&[app()], &json!({"initContainers": [{"name": "migrate"}, sidecar]}))),
-        ("with an ephemeral container", pod_with(&[app()], &json!({"ephemeralContainers": [{"name": "strongroom-files"}]}))),
-        ("with a shared volume", pod_with(&[with(json!({"volumeMounts": [{"name": "v", "mountPath": "/run", "subPath": "a"}]}))],
-            &json!({"volumes": [{"name": "v", "emptyDir": {}}, {"name": "strongroom-files", "emptyDir": {}}],
-                "securityContext": {"fsGroup": 2000}}))),
+        (
+            "with an ephemeral container",
+            pod_with(&[app()], &json!({"ephemeralContainers": [{"name": "strongroom-files"}]})),
+        ),
+        (
+            "with a shared volume",
+            pod_with(
+                &[with(json!({"volumeMounts": [{"name": "v", "mountPath": "/run", "subPath": "a"}]}))],
+                &json!({"volumes": [{"name": "v", "emptyDir": {}}, {"name": "strongroom-files", "emptyDir": {}}],
+                "securityContext": {"fsGroup": 2000}}),
+            ),
+        ),
     ]
 }
 
@@ -156,7 +180,10 @@ fn both_forms_fit_into_every_pod() {
             // Taking away what was added leaves what was there.
             let spec = after["spec"].as_object_mut().unwrap();
             let taken = spec["initContainers"].as_array_mut().unwrap().remove(0);
-            assert_eq!(taken["name"], if about.contains("ephemeral") { "strongroom-files-2" } else { "strongroom-files" });
+            assert_eq!(
+                taken["name"],
+                if about.contains("ephemeral") { "strongroom-files-2" } else { "strongroom-files" }
+            );
             spec["volumes"].as_array_mut().unwrap().pop();
             spec["containers"][0]["volumeMounts"].as_array_mut().unwrap().pop();
             spec.retain(|_, value| *value != json!([]));
@@ -195,8 +222,13 @@ fn what_cannot_be_is_refused_with_field_and_cure() {
     };
     let plain = |pairs: &[(&str, &str)], words: &str| check(pairs, json!({}), pairs[0].0, words);
     let owned = "- {path: a, from: sr://vault/a#b}\n- {path: b, from: sr://vault/a#b, owner: '1'}";
-    plain(&[("files", owned)], "files[1].owner: a file in a pod has no owner of its own; write strongroom.dev/files-owner");
+    plain(
+        &[("files", owned)],
+        "files[1].owner: a file in a pod has no owner of its own; write strongroom.dev/files-owner",
+    );
     plain(&[("files", "")], "the list cannot be read");
+    plain(&[("files", "[]")], "the list cannot be read: it names no file");
+    plain(&[("files", "- {path: a, from: sr://vault/a#b, template: '{{ if }}'}")], "files[0].template");
     plain(&[("files", "- path: ../a\n  from: sr://vault/a#b")], "files[0].path");
     plain(&[("files", "- {path: a, from: canary}")], "files[0].from");
     plain(&[("files", &"x".repeat(200_000))], "more than 122880 bytes; write shorter templates");
@@ -210,7 +242,10 @@ fn what_cannot_be_is_refused_with_field_and_cure() {
     for url in ["ftp://a", "http://", "http://a b", "http://user:password@a/", "127.0.0.1:80"] {
         plain(&[("files-url", url)], "http://127.0.0.1:8080/reload");
     }
-    plain(&[("files-url", "http://a"), ("files-refresh", "never")], "only without strongroom.dev/files-refresh = never");
+    plain(
+        &[("files-url", "http://a"), ("files-refresh", "never")],
+        "only without strongroom.dev/files-refresh = never",
+    );
     for owner in ["nginx", "1:", "-1", "1:2:3", "4294967295", "2147483648"] {
         plain(&[("files-owner", owner)], "UID or UID:GID");
     }
@@ -241,8 +276,11 @@ fn nothing_of_a_malformed_list_is_repeated() {
 fn a_signal_needs_processes_that_are_seen_and_a_user_that_may() {
     let check = |signal: &str, owner: Option<&str>, spec: Value, users: [Value; 2], expected: Option<&str>| {
         let context = |user: &Value| if user.is_null() { json!({}) } else { json!({"runAsUser": user}) };
-        let containers: Vec<_> = ["a", "b"].iter().zip(&users)
-            .map(|(name, user)| json!({"name": name, "securityContext": context(user)})).collect();
+        let containers: Vec<_> = ["a", "b"]
+            .iter()
+            .zip(&users)
+            .map(|(name, user)| json!({"name": name, "securityContext": context(user)}))
+            .collect();
         let owner = owner.map(|owner| ("files-owner", owner));
         let pairs: Vec<_> = [("files-signal", signal)].into_iter().chain(owner).collect();
         let planned = planned(&annotated(pod_with(&containers, &spec), &asking(&pairs)));
@@ -326,7 +364,10 @@ fn login(after: &Value) -> Value {
     let entries = agent(after)["env"].as_array().unwrap().iter();
     let others = entries.filter(|entry| entry["name"] != "STRONGROOM_FILES");
     let value = |entry: &Value| entry.get("value").unwrap_or(&entry["valueFrom"]).clone();
-    others.map(|entry| (entry["name"].as_str().unwrap().to_owned(), value(entry))).collect::<serde_json::Map<_, _>>().into()
+    others
+        .map(|entry| (entry["name"].as_str().unwrap().to_owned(), value(entry)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 #[test]
@@ -434,9 +475,10 @@ fn the_agent_logs_in_to_vault_as_wrapped_containers_do_with_a_token_that_nobody_
     let own = json!([{"name": "VAULT_TOKEN", "value": "vault:login"}]);
     let mut wrapped = annotated(pod(&[container("app", "x")]), &asking(&[]));
     wrapped["spec"]["containers"][0]["env"] = own;
-    let mut after = changed(&wrapped);
-    after["spec"]["initContainers"].as_array_mut().unwrap().remove(0);
-    assert_eq!(login(&after), json!({"VAULT_ROLE": "default", "VAULT_PATH": "kubernetes", "VAULT_AUTH_METHOD": "jwt"}));
+    assert_eq!(
+        login(&changed(&wrapped)),
+        json!({"VAULT_ROLE": "default", "VAULT_PATH": "kubernetes", "VAULT_AUTH_METHOD": "jwt"})
+    );
     // A path of secrets is for variables.
     check(LIST, json!([]), annotation("vault-env-passthrough", "VAULT_ADDR"), of_account.clone(), true);
     check(LIST, json!([]), annotation("mutate", "skip"), json!({}), false);
@@ -500,7 +542,10 @@ fn containers_that_another_webhook_adds_later_get_the_files_of_the_agent_that_is
         assert_eq!(mounted(&init[2]), [FOLDER]);
         assert_eq!(mounted(&again["spec"]["containers"][1]), [FOLDER]);
         let told = again["metadata"]["annotations"]["strongroom.dev/injection"].as_str().unwrap();
-        assert!(told.contains(r#""app":"no reference in its variables; files /run/strongroom/files/db/password""#), "{told}");
+        assert!(
+            told.contains(r#""app":"no reference in its variables; files /run/strongroom/files/db/password""#),
+            "{told}"
+        );
         assert_eq!(names(&again["spec"]["volumes"]), ["strongroom-files", "secrets-init-bin"]);
         assert_eq!(planned(&again).unwrap().patch, []);
     }

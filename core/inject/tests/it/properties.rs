@@ -94,7 +94,10 @@ fn pod() -> impl Strategy<Value = Value> {
     };
     let containers =
         (prop::collection::vec(container(), 1..4), prop::option::of(prop::collection::vec(container(), 0..4)));
-    let volume = prop::sample::subsequence(vec!["secrets-init-bin", "secret-vol", "strongroom-vault-token", "strongroom-files"], 0..=4);
+    let volume = prop::sample::subsequence(
+        vec!["secrets-init-bin", "secret-vol", "strongroom-vault-token", "strongroom-files"],
+        0..=4,
+    );
     (containers, volume, annotations(), any::<bool>()).prop_map(move |((main, init), volumes, annotations, is_root)| {
         let volumes: Vec<_> =
             volumes.into_iter().chain(["v0"]).map(|name| json!({"name": name, "emptyDir": {}})).collect();
