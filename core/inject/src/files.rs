@@ -38,6 +38,9 @@ const READ_ONLY: [&str; 4] = ["configMap", "secret", "projected", "downwardAPI"]
 /// Signals that tell a process to look again.
 const SIGNALS: [&str; 7] = ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "WINCH"];
 
+/// The longest name of a process, in bytes: Linux keeps no more of it.
+const PROCESS_LIMIT: usize = 15;
+
 const NEVER: &str = "never";
 const REFRESH: &str = "5m";
 const LONGEST_REFRESH: u64 = 24 * 60 * 60;
@@ -160,7 +163,10 @@ impl<'pod> Asked<'pod> {
         }
         let Some(signal) = self.signal else { return Ok(()) };
         if !is_signal(signal) {
-            let known = format!("SIGNAL:PROCESS such as HUP:nginx, with one of {}", SIGNALS.join(", "));
+            let known = format!(
+                "SIGNAL:PROCESS such as HUP:nginx, with one of {}, and at most {PROCESS_LIMIT} letters of the process's name",
+                SIGNALS.join(", ")
+            );
             return Err(unknown_value(FILES_SIGNAL, &known));
         }
         if pod.spec.get("shareProcessNamespace").and_then(Value::as_bool) != Some(true) {
@@ -239,7 +245,7 @@ fn seconds(text: &str) -> Option<u64> {
 
 fn is_signal(text: &str) -> bool {
     let is_process = |name: &str| {
-        !name.is_empty() && name.len() <= 64 && !name.contains(|letter: char| letter == '/' || !is_plain(letter))
+        (1..=PROCESS_LIMIT).contains(&name.len()) && !name.contains(|letter: char| letter == '/' || !is_plain(letter))
     };
     text.split_once(':').is_some_and(|(signal, process)| SIGNALS.contains(&signal) && is_process(process))
 }

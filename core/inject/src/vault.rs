@@ -96,7 +96,7 @@ pub(crate) fn path_variables(is_there: impl Fn(&str) -> bool) -> impl Iterator<I
 pub(crate) fn check(pod: &Pod<'_>) -> Result<(), Refusal> {
     for name in AGENTS {
         if annotation(pod, name).is_some_and(|value| !matches!(value, "" | "false" | "0")) {
-            let cure = "write references into variables, or --file PATH=REF of strongroom-init for files";
+            let cure = "write references into variables, or list the files in strongroom.dev/files";
             return Err(Refusal::of_annotation(&format!("{PREFIX}{name}"), Reason::NotServed { cure }));
         }
     }

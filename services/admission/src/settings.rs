@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
+use serde_json::Value;
 use strongroom_api::GoDuration;
 use strongroom_telemetry::{LogFormat, LogLevel};
 
@@ -145,7 +146,7 @@ pub struct AdmissionSettings {
     /// Resources of each agent, as JSON: {"requests":{"memory":"16Mi"},"limits":{"memory":"64Mi"}}; the files count as its
     /// memory [default: requests of 10m and 16Mi, limits of 200m and 64Mi]
     #[arg(long, value_name = "JSON", value_parser = resources, help_heading = AGENT)]
-    pub agent_resources: Option<serde_json::Value>,
+    pub agent_resources: Option<Value>,
 
     /// The most that the files of a pod may take; while they change there are two sets of them
     #[arg(long, value_name = "QUANTITY", default_value = "32Mi", value_parser = size, help_heading = AGENT)]
@@ -207,16 +208,18 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// What a container may say under `resources`.
-fn resources(text: &str) -> Result<serde_json::Value, String> {
-    let is_amounts = |value: &serde_json::Value| {
-        let amounts = value.as_object();
-        amounts.is_some_and(|amounts| amounts.values().all(|amount| amount.is_string() || amount.is_number()))
-    };
-    let is_part = |name: &str, value| matches!(name, "requests" | "limits") && is_amounts(value);
-    let read: Option<serde_json::Value> = serde_json::from_str(text).ok();
-    let read = read
-        .filter(|value| value.as_object().is_some_and(|parts| parts.iter().all(|(name, value)| is_part(name, value))));
+fn resources(text: &str) -> Result<Value, String> {
+    let read = serde_json::from_str(text).ok().filter(is_resources);
     read.ok_or_else(|| r#"use JSON such as {"requests":{"memory":"16Mi"},"limits":{"memory":"64Mi"}}"#.to_owned())
+}
+
+fn is_resources(value: &Value) -> bool {
+    let is_amount = |amount: &Value| amount.is_string() || amount.is_number();
+    let Some(parts) = value.as_object() else { return false };
+    parts.iter().all(|(name, part)| {
+        let amounts = part.as_object();
+        matches!(name.as_str(), "requests" | "limits") && amounts.is_some_and(|all| all.values().all(is_amount))
+    })
 }
 
 fn size(text: &str) -> Result<String, String> {

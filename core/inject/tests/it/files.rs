@@ -308,7 +308,17 @@ fn a_signal_needs_processes_that_are_seen_and_a_user_that_may() {
     check("HUP:nginx", None, of_pod(1000), [json!(101), null.clone()], None);
     check("HUP:nginx", Some("101"), shared.clone(), [json!(102), json!(103)], unknown);
     check("HUP:nginx", Some("101"), shared.clone(), [json!(102), json!(101)], None);
-    for wrong in ["HUP", "nginx", "HUP:", "KILL:nginx", "SIGHUP:nginx", "HUP:/run/a.pid", "HUP:a b", "1:nginx"] {
+    for wrong in [
+        "HUP",
+        "nginx",
+        "HUP:",
+        "KILL:nginx",
+        "SIGHUP:nginx",
+        "HUP:/run/a.pid",
+        "HUP:a b",
+        "1:nginx",
+        "HUP:sixteen-letters-",
+    ] {
         check(wrong, Some("101"), shared.clone(), nobody(), Some("SIGNAL:PROCESS such as HUP:nginx"));
     }
 }
