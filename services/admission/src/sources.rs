@@ -197,12 +197,12 @@ impl State {
     }
 }
 
-/// The values that are references. The others are wiped here, and nothing stands for them: that a variable is set counts,
-/// too.
+/// The values that are references. Of the others their keys alone are kept, since that a variable is set counts too; an
+/// empty one counts as none.
 fn references(values: BTreeMap<String, SecretBytes>) -> BTreeMap<String, SecretBytes> {
     let is_reference = |value: &SecretBytes| value.expose_text().is_some_and(|text| Syntax::of(text).is_some());
     let kept = |value: SecretBytes| if is_reference(&value) { value } else { SecretBytes::new(Vec::new()) };
-    values.into_iter().map(|(key, value)| (key, kept(value))).collect()
+    values.into_iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| (key, kept(value))).collect()
 }
 
 /// Follows the versions of one kind. What was told before a disturbance is known no more, since it may have changed
