@@ -8,6 +8,7 @@ mod explanation;
 mod fit;
 mod json_patch;
 mod kube_secrets_init;
+mod missed;
 mod nase;
 mod own_annotations;
 mod properties;
