@@ -99,12 +99,20 @@ impl Cause {
 }
 
 impl Note {
+    /// What it asks for and is given now, in words; `None` where nothing changes.
+    pub(crate) fn asks(&self) -> Option<String> {
+        let causes = match &self.outcome {
+            Outcome::Wrapped { causes, more } => Some(listed(causes, *more)),
+            Outcome::WrappedBefore | Outcome::Ours | Outcome::Untouched => None,
+        };
+        let files = (!self.files.is_empty()).then(|| format!("files {}", self.files.join(", ")));
+        self.is_changed().then(|| causes.into_iter().chain(files).collect::<Vec<_>>().join("; "))
+    }
+
     fn words(&self) -> String {
         let mut words = match &self.outcome {
             Outcome::Wrapped { causes, more } => {
-                let named: Vec<_> = causes.iter().map(Cause::words).collect();
-                let more = if *more == 0 { String::new() } else { format!(" and {more} more") };
-                format!("wrapped for {}{more}", named.join(", "))
+                format!("wrapped for {}", listed(causes, *more))
             }
             Outcome::WrappedBefore => "wrapped before".to_owned(),
             Outcome::Ours => "injected before".to_owned(),
@@ -167,8 +175,14 @@ impl Explanation {
     }
 }
 
+fn listed(causes: &[Cause], more: usize) -> String {
+    let named: Vec<_> = causes.iter().map(Cause::words).collect();
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{}{more}", named.join(", "))
+}
+
 /// The text, or its beginning in so many bytes.
-fn bounded(text: String, limit: usize) -> String {
+pub(crate) fn bounded(text: String, limit: usize) -> String {
     const ELLIPSIS: &str = "…";
     if text.len() <= limit {
         return text;

@@ -8,6 +8,8 @@
 //! One module a system: `wrap` (kube-secrets-init, our own annotations), `vault` (bank-vaults' annotations), [`aws`]
 //! (AWS' secret sidecar injector), `files` and `agent` (files by our own annotations), [`nase`] (native secrets, which are no matter of pods).
 //!
+//! [`missed`](missed()) says of a pod that exists what it was not given.
+//!
 //! Pure: no network, no clock, no files, and a dry run is the same plan. It works on raw JSON and patches only what it
 //! changes, so that a field it does not know is never dropped. What a plan made is left alone by the next plan.
 
@@ -22,6 +24,7 @@ mod files;
 mod found;
 mod image;
 mod injected;
+mod missed;
 pub mod nase;
 mod patch;
 mod plan;
@@ -37,6 +40,7 @@ mod wrap;
 pub use explanation::{ANNOTATION_LIMIT, CAUSES_LIMIT, Cause, EVENT_LIMIT, Explanation, Note, Outcome};
 pub use found::{Found, Keys, Lookup, Source, SourceKind};
 pub use image::{ImageConfig, ImageNeeded, Images};
+pub use missed::missed;
 pub use patch::Operation;
 pub use plan::Plan;
 pub use refusal::{Reason, Refusal};

@@ -84,6 +84,8 @@ struct Pending {
     count: i32,
     first: Timestamp,
     last: Timestamp,
+    /// Whether it is told once, whoever else told it.
+    is_once: bool,
 }
 
 impl Recorder {
@@ -105,6 +107,16 @@ impl Recorder {
 
     /// Records that `reason` happened to the object; `message` must hold no value. Returns at once.
     pub fn record(&self, about: &ObjectReference, kind: EventKind, reason: &str, message: &str) {
+        self.put(about, kind, reason, message, false);
+    }
+
+    /// The same, once: while an event of this reason about this very object is to be seen, of this process or of one
+    /// before it, another is neither written nor counted.
+    pub fn record_once(&self, about: &ObjectReference, kind: EventKind, reason: &str, message: &str) {
+        self.put(about, kind, reason, message, true);
+    }
+
+    fn put(&self, about: &ObjectReference, kind: EventKind, reason: &str, message: &str, is_once: bool) {
         let text = |part: &Option<String>| part.clone().unwrap_or_default();
         let object = ObjectKey {
             kind: text(&about.kind),
@@ -116,15 +128,17 @@ impl Recorder {
         let now = Timestamp::now();
         let mut waiting = self.queue.lock();
         if let Some(same) = waiting.iter_mut().rev().find(|pending| pending.key == key) {
-            same.count += 1;
-            same.last = now;
+            if !is_once {
+                same.count += 1;
+                same.last = now;
+            }
             return;
         }
         if waiting.len() >= self.queue.limit {
             waiting.pop_front();
             self.queue.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        waiting.push_back(Pending { key, about: about.clone(), count: 1, first: now, last: now });
+        waiting.push_back(Pending { key, about: about.clone(), count: 1, first: now, last: now, is_once });
         drop(waiting);
         self.queue.filled.notify_one();
     }
@@ -235,7 +249,7 @@ impl Writer {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         let asked = format!("write an Event in {namespace}");
         let key = self.digests.hash_one(&pending.key);
-        if let Some(written) = self.known.of(key) {
+        if let Some(written) = self.known.of(key).filter(|_| !pending.is_once) {
             let count = written.count.saturating_add(pending.count);
             let name = event_name(&pending.key, written.instant);
             let patch = serde_json::json!({"count": count, "lastTimestamp": Time(pending.last)});
@@ -250,13 +264,17 @@ impl Writer {
             }
         }
         // As client-go names them; the time makes it unique, and chance where two processes write at once.
-        let instant = u64::try_from(pending.first.as_nanosecond()).unwrap_or_default() ^ fastrand::u64(..1 << 10);
+        let instant = match pending.is_once {
+            true => once(&pending.key),
+            false => u64::try_from(pending.first.as_nanosecond()).unwrap_or_default() ^ fastrand::u64(..1 << 10),
+        };
         let event = self.event(&pending, namespace, instant);
         match events.create(&PostParams::default(), &event).await {
             Ok(_) => {
                 self.known.remember(key, WrittenEvent { instant, count: pending.count });
                 true
             }
+            Err(kube::Error::Api(status)) if pending.is_once && status.code == 409 => true,
             Err(error) => lost(&error, &asked),
         }
     }
@@ -287,6 +305,13 @@ impl Writer {
 
 fn event_name(key: &Key, instant: u64) -> String {
     format!("{}.{instant:x}", key.object.name)
+}
+
+/// What stands for the instant in the name of an event that is told once: the same for each process and version
+/// (FNV-1a).
+fn once(key: &Key) -> u64 {
+    let bytes = key.object.uid.bytes().chain([0]).chain(key.reason.bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn lost(error: &kube::Error, asked: &str) -> bool {
@@ -378,6 +403,19 @@ mod tests {
         let first = known.of(0).unwrap();
         assert_eq!((first.instant, first.count), (0, 10_001));
         assert!(known.of(1).is_none());
+    }
+
+    #[test]
+    fn what_is_told_once_has_one_name_for_each_object_and_reason() {
+        let named = |uid: &str, reason: &str, message: &str| {
+            let object = ObjectKey { kind: "Pod".into(), namespace: "a".into(), name: "b".into(), uid: uid.into() };
+            once(&Key { object, kind: EventKind::Warning, reason: reason.into(), message: message.into() })
+        };
+        // Another version must find what this one wrote.
+        assert_eq!(named("", "", ""), 0xaf63_bd4c_8601_b7df);
+        assert_eq!(named("1", "A", "a"), named("1", "A", "b"));
+        assert_ne!(named("1", "A", ""), named("2", "A", ""));
+        assert_ne!(named("1", "A", ""), named("1", "B", ""));
     }
 
     #[test]

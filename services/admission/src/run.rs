@@ -140,7 +140,7 @@ fn admission(
     let pods = Pods {
         sources: Sources::new(client.clone(), reviews.sources.clone()),
         pulling: Pulling::new(client.clone(), default.map(|name| (name, namespace))),
-        registry: registry(settings, Node::ambient(lookup, &meter))?,
+        registry: registry(settings, Node::ambient(lookup, &meter), Proxy::from_environment(lookup)?)?,
         settings: injection,
     };
     reviews.follow(pods.registry.clone());
@@ -195,7 +195,7 @@ fn injection(settings: &AdmissionSettings) -> strongroom_inject::Settings {
     injection
 }
 
-fn registry(settings: &AdmissionSettings, node: Node) -> Result<Registry, Failure> {
+fn registry(settings: &AdmissionSettings, node: Node, proxy: Proxy) -> Result<Registry, Failure> {
     let mut mirrors: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for mirror in &settings.registry_mirror {
         let no_pair = || Failure::new(Class::Invalid, "is no pair").with_hint("write HOST=URL");
@@ -210,7 +210,7 @@ fn registry(settings: &AdmissionSettings, node: Node) -> Result<Registry, Failur
     };
     Registry::new(strongroom_registry::Settings {
         tls,
-        proxy: Proxy::default(),
+        proxy,
         plain_hosts: settings.registry_plain_http.clone(),
         local_hosts: settings.registry_local.clone(),
         mirrors,

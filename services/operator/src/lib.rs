@@ -24,6 +24,7 @@ mod kes;
 mod key_readers;
 mod memory;
 mod metrics;
+mod missed_pods;
 mod names;
 mod openings;
 mod operator;

@@ -62,6 +62,7 @@ pub(crate) struct Metrics {
     failed: Counters,
     calls: Counters,
     last_success: Gauges,
+    pub(crate) pods_not_injected: Gauges,
     /// What of the meter is in `calls` already.
     metered: Mutex<HashMap<(&'static str, Outcome), u64>>,
     /// The labels under which each object is counted: all its series share them, and are forgotten by them.
@@ -107,6 +108,11 @@ impl Metrics {
                 "strongroom_externalsecret_last_success_timestamp_seconds",
                 "When the values were last read with success",
                 PLAIN,
+            ),
+            pods_not_injected: registry.gauges(
+                "strongroom_pods_not_injected",
+                "Pods that ask for secrets and were created without admission",
+                &["namespace"],
             ),
             metered: Mutex::default(),
             known: Mutex::default(),

@@ -31,6 +31,7 @@ use crate::events;
 use crate::foreign;
 use crate::index::{Group, Key};
 use crate::kes;
+use crate::missed_pods;
 use crate::operator::{Operator, Parts};
 use crate::reader::Variables;
 use crate::secret_operator;
@@ -166,6 +167,7 @@ async fn lead(operator: &Arc<Operator>, restarts: Restarts, loop_settings: LoopS
         let rolling = secret_operator::follow(operator)?;
         let looking = tokio::spawn(foreign::keep_looking(Arc::clone(operator)));
         let tidying = tokio::spawn(keep_small(Arc::clone(operator)));
+        let reporting = tokio::spawn(missed_pods::report(Arc::clone(operator)));
         let mut stopped = stop.clone();
         let restarting = tokio::spawn(restarts.run(async move { drop(stopped.changed().await) }));
         tracing::info!("the operator works");
@@ -174,6 +176,7 @@ async fn lead(operator: &Arc<Operator>, restarts: Restarts, loop_settings: LoopS
         drop((following, rolling));
         looking.abort();
         tidying.abort();
+        reporting.abort();
         // Also where another leads now: what is cut off is done by that one.
         restarting.abort();
         ended

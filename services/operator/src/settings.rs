@@ -14,6 +14,7 @@ const OURS: &str = "Strongroom";
 const CLUSTER: &str = "Cluster";
 const ESO: &str = "As in External Secrets Operator";
 const EVENTS: &str = "Following changes";
+const ADMISSION: &str = "Admission";
 const NO_EFFECT: &str = "Accepted for External Secrets Operator's sake, without effect";
 
 /// Flags of `strongroom operator`.
@@ -116,6 +117,15 @@ pub struct OperatorSettings {
     /// Restarts of workloads.
     #[command(flatten)]
     pub restarts: RestartSettings,
+
+    /// Tell of pods that ask for secrets and were created without admission: by an event, a metric and the log (watches
+    /// all Pods and Namespaces)
+    #[arg(long, help_heading = ADMISSION)]
+    pub report_pods: bool,
+
+    /// Namespaces whose pods are not told of, besides the operator's own (comma-separated)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "kube-system", help_heading = ADMISSION)]
+    pub report_pods_except: Vec<String>,
 
     /// Where metrics are served
     #[arg(long, value_name = "ADDRESS", default_value = ":8080", help_heading = ESO)]

@@ -9,6 +9,7 @@ mod files;
 mod fit;
 mod json_patch;
 mod kube_secrets_init;
+mod missed;
 mod nase;
 mod own_annotations;
 mod properties;

@@ -57,6 +57,10 @@
 - --restart-report-pods
 {{- end }}
 {{- end }}
+{{- if include "strongroom.reportsPods" . }}
+- --report-pods
+- {{ printf "--report-pods-except=%s" (join "," .Values.admission.excludedNamespaces) | quote }}
+{{- end }}
 - --aws-ssm={{ .Values.awsSsm.mode }}
 - --aws-ssm-policy={{ .Values.awsSsm.policy }}
 {{- with .Values.awsSsm.interval }}

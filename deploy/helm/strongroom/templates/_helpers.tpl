@@ -68,6 +68,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if not (or (include "strongroom.namespaces" . | fromJsonArray) .Values.scope.namespaceSelector) }}true{{ end -}}
 {{- end }}
 
+{{- /* "true" where pods that were not injected are told of: where nobody injects, nobody is missed out. */}}
+{{- define "strongroom.reportsPods" -}}
+{{- if and .Values.admission.enabled .Values.admission.reportPods }}true{{ end -}}
+{{- end }}
+
 {{- define "strongroom.leaseName" -}}
 {{ default "strongroom-operator" .Values.leaderElectionID }}
 {{- end }}

@@ -1,6 +1,7 @@
 //! Pods as the API server stores them.
 
 use serde_json::{Value, json};
+use world::proxy::ForwardProxy;
 use world::registry::{Access, Registry};
 
 use super::support::{ARN, Admission, SEEN, SHARED, push};
@@ -139,6 +140,31 @@ fn ki_02_what_an_image_starts_is_asked_of_its_registry_as_the_pod_may_ask() {
     assert_eq!(args("bare", json!([])), json!(["--provider=aws", "e", "c"]));
     assert_eq!(args("own", json!(["x"])), json!(["--provider=aws", "e", "x"]));
     assert!(!admission.logged().contains("pull-canary"));
+}
+
+#[test]
+fn registries_are_asked_by_the_proxy_of_the_environment_and_local_addresses_are_not() {
+    let registry = Registry::start(Access::Open).unwrap();
+    let (place, _) = push(&registry, &json!({"Entrypoint": ["e"], "Cmd": ["c"]}));
+    let company = ForwardProxy::start().unwrap();
+    // Only the proxy knows this name.
+    company.route("registry.company.test", registry.host_port().parse().unwrap());
+    let hosts = format!("registry.company.test,{}", registry.host_port());
+    let admission = Admission::start_behind(company.url(), &["--registry-plain-http", &hosts]);
+    let label = ("admission-tests", "proxy");
+    admission.called_for("admission-tests-proxy", &[label]);
+    let namespace = namespace(&CLUSTER, &[label]);
+    let of_host = |name: &str, host: &str| {
+        let env = json!([{"name": "A", "value": ARN}]);
+        let container = json!({"name": "app", "image": format!("{host}/{place}"), "env": env});
+        create(&namespace, &pod(name, &json!({"containers": [container]})))
+    };
+    let stored = of_host("by-the-proxy", "registry.company.test").unwrap();
+    assert_eq!(stored["spec"]["containers"][0]["args"], json!(["--provider=aws", "e", "c"]));
+    assert!(company.destinations().iter().any(|asked| asked.starts_with("registry.company.test")));
+    let error = of_host("local", registry.host_port()).unwrap_err().to_string();
+    assert!(error.contains("loopback address"), "{error}");
+    assert!(!company.destinations().iter().any(|asked| asked.starts_with("127.")), "{:?}", company.destinations());
 }
 
 #[test]

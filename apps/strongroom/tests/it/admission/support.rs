@@ -12,6 +12,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use world::certificates::Authority;
 use world::control_plane::Cluster;
 use world::moto::Moto;
@@ -39,9 +40,10 @@ pub(crate) static SHARED: LazyLock<Admission> = LazyLock::new(|| {
 /// A running `strongroom admission`; dropping it kills it.
 pub(crate) struct Admission {
     part: Part,
-    folder: tempfile::TempDir,
+    folder: TempDir,
     kubeconfig: PathBuf,
     flags: Vec<String>,
+    proxy: Option<String>,
     address: String,
 }
 
@@ -51,26 +53,36 @@ impl Admission {
         Self::start_on(&CLUSTER, flags)
     }
 
+    /// The same, in a network whose proxy for plain HTTP is at this address.
+    pub(crate) fn start_behind(proxy: &str, flags: &[&str]) -> Self {
+        Self::with_certificate(&CLUSTER, flags, Some(proxy))
+    }
+
     /// The same, for another cluster.
     pub(crate) fn start_on(cluster: &Cluster, flags: &[&str]) -> Self {
+        Self::with_certificate(cluster, flags, None)
+    }
+
+    fn with_certificate(cluster: &Cluster, flags: &[&str], proxy: Option<&str>) -> Self {
         let (certificate, key) = AUTHORITY.issue_files(&["127.0.0.1"]).unwrap();
         let flags = [
             &["--tls-cert-file", certificate.to_str().unwrap(), "--tls-private-key-file", key.to_str().unwrap()],
             flags,
         ];
-        Self::spawn(tempfile::tempdir().unwrap(), cluster.kubeconfig(), "127.0.0.1:0", &flags.concat())
+        Self::spawn(tempfile::tempdir().unwrap(), cluster.kubeconfig(), "127.0.0.1:0", &flags.concat(), proxy)
     }
 
     /// Starts one by plain HTTP, for requests that no API server would send.
     pub(crate) fn plain(flags: &[&str]) -> Self {
-        Self::spawn(tempfile::tempdir().unwrap(), CLUSTER.kubeconfig(), "127.0.0.1:0", flags)
+        Self::spawn(tempfile::tempdir().unwrap(), CLUSTER.kubeconfig(), "127.0.0.1:0", flags, None)
     }
 
-    fn spawn(folder: tempfile::TempDir, kubeconfig: &Path, listen: &str, flags: &[&str]) -> Self {
+    fn spawn(folder: TempDir, kubeconfig: &Path, listen: &str, flags: &[&str], proxy: Option<&str>) -> Self {
         let mut command = Command::new("env");
         command.args(["-i", "PATH=/usr/bin:/bin", "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE"]);
         command.args(["AWS_SECRET_ACCESS_KEY=not-a-real-key", &format!("AWS_REGION={REGION}")]);
         command.arg(format!("AWS_ENDPOINT_URL={}", Moto::endpoint(&AWS)));
+        command.args(proxy.map(|proxy| format!("HTTP_PROXY={proxy}")));
         command.arg(env!("CARGO_BIN_EXE_strongroom"));
         command.args(["admission", "--log-level=debug", "server", "--listen-address", listen, "--kubeconfig"]);
         command.arg(kubeconfig).args(flags);
@@ -79,7 +91,9 @@ impl Admission {
         }
         let part = Part::start("admission", &command, folder.path()).unwrap();
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let mut admission = Self { part, folder, kubeconfig: kubeconfig.to_owned(), flags, address: String::new() };
+        let proxy = proxy.map(str::to_owned);
+        let mut admission =
+            Self { part, folder, kubeconfig: kubeconfig.to_owned(), flags, proxy, address: String::new() };
         admission.address = eventually("admission listens", || {
             let logged = admission.logged();
             let line = logged.lines().find(|line| line.contains("serving reviews"));
@@ -91,11 +105,11 @@ impl Admission {
 
     /// Kills it, as the kernel does; what it returns starts it again where it was.
     pub(crate) fn kill(self) -> impl FnOnce() -> Self {
-        let Self { part, folder, kubeconfig, flags, address } = self;
+        let Self { part, folder, kubeconfig, flags, proxy, address } = self;
         drop(part);
         move || {
             let flags: Vec<_> = flags.iter().map(String::as_str).collect();
-            Self::spawn(folder, &kubeconfig, &address, &flags)
+            Self::spawn(folder, &kubeconfig, &address, &flags, proxy.as_deref())
         }
     }
 

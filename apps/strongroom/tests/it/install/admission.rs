@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 use world::control_plane::{ControlPlane, Options};
 
-use super::chart::{CLUSTER, allowed, helm, of_kind, rendered, texts};
+use super::chart::{CLUSTER, allowed, check_rights, helm, of_kind, rendered, texts};
 use super::{HELM, chart, path, written};
 
 const ENABLED: &str = "{admission: {enabled: true}}";
@@ -253,6 +253,33 @@ fn the_role_has_the_rights_that_it_uses_and_no_more() {
         let of = |name: &str| format!("{kind}.admissionregistration.k8s.io/{name}");
         assert!(can(&["patch", &of(name)]) && can(&["watch", &of(name)]) && !can(&["patch", &of("other")]), "{kind}");
     }
+}
+
+#[test]
+fn the_operator_may_watch_pods_where_it_tells_of_those_that_were_not_injected() {
+    let used = [
+        ("", "watch", "", "pods"),
+        ("", "list", "", "pods"),
+        ("", "watch", "", "namespaces"),
+        ("team-b", "create", "", "events"),
+    ];
+    let others = [("team-a", "get", "", "pods"), ("team-a", "delete", "", "pods"), ("team-b", "list", "", "secrets")];
+    // Admission looks at pods of all namespaces, whatever the operator serves.
+    check_rights("telling", "{scope: {namespaces: [team-a]}, admission: {enabled: true}}", &used, &others);
+    let silent = "{scope: {namespaces: [team-a]}, admission: {enabled: true, reportPods: false}}";
+    check_rights("silent", silent, &[("team-a", "list", "", "secrets")], &used);
+    let told = |values: &str| {
+        let objects = rendered(values);
+        let deployments = of_kind(&objects, "Deployment");
+        let is_operators = |object: &&&Value| object["metadata"]["labels"]["app.kubernetes.io/component"] == "operator";
+        let operator = deployments.iter().find(is_operators).unwrap();
+        let arguments = &operator["spec"]["template"]["spec"]["containers"][0]["args"];
+        let about_pods = texts(arguments).into_iter().filter(|flag| flag.contains("report-pods"));
+        about_pods.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(told(MOST), ["--report-pods", "--report-pods-except=kube-system,calico-system"]);
+    assert_eq!(told(silent), [""; 0]);
+    assert_eq!(told("admission: {enabled: false}"), [""; 0]);
 }
 
 /// A cluster with the chart's webhooks, where nobody answers: a pod that would be sent is refused, and says to whom.

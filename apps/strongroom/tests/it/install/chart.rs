@@ -193,7 +193,12 @@ pub(super) fn allowed(account: &str, asked: &[(&str, &str, &str, &str)]) -> Vec<
     told.lines().map(|line| line == "true").collect()
 }
 
-fn check_rights(release: &str, values: &str, may: &[(&str, &str, &str, &str)], may_not: &[(&str, &str, &str, &str)]) {
+pub(super) fn check_rights(
+    release: &str,
+    values: &str,
+    may: &[(&str, &str, &str, &str)],
+    may_not: &[(&str, &str, &str, &str)],
+) {
     let (chart, file) = (chart(), written(values));
     let words = [
         "template",

@@ -9,6 +9,7 @@ mod generators;
 mod kills;
 mod leases;
 mod lost_events;
+mod missed_pods;
 mod policies;
 mod pubsub;
 mod pushes;
