@@ -23,7 +23,7 @@ struct Entry {
     owner: Option<String>,
 }
 
-/// Reads a YAML list of files. An empty list is no mistake here.
+/// Reads a YAML list of files. The empty list `[]` is one; an empty text is a mistake.
 ///
 /// # Errors
 /// One [`Class::Invalid`](strongroom_failure::Class::Invalid) failure for the first that is wrong. Its field is the
@@ -37,8 +37,10 @@ pub fn parse(text: &str) -> Result<Vec<File>, Failure> {
     }
     // Anchors could make a hundred copies of a text that is long already.
     let options = serde_saphyr::options! { budget: serde_saphyr::budget! { max_anchors: 0, max_aliases: 0 } };
-    let entries: Vec<Entry> =
+    let entries: Option<Vec<Entry>> =
         serde_saphyr::from_str_with_options(text, options).map_err(|error| about(invalid(explain(&error))))?;
+    // More often a variable that was never set than a wish.
+    let entries = entries.ok_or_else(|| about(invalid("nothing is listed: write [] where no file is wanted")))?;
     if entries.len() > MOST_FILES {
         return Err(about(invalid(format!("these are {} files, and {MOST_FILES} are allowed", entries.len()))));
     }

@@ -112,7 +112,9 @@ fn a_mistake_is_named_by_its_place_and_not_repeated() {
     check("- {path: a, values: {u: sr://fake/x, u: sr://fake/y}, template: x}", "files", "twice");
     check("path: canary-7f3a", "files", "expected");
     check("canary-7f3a", "files", "");
-    check("", "files", "");
+    for nothing in ["", "  \n", "# canary-7f3a", "~"] {
+        check(nothing, "files", "nothing is listed");
+    }
     check("- {path: [canary-7f3a], from: sr://fake/x}", "files", "");
     check("- &a {path: a, from: sr://fake/x}\n- *a", "files", "anchors");
     check("- path: \"canary-7f3a", "files", "YAML");
@@ -160,6 +162,7 @@ fn a_file_is_its_value_or_what_a_template_makes_of_it() {
     check(&with("{{ .value | len }}"), &[Some(object)], Ok(Some(&object.len().to_string())));
     check(&with("{{ index .in.a 0 }}"), &[Some(object)], Ok(Some("1")));
     check(&with("<{{ .value }}>"), &[Some("no object")], Ok(Some("<no object>")));
+    check(&with("{{ get . \"nope\" | default \"5432\" }}"), &[Some(object)], Ok(Some("5432")));
     check(&with("<{{ .value }}>"), &[None], Ok(None));
     check(&with("{{ .missing }}"), &[Some(r#"{"a":"canary"}"#)], Err("a: template line 1, column"));
     check(&with("{{ fail .value }}"), &[Some("canary")], Err("a: template line 1"));
