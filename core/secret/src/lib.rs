@@ -136,7 +136,7 @@ impl RemoteValue {
 /// For how long a value is lent that a store made for whoever asked: the next who asks gets another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// What the store knows it by; not a secret.
+    /// What the store knows it by; empty where it keeps no account of it. Not a secret.
     pub id: String,
     /// Which of its logins the provider asked with: the value ends with that login's token, whatever was agreed.
     pub login: u64,

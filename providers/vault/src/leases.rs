@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -389,6 +389,24 @@ pub(crate) fn lent(body: &SecretBytes, login: u64) -> Option<Lent> {
     }
 }
 
+/// The lease of what an engine made without one that ends by itself (`pki/issue`), where its answer says when: who made
+/// it anew at each read would have as many certificates. Nothing renews it, and it outlives the login.
+pub(crate) fn expiring(body: &SecretBytes, login: u64, now: SystemTime) -> Option<Lent> {
+    #[derive(Deserialize)]
+    struct Made {
+        data: Expiring,
+    }
+    #[derive(Deserialize)]
+    struct Expiring {
+        /// Seconds since 1970.
+        expiration: u64,
+    }
+    let made: Made = serde_json::from_slice(body.expose()).ok()?;
+    let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(made.data.expiration))?;
+    let duration = end.duration_since(now).ok()?;
+    Some(Lent { id: String::new(), login, duration, is_renewable: false })
+}
+
 /// How both servers say that there is no such token or lease.
 fn is_no_more(failure: &Failure) -> bool {
     ["invalid accessor", "lease not found", "invalid lease"].iter().any(|words| failure.words.contains(words))
@@ -435,6 +453,20 @@ mod tests {
             r#"{"auth":{"client_token":"canary","accessor":"","lease_duration":9,"renewable":false}}"#,
             lease(None, 9, false, true),
         );
+    }
+
+    #[test]
+    fn what_ends_by_itself_is_lent_until_then() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        let check = |body: &str, expected: Option<u64>| {
+            let lent = expiring(&SecretBytes::from(body.to_owned()), 1, now);
+            assert_eq!(lent.map(|lent| (lent.duration.as_secs(), lent.is_renewable)), expected.map(|end| (end, false)));
+        };
+        check(r#"{"lease_id":"","data":{"certificate":"canary","expiration":1600,"z":{}}}"#, Some(600));
+        check(r#"{"data":{"expiration":999}}"#, None);
+        check(r#"{"data":{"expiration":"1600"}}"#, None);
+        check(r#"{"data":{"ciphertext":"canary"}}"#, None);
+        check(r#"{"data":null}"#, None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use std::future::Future;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt, stream};
@@ -106,7 +107,8 @@ impl Vault {
             return match target.facet {
                 Facet::Value => {
                     let value = answer::value(&response.body, &target)?;
-                    Ok(self.with_lease(value, &response.body, token).await)
+                    let is_made = matches!(target.form, Form::Write(_));
+                    Ok(self.with_lease(value, is_made, &response.body, token).await)
                 }
                 Facet::Metadata => metadata::value(&response),
             };
@@ -120,9 +122,10 @@ impl Vault {
     }
 
     /// The value with what its answer says of a lease: KV version 2, which tells a version, lends nothing.
-    async fn with_lease(&self, value: RemoteValue, body: &SecretBytes, token: &Token) -> RemoteValue {
+    async fn with_lease(&self, value: RemoteValue, is_made: bool, body: &SecretBytes, token: &Token) -> RemoteValue {
         match leases::lent(body, token.login()).filter(|_| value.version.is_none()) {
             Some(lease) => RemoteValue { lease: Some(self.hung(lease, token).await), ..value },
+            None if is_made => RemoteValue { lease: leases::expiring(body, token.login(), SystemTime::now()), ..value },
             None => value,
         }
     }

@@ -123,10 +123,8 @@ async fn a_lease_that_can_be_neither_renewed_nor_replaced_is_used_up() {
     let store = Store::lending(60, true);
     let mut renewal = store.renewal(&[LENT], Pace::default());
     next(&mut renewal).await;
-    store.set(|state| {
-        state.renews = Err(Class::Invalid);
-        state.fails.insert("lent-a".to_owned(), Class::Denied);
-    });
+    store.set(|state| state.renews = Err(Class::Invalid));
+    store.fail("lent-a", Some(Class::Denied));
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(300) {
         tokio::time::sleep_until(renewal.due()).await;
@@ -161,14 +159,14 @@ async fn what_is_deleted_after_it_was_delivered_is_not_found_until_it_comes_back
     let references = [STAYS, "sr://fake/gone#user", "sr://fake/gone?optional#user", "sr://fake/gone?default=b#user"];
     let mut renewal = store.renewal(&references, Pace::default());
     assert_eq!(next(&mut renewal).await, ["stays-1", "gone-1", "gone-1", "gone-1"]);
-    store.set(|state| drop(state.fails.insert("gone".to_owned(), Class::NotFound)));
+    store.fail("gone", Some(Class::NotFound));
     assert_eq!(next(&mut renewal).await, ["stays-2", "NotFound", "-", "b"]);
     assert!(renewal.due() - Instant::now() <= Duration::from_secs(1));
-    store.set(|state| drop(state.fails.remove("gone")));
+    store.fail("gone", None);
     assert_eq!(next(&mut renewal).await, ["stays-3", "gone-2", "gone-2", "gone-2"]);
     // Absence that is provided for is no failure.
     let mut calm = store.renewal(&["sr://fake/none?optional", "sr://fake/none?default=b"], Pace::default());
-    store.set(|state| drop(state.fails.insert("none".to_owned(), Class::NotFound)));
+    store.fail("none", Some(Class::NotFound));
     assert_eq!(next(&mut calm).await, ["-", "b"]);
     assert!(calm.due() - Instant::now() >= Duration::from_secs(269));
 }
@@ -213,10 +211,8 @@ async fn a_round_that_is_dropped_is_made_up_for() {
     let mut renewal = store.renewal(&[LENT, STAYS], Pace::default());
     next(&mut renewal).await;
     tokio::time::sleep_until(renewal.due()).await;
-    store.set(|state| state.hangs = Some("stays".to_owned()));
-    let dropped = tokio::time::timeout(Duration::from_secs(1), renewal.round(DEADLINE)).await;
+    let dropped = tokio::time::timeout(Duration::from_millis(10), renewal.round(DEADLINE)).await;
     assert!(dropped.is_err() && renewal.due() <= Instant::now());
-    store.set(|state| state.hangs = None);
     assert_eq!(next(&mut renewal).await, ["lent-a-1", "stays-2"]);
 }
 

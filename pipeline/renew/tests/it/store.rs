@@ -53,6 +53,14 @@ impl Store {
         change(&mut self.0.lock().unwrap());
     }
 
+    /// How reads of `key` fail from now on.
+    pub(crate) fn fail(&self, key: &str, class: Option<Class>) {
+        self.set(|state| match class {
+            Some(class) => state.fails.extend([(key.to_owned(), class)]),
+            None => state.fails.retain(|failing, _| failing != key),
+        });
+    }
+
     /// How often `key` was read.
     pub(crate) fn reads(&self, key: &str) -> u32 {
         self.0.lock().unwrap().reads.get(key).copied().unwrap_or_default()
