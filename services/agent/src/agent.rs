@@ -102,9 +102,13 @@ impl Agent {
     /// # Errors
     /// Why nothing was delivered; what was there before is still there.
     pub async fn once(mut self) -> Result<(), Vec<Failure>> {
-        self.round().await?;
-        self.set.remove_previous().map_err(|failure| vec![failure])?;
-        self.status.delivered().map_err(|failure| vec![failure])
+        let outcome = self.round().await.map(drop);
+        if let Err(failures) = &outcome {
+            self.note(failures);
+            return outcome;
+        }
+        let settled = self.set.remove_previous().and_then(|()| self.status.delivered());
+        settled.map_err(|failure| vec![failure])
     }
 
     /// Keeps the files current until `orders` say that it is over.
@@ -195,7 +199,11 @@ impl Agent {
         if self.telling.failed(failures, is_delivered, Instant::now(), Timestamp::now()) {
             tell(failures, is_delivered);
         }
-        // Where not even that can be written, the failure is told all the same.
+        self.note(failures);
+    }
+
+    /// Where not even the status can be written, the failure is told all the same.
+    fn note(&mut self, failures: &[Failure]) {
         if let Err(failure) = self.status.failed(failures, self.telling.since()) {
             tracing::debug!("{failure}");
         }
