@@ -174,7 +174,6 @@ impl Agent {
     }
 
     fn settle_delivered(&mut self, change: Change) -> Result<(), Vec<Failure>> {
-        self.undelivered = 0;
         if let Some(paths) = &change {
             let files: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
             tracing::info!(files = files.join(","), "delivered");
@@ -188,6 +187,7 @@ impl Agent {
             self.retry_later();
             vec![failure]
         })?;
+        self.undelivered = 0;
         if let Some(since) = self.telling.succeeded() {
             tracing::info!(%since, "secrets are up to date again");
         }
