@@ -71,7 +71,7 @@ pub(super) struct AgentArguments {
     #[command(flatten)]
     read: ReadOptions,
 
-    /// Project of short Google names (gcp:secretmanager:NAME)
+    /// Project of short Google names (gcp:secretmanager:NAME) [env: STRONGROOM_GOOGLE_PROJECT]
     #[arg(long, value_name = "PROJECT", help_heading = "Reading")]
     google_project: Option<String>,
 
@@ -142,6 +142,7 @@ pub(super) fn parse(words: &[OsString], ambient: &Ambient) -> Result<AgentArgume
     })?;
     // It is left alone for months, and says little: each change, and what keeps it from one.
     parsed.read.log_level.get_or_insert(LogLevel::Info);
+    parsed.google_project = parsed.google_project.or_else(|| ambient.get("STRONGROOM_GOOGLE_PROJECT"));
     Ok(parsed)
 }
 

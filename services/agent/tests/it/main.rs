@@ -31,13 +31,10 @@ async fn an_outage_of_an_hour_takes_nothing_away_and_is_told_when_it_begins_and_
                 sleep(MINUTE).await;
                 assert_eq!((bench.file("a"), bench.ready()), (Some("a-1".to_owned()), Ready::Yes));
             }
-            bench
-                .store
-                .set(|state| {
-                    state.down = None;
-                    state.version = 2;
-                })
-                .await;
+            bench.store.set(|state| {
+                state.down = None;
+                state.version = 2;
+            });
             sleep(MINUTE + Duration::from_secs(2)).await;
             assert_eq!(bench.file("a").as_deref(), Some("a-2"));
         })
@@ -74,13 +71,10 @@ async fn one_file_that_cannot_be_read_keeps_all_as_they_are() {
     bench
         .run(async {
             sleep(MINUTE).await;
-            bench
-                .store
-                .set(|state| {
-                    state.version = 2;
-                    state.fails.insert("b".to_owned(), Class::NotFound);
-                })
-                .await;
+            bench.store.set(|state| {
+                state.version = 2;
+                state.fails.insert("b".to_owned(), Class::NotFound);
+            });
             sleep(MINUTE * 10).await;
             assert_eq!((bench.file("a").as_deref(), bench.file("b").as_deref()), (Some("a-1"), Some("b-1")));
             bench.store.set(|state| state.fails.clear());
