@@ -77,7 +77,7 @@ fn as_root(test: impl FnOnce()) {
     }
     assert!(std::env::var_os("CI").is_none(), "CI must run these tests as root: they mount a tmpfs");
     // Not by a macro, whose output the test runner hides where a test passes.
-    writeln!(std::io::stderr(), "LEFT OUT: a part that needs root").unwrap();
+    writeln!(std::io::stderr(), "LEFT OUT: a part that needs root").expect("writes");
 }
 
 /// A tmpfs of its own, for as long as this lives.
