@@ -60,6 +60,7 @@ const ORDER: &[&str] = &[
     "pipeline/deliver-env",
     "pipeline/deliver-files",
     "pipeline/reconcile",
+    "services/agent",
     "services/restarts",
     "services/certificates",
     "services/operator",
