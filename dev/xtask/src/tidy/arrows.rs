@@ -55,6 +55,7 @@ const ORDER: &[&str] = &[
     "pipeline/resolve",
     "pipeline/stores",
     "pipeline/render",
+    "pipeline/renew",
     "pipeline/deliver-env",
     "pipeline/deliver-files",
     "pipeline/reconcile",
