@@ -8,6 +8,10 @@ use std::process::ExitCode;
 
 use strongroom_process::Supervision;
 
+/// What this program frees is wiped: with `--watch` it reads secrets for as long as its command runs.
+#[global_allocator]
+static ALLOCATOR: strongroom_process::WipingAllocator = strongroom_process::WipingAllocator;
+
 fn main() -> ExitCode {
     // First of all: the supervisor that this program turns into touches nothing else of it.
     if let Some(supervision) = Supervision::from_arguments() {

@@ -168,6 +168,13 @@ impl Delivery {
         variables.chain(spread).chain(self.files.iter().map(|(_, reference)| reference.clone())).collect()
     }
 
+    /// Who wants each of [`Delivery::references`], in their places: a variable's name, a file's path.
+    pub(crate) fn fields(&self) -> Vec<String> {
+        let variables = self.variables.iter().flat_map(|wanted| wanted.value.references().map(|_| wanted.name.clone()));
+        let spread = self.spread.iter().map(|spread| spread.origin.clone());
+        variables.chain(spread).chain(self.files.iter().map(|(target, _)| target.path.display().to_string())).collect()
+    }
+
     /// The environment as it was found, references and all: for owners who asked for that on failure.
     pub(crate) fn undelivered(&self) -> Environment {
         self.without_dropped(Environment { entries: self.entries.clone(), warnings: Vec::new() })
@@ -180,7 +187,19 @@ impl Delivery {
     /// to its place.
     pub(crate) fn deliver(&self, reader: Option<&Reader>) -> Result<Environment, Vec<Failure>> {
         self.check()?;
-        let mut answers = reader.map(|reader| reader.read(&self.references())).unwrap_or_default().into_iter();
+        self.deliver_answers(reader.map(|reader| reader.read(&self.references())).unwrap_or_default())
+    }
+
+    /// The same with one answer for each of [`Delivery::references`], in its place; once or again and again.
+    ///
+    /// # Errors
+    /// As [`Delivery::deliver`].
+    pub(crate) fn deliver_answers(
+        &self,
+        answers: Vec<Result<Option<SecretBytes>, Failure>>,
+    ) -> Result<Environment, Vec<Failure>> {
+        self.check()?;
+        let mut answers = answers.into_iter();
         let mut failures = Vec::new();
         let mut take = |field: String| {
             let unread = || Err(Failure::new(Class::Unavailable, "was not read"));

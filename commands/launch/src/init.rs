@@ -8,6 +8,7 @@ mod arguments;
 mod copy;
 mod secret_sidecar;
 mod version;
+mod watch;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 
 use strongroom_deliver_env::{Entry, Environment};
 use strongroom_failure::Failure;
-use strongroom_process::{Command, LaunchError, Resolving, Stdin};
+use strongroom_process::{Command, LaunchError, Resolving};
 use strongroom_read::{Ambient, Audience, report};
 
 use crate::delivery::Delivery;
@@ -74,27 +75,37 @@ pub fn main(arguments: Vec<OsString>, variables: &[OsString]) -> ExitCode {
 
 fn start(applet: Applet, arguments: &InitArguments, variables: &[OsString], ambient: Ambient) -> Step<ExitCode> {
     arguments.read.install_logs();
-    let Some((program, rest)) = arguments.command.split_first() else {
+    if arguments.command.is_empty() {
         tracing::warn!("no command specified");
         return Ok(ExitCode::SUCCESS);
-    };
+    }
     // Before any secret is in memory, and before any thread.
     let mut resolving = Resolving::begin().map_err(cannot_start)?;
+    if let Some(watching) = arguments.watching().filter(|_| !arguments.deliver.dry_run) {
+        let divided = resolving.divide(arguments.stdin(), &arguments.supervision());
+        let resolving = divided.map_err(|error| did_not_run(&error))?;
+        return watch::run(applet, arguments, watching, variables, ambient, resolving);
+    }
     let Some(environment) = environment(applet, arguments, variables, ambient, &mut resolving)? else {
         return Ok(ExitCode::SUCCESS);
     };
-    for warning in &environment.warnings {
-        tracing::warn!("{warning}");
-    }
-    let command = Command {
-        program: program.clone(),
-        arguments: rest.to_vec(),
-        environment: environment.entries.into_iter().map(Entry::into_secret).collect(),
-        stdin: if arguments.interactive() { Stdin::Inherit } else { Stdin::Null },
-    };
+    let command = command(arguments, environment);
     let error =
         if arguments.exec { resolving.exec(&command) } else { resolving.launch(command, &arguments.supervision()) };
     Err(did_not_run(&error))
+}
+
+/// The command with its environment, whose warnings are told.
+fn command(arguments: &InitArguments, environment: Environment) -> Command {
+    for warning in &environment.warnings {
+        tracing::warn!("{warning}");
+    }
+    Command {
+        program: arguments.command.first().cloned().unwrap_or_default(),
+        arguments: arguments.command.iter().skip(1).cloned().collect(),
+        environment: environment.entries.into_iter().map(Entry::into_secret).collect(),
+        stdin: arguments.stdin(),
+    }
 }
 
 /// The child's environment; `None` when a dry run has told what would be read.
@@ -105,10 +116,25 @@ fn environment(
     ambient: Ambient,
     resolving: &mut Resolving,
 ) -> Step<Option<Environment>> {
-    let failed = |what: &str, failure: Failure| {
-        report(Audience::Logs, what, &[failure]);
-        ExitCode::FAILURE
-    };
+    let delivery = gather(arguments, variables, resolving)?;
+    if !provider_is_known(arguments)? {
+        return Ok(Some(delivery.undelivered()));
+    }
+    if delivery.is_plain() && !arguments.deliver.dry_run {
+        return delivered(applet, arguments, &delivery, delivery.deliver(None)).map(Some);
+    }
+    resolving.end_on_signals().map_err(cannot_start)?;
+    let reader = arguments.read.reader(ambient, arguments.google_project.clone());
+    let reader = reader.map_err(|failure| failed(NO_PROVIDER, failure))?;
+    if arguments.deliver.dry_run {
+        dry_run::print(&delivery, &reader).map_err(|failures| unresolved(applet, failures))?;
+        return Ok(None);
+    }
+    delivered(applet, arguments, &delivery, delivery.deliver(Some(&reader))).map(Some)
+}
+
+/// What is wanted; reads env files, but no secret.
+fn gather(arguments: &InitArguments, variables: &[OsString], resolving: &mut Resolving) -> Step<Delivery> {
     if !arguments.deliver.env_file.is_empty() {
         // Reading one may take for ever: a pipe, a terminal.
         resolving.end_on_signals().map_err(cannot_start)?;
@@ -117,29 +143,29 @@ fn environment(
         delivery.heed_bank_vaults(&arguments.deliver.keep_env)?;
         Ok(delivery)
     });
-    let delivery = gathered.map_err(|failure| failed("failed to resolve secrets", failure))?;
-    if let Err(failure) = arguments.check_provider() {
-        let code = failed("failed to initialize secrets provider", failure);
-        return if arguments.exit_early || arguments.deliver.dry_run {
-            Err(code)
-        } else {
-            Ok(Some(delivery.undelivered()))
-        };
-    }
-    let delivered = if delivery.is_plain() && !arguments.deliver.dry_run {
-        delivery.deliver(None)
-    } else {
-        resolving.end_on_signals().map_err(cannot_start)?;
-        let reader = arguments.read.reader(ambient, arguments.google_project.clone());
-        let reader = reader.map_err(|failure| failed("failed to initialize secrets provider", failure))?;
-        if arguments.deliver.dry_run {
-            dry_run::print(&delivery, &reader).map_err(|failures| unresolved(applet, failures))?;
-            return Ok(None);
+    gathered.map_err(|failure| failed(UNRESOLVED, failure))
+}
+
+/// Whether the provider that was named is known; where not, the owner may have asked for the command all the same.
+fn provider_is_known(arguments: &InitArguments) -> Step<bool> {
+    match arguments.check_provider() {
+        Ok(()) => Ok(true),
+        Err(failure) => {
+            let code = failed(NO_PROVIDER, failure);
+            if arguments.exit_early || arguments.deliver.dry_run { Err(code) } else { Ok(false) }
         }
-        delivery.deliver(Some(&reader))
-    };
+    }
+}
+
+/// The environment that was delivered, or where that failed what the owner wants then.
+fn delivered(
+    applet: Applet,
+    arguments: &InitArguments,
+    delivery: &Delivery,
+    delivered: Result<Environment, Vec<Failure>>,
+) -> Step<Environment> {
     match delivered {
-        Ok(environment) => Ok(Some(environment)),
+        Ok(environment) => Ok(environment),
         Err(failures) => {
             let code = unresolved(applet, failures);
             if arguments.exit_early {
@@ -147,9 +173,14 @@ fn environment(
                 return Err(code);
             }
             // As its owner asked: every variable as it was found (secrets-init 1.2, step 3).
-            Ok(Some(delivery.undelivered()))
+            Ok(delivery.undelivered())
         }
     }
+}
+
+fn failed(what: &str, failure: Failure) -> ExitCode {
+    report(Audience::Logs, what, &[failure]);
+    ExitCode::FAILURE
 }
 
 /// Reports what could not be resolved; as `secrets-init`, with the words that people search its logs for.
@@ -164,9 +195,14 @@ fn unresolved(applet: Applet, failures: Vec<Failure>) -> ExitCode {
         failure
     };
     let failures: Vec<Failure> = failures.into_iter().map(worded).collect();
-    report(Audience::Logs, "failed to resolve secrets", &failures);
+    report(Audience::Logs, UNRESOLVED, &failures);
     ExitCode::FAILURE
 }
+
+/// What people search the logs for.
+const UNRESOLVED: &str = "failed to resolve secrets";
+
+const NO_PROVIDER: &str = "failed to initialize secrets provider";
 
 /// What secrets-init said when a store failed it (1.3, 1.4), by how a store's description begins.
 const SECRETS_INIT_WORDS: &[(&str, &str)] = &[

@@ -13,5 +13,5 @@ pub use crate::duration::parse_duration;
 pub use crate::file::{read_bounded, read_file};
 pub use crate::options::ReadOptions;
 pub use crate::reader::Reader;
-pub use crate::report::{Audience, report};
+pub use crate::report::{Audience, log, report};
 pub use strongroom_stores::Ambient;

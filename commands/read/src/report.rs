@@ -29,15 +29,18 @@ pub fn report(audience: Audience, what: &str, failures: &[Failure]) {
                 // Standard error that is gone cannot be told so.
                 let _ = std::io::stderr().write_all(message.as_bytes());
             }
-            Audience::Logs => {
-                let (error, class) = (failure.to_string(), failure.class.reason());
-                let field = failure.subject.field.as_deref();
-                match &failure.hint {
-                    Some(hint) => tracing::error!(error, hint, class, field, "{what}"),
-                    None => tracing::error!(error, class, field, "{what}"),
-                }
-            }
+            Audience::Logs => log(what, failure),
         }
+    }
+}
+
+/// One log event about a failure of a program that goes on: kubelet is told of what ends one alone ([`report`]).
+pub fn log(what: &str, failure: &Failure) {
+    let (error, class) = (failure.to_string(), failure.class.reason());
+    let field = failure.subject.field.as_deref();
+    match &failure.hint {
+        Some(hint) => tracing::error!(error, hint, class, field, "{what}"),
+        None => tracing::error!(error, class, field, "{what}"),
     }
 }
 

@@ -7,10 +7,13 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use strongroom_process::{Command, Forward, Group, Options, Resolving, Stdin, Supervision};
+use nix::poll::{PollFd, PollFlags};
+use strongroom_process::{Command, Forward, Group, LaunchError, Options, Resolving, Restart, Stdin, Supervision};
 use strongroom_secret::SecretBytes;
 
 fn main() {
@@ -36,11 +39,16 @@ struct Settings {
     executes: bool,
     unlinks_itself: bool,
     waits_protected: bool,
+    /// Stays, and starts the command again whenever this file appears.
+    keep: Option<PathBuf>,
 }
 
 fn launch(words: VecDeque<OsString>) {
     let mut resolving = Resolving::begin().expect("begins");
     let (settings, mut command) = read_settings(words);
+    if settings.keep.is_some() {
+        resolving = resolving.divide(settings.stdin, &settings.options).expect("divides");
+    }
     if settings.resolve > Duration::ZERO {
         resolving.end_on_signals().expect("watches");
         eprintln!("resolving");
@@ -58,11 +66,46 @@ fn launch(words: VecDeque<OsString>) {
         std::fs::remove_file(std::env::args_os().next().expect("a name")).expect("unlinks");
     }
     let program = command.pop_front().expect("a command");
+    if let Some(file) = &settings.keep {
+        keep(resolving, &settings, &program, command, file);
+    }
     let command =
         Command { program, arguments: command.into(), environment: settings.environment, stdin: settings.stdin };
     let error = if settings.executes { resolving.exec(&command) } else { resolving.launch(command, &settings.options) };
     eprintln!("{error}");
     std::process::exit(error.exit_code().into());
+}
+
+/// Starts the command, and again whenever `file` appears, with the number of the restart as ROUND.
+fn keep(resolving: Resolving, settings: &Settings, program: &OsString, words: VecDeque<OsString>, file: &Path) -> ! {
+    let words = Vec::from(words);
+    let mut round = 0;
+    let mut command = || {
+        let mut environment = settings.environment.clone();
+        environment.push(SecretBytes::from(format!("ROUND={round}")));
+        round += 1;
+        Command { program: program.clone(), arguments: words.clone(), environment, stdin: settings.stdin }
+    };
+    let failed = |error: LaunchError| -> ! {
+        eprintln!("{error}");
+        std::process::exit(error.exit_code().into())
+    };
+    let mut keeper = resolving.keep(command(), &settings.options).unwrap_or_else(|error| failed(error));
+    let arrivals = keeper.arrivals().expect("a descriptor");
+    loop {
+        if let Some(code) = keeper.handle() {
+            std::process::exit(code.into());
+        }
+        let mut waited_for = [PollFd::new(arrivals.as_fd(), PollFlags::POLLIN)];
+        let _ = nix::poll::poll(&mut waited_for, 10_u8);
+        if std::fs::remove_file(file).is_ok() {
+            eprintln!("restarting");
+            match keeper.restart(command()).unwrap_or_else(|error| failed(error)) {
+                Restart::Ended(code) => std::process::exit(code.into()),
+                restart => eprintln!("{restart:?}"),
+            }
+        }
+    }
 }
 
 fn read_settings(mut words: VecDeque<OsString>) -> (Settings, VecDeque<OsString>) {
@@ -76,6 +119,7 @@ fn read_settings(mut words: VecDeque<OsString>) -> (Settings, VecDeque<OsString>
         executes: false,
         unlinks_itself: false,
         waits_protected: false,
+        keep: None,
     };
     while let Some(word) = words.pop_front() {
         let text = word.to_string_lossy().into_owned();
@@ -101,6 +145,7 @@ fn read_settings(mut words: VecDeque<OsString>) -> (Settings, VecDeque<OsString>
             "--filler" => settings.environment.extend(filler(number(value()))),
             "--exec" => settings.executes = true,
             "--unlink-itself" => settings.unlinks_itself = true,
+            "--keep" => settings.keep = Some(value().into()),
             "--wait-protected" => settings.waits_protected = true,
             "--" => return (settings, words),
             _ => panic!("unknown setting {text}"),

@@ -12,11 +12,11 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::{Mode, SFlag, fstat};
-use nix::unistd::getpgrp;
+use nix::unistd::{Pid, getpgrp, getpid, pipe2, setpgid, setsid};
 
 use crate::arguments::Supervision;
 use crate::command::{Command, Image, Stdin};
-use crate::options::{Group, Options};
+use crate::options::{Forward, Group, Options};
 use crate::resolving::Resolving;
 use crate::signals::SignalSet;
 use crate::system::{self, ChildFailure, ChildSetup};
@@ -108,6 +108,45 @@ impl Resolving {
         self.replace_with(command).map_or_else(|error| error, |never| match never {})
     }
 
+    /// Divides the program in two: a copy goes on from here, in the process group or session and with the terminal that
+    /// `options` ask for, and the process itself becomes the bare supervisor of that copy and never returns. For programs
+    /// that go on reading secrets while their command runs ([`Resolving::keep`]): the first process of a container holds
+    /// none all the same. Exit codes are left to the copy to replace.
+    ///
+    /// Call it before [`Resolving::end_on_signals`] and before any thread is started. Signals that arrive in between wait
+    /// for the supervisor, which hands them on.
+    ///
+    /// # Errors
+    /// Where there is no second process; nothing has changed then but that signals wait.
+    pub fn divide(self, stdin: Stdin, options: &Options) -> Result<Self, LaunchError> {
+        if self.is_watching() {
+            return Err(LaunchError::NoChild(std::io::Error::other("this process has a second thread")));
+        }
+        system::set_mask(SignalSet::ALL);
+        prepare_parent(options).map_err(no_child)?;
+        let terminal = has_terminal(stdin, options);
+        let foreground = terminal && terminal::is_ours();
+        let (reading, writing) = pipe2(OFlag::O_CLOEXEC).map_err(no_child)?;
+        match system::fork().map_err(no_child)? {
+            None => {
+                drop(reading);
+                set_apart(options.group, foreground).map_err(no_child)?;
+                // All but the faults wait, also the stops of a terminal: so does every thread that is started from here on.
+                system::set_mask(SignalSet::supervised());
+                drop(writing);
+                Ok(self)
+            }
+            Some(copy) => {
+                drop(writing);
+                // Its group must be there before a signal is sent to it.
+                while nix::unistd::read(&reading, &mut [0]) == Err(Errno::EINTR) {}
+                // Codes and groups are the copy's affair.
+                let options = Options { exit_remap: Vec::new(), forward: Forward::Child, ..options.clone() };
+                become_supervisor(Supervision::new(copy, terminal, &options))
+            }
+        }
+    }
+
     fn start_child(&self, command: &Command, options: &Options) -> Result<Supervision, LaunchError> {
         let mut image = Image::new(command)?;
         let stdin = stdin_of(command.stdin).map_err(no_child)?;
@@ -152,6 +191,19 @@ impl Resolving {
     }
 }
 
+/// Gives this process the place that a command would have.
+fn set_apart(group: Group, foreground: bool) -> Result<(), Errno> {
+    match group {
+        Group::Own => setpgid(Pid::from_raw(0), Pid::from_raw(0))?,
+        Group::Session => drop(setsid()?),
+        Group::Inherited => {}
+    }
+    if foreground {
+        terminal::give_to(getpid().as_raw());
+    }
+    Ok(())
+}
+
 /// What must be in place before the child is: orphans come to us, ended children wait for us.
 fn prepare_parent(options: &Options) -> Result<(), Errno> {
     // An ignored SIGCHLD, which a program can inherit, would make the kernel throw the child's exit code away. The
@@ -173,12 +225,10 @@ fn has_terminal(stdin: Stdin, options: &Options) -> bool {
 
 /// A standard input that is at its end: `/dev/null`, or where that is missing or is a file that somebody put in its
 /// place, a pipe that nobody writes to.
-fn stdin_of(stdin: Stdin) -> Result<Option<OwnedFd>, Errno> {
+pub(crate) fn stdin_of(stdin: Stdin) -> Result<Option<OwnedFd>, Errno> {
     match stdin {
         Stdin::Inherit => Ok(None),
-        Stdin::Null => {
-            null_device().or_else(|_| nix::unistd::pipe2(OFlag::O_CLOEXEC).map(|(reading, _writing)| reading)).map(Some)
-        }
+        Stdin::Null => null_device().or_else(|_| pipe2(OFlag::O_CLOEXEC).map(|(reading, _writing)| reading)).map(Some),
     }
 }
 
@@ -191,7 +241,7 @@ fn null_device() -> Result<OwnedFd, Errno> {
 }
 
 /// Leaves standard input, output and error to the next program and nothing else.
-fn close_others_on_exec() -> Result<(), Errno> {
+pub(crate) fn close_others_on_exec() -> Result<(), Errno> {
     match system::close_others_on_exec() {
         // Kernels before 5.11 and some sandboxes: one by one.
         Err(Errno::ENOSYS | Errno::EINVAL | Errno::EPERM) => close_each_on_exec(),
@@ -226,11 +276,11 @@ fn become_supervisor(supervision: Supervision) -> ! {
     supervision.run()
 }
 
-fn no_child(errno: Errno) -> LaunchError {
+pub(crate) fn no_child(errno: Errno) -> LaunchError {
     LaunchError::NoChild(errno.into())
 }
 
-fn explain(failure: ChildFailure, program: &OsStr, image: &Image) -> LaunchError {
+pub(crate) fn explain(failure: ChildFailure, program: &OsStr, image: &Image) -> LaunchError {
     let (errno, place) = match failure {
         ChildFailure::Setup(errno) => return no_child(errno),
         ChildFailure::Execute(errno, place) => (errno, place),

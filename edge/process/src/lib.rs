@@ -13,6 +13,10 @@
 //! A program that stays itself is told by signals what to do ([`Resolving::obey`]), and tells others
 //! ([`signal_named`]).
 //!
+//! A program that goes on reading while its command runs calls [`Resolving::divide`] after step 1: the first process
+//! becomes the bare supervisor at once, and its child, this program still, resolves and starts the command by
+//! [`Resolving::keep`]. The [`Keeper`] restarts it.
+//!
 //! The only crate with `unsafe`: it is in `system`, one system call or one step of the child per block, and in `wiping`. What
 //! a long-lived program does about its memory is here too: [`release_unused_memory`], [`guard_memory`], [`WipingAllocator`].
 //! Linux only. No asynchronous runtime, no threads but the one that waits for signals during step 2.
@@ -22,6 +26,7 @@
 mod arguments;
 mod command;
 mod descendants;
+mod keeper;
 mod launch;
 mod memory;
 mod options;
@@ -36,6 +41,7 @@ mod wiping;
 
 pub use arguments::Supervision;
 pub use command::{Command, Stdin};
+pub use keeper::{Keeper, Restart};
 pub use launch::LaunchError;
 pub use memory::{Guarded, guard_memory, wipe_stack};
 pub use options::{ExitRemap, Forward, Group, InvalidExitRemap, Options};

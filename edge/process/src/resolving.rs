@@ -58,6 +58,11 @@ impl Resolving {
         Ok(())
     }
 
+    /// Whether the thread that waits for signals was started.
+    pub(crate) fn is_watching(&self) -> bool {
+        self.watch.is_some()
+    }
+
     /// Ends the resolving: from here no signal ends the program, all of them wait for who comes next.
     pub(crate) fn hand_over(&mut self) {
         if let Some(watch) = self.watch.take() {

@@ -64,7 +64,7 @@ impl SignalSet {
         (1..=LAST_SIGNAL).find(|&signal| self.contains(signal) && other.contains(signal))
     }
 
-    fn without(self, signals: &[c_int]) -> Self {
+    pub(crate) fn without(self, signals: &[c_int]) -> Self {
         Self(signals.iter().fold(self.0, |set, &signal| set & !bit(signal)))
     }
 }

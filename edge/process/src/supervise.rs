@@ -14,16 +14,10 @@ use crate::system::{self, Change, Received};
 use crate::terminal;
 
 /// How long processes may take to vanish after `SIGKILL`; one that hangs in the kernel must not keep us.
-const KILL_LIMIT: Duration = Duration::from_secs(1);
+pub(crate) const KILL_LIMIT: Duration = Duration::from_secs(1);
 
 /// How often `SIGKILL` is repeated meanwhile, for those that were started in between.
-const KILL_INTERVAL: Duration = Duration::from_millis(20);
-
-/// How long a receiver's full queue of real-time signals may delay a signal's value.
-const QUEUE_LIMIT: Duration = Duration::from_secs(1);
-
-/// A pause between tries for room in that queue.
-const QUEUE_INTERVAL: Duration = Duration::from_millis(1);
+pub(crate) const KILL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The exit code of a supervisor whose child is not its own: it was called by hand.
 const NOT_OUR_CHILD: u8 = 1;
@@ -139,7 +133,7 @@ impl Supervisor {
     fn forward(&mut self, received: &Received) {
         if received.has_value() {
             for process in self.receivers() {
-                queue(process, received);
+                system::queue_patiently(process, received);
             }
         } else {
             // A receiver that has just ended is no failure.
@@ -254,17 +248,5 @@ fn has_children() -> bool {
             Ok(None) => return true,
             Err(_) => return false,
         }
-    }
-}
-
-/// Queues `received` for one process, waiting a little where its user's queue is full, and at last without its value.
-fn queue(process: i32, received: &Received) {
-    let limit = Instant::now() + QUEUE_LIMIT;
-    while system::queue(process, received) == Err(Errno::EAGAIN) {
-        if Instant::now() >= limit {
-            let _ = system::send(process, received.signal());
-            return;
-        }
-        std::thread::sleep(QUEUE_INTERVAL);
     }
 }

@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::ptr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
@@ -22,6 +22,12 @@ const SET_BYTES: usize = size_of::<SignalSet>();
 
 /// The smallest page; where pages are larger, giving back an odd range fails without harm.
 const PAGE_BYTES: u64 = 4096;
+
+/// How long a receiver's full queue of real-time signals may delay a signal's value.
+const QUEUE_LIMIT: Duration = Duration::from_secs(1);
+
+/// A pause between tries for room in that queue.
+const QUEUE_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Room for the child's few calls before it becomes another program.
 const CHILD_STACK_BYTES: usize = 64 * 1024;
@@ -133,10 +139,30 @@ pub(crate) fn send(target: c_int, signal: c_int) -> Result<(), Errno> {
 }
 
 /// Sends `received` on to one process with its value and its first sender.
-pub(crate) fn queue(process: c_int, received: &Received) -> Result<(), Errno> {
+fn queue(process: c_int, received: &Received) -> Result<(), Errno> {
     // SAFETY: the structure came from the kernel and lives through the call, which only reads it.
     let answer = unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, process, received.signal(), &raw const received.0) };
     Errno::result(answer).map(drop)
+}
+
+/// Makes a second process of this one: `None` in the new one, its number in the old one. Only while there is one thread.
+pub(crate) fn fork() -> Result<Option<c_int>, Errno> {
+    // SAFETY: without other threads no lock is held by somebody who is not in the new process, so that it may do
+    // whatever the old one may. `Resolving::divide`, the only caller, is for programs that have started none.
+    let child = Errno::result(unsafe { libc::fork() })?;
+    Ok((child != 0).then_some(child))
+}
+
+/// Queues `received` for one process, waiting a little where its user's queue is full, and at last without its value.
+pub(crate) fn queue_patiently(process: c_int, received: &Received) {
+    let limit = Instant::now() + QUEUE_LIMIT;
+    while queue(process, received) == Err(Errno::EAGAIN) {
+        if Instant::now() >= limit {
+            let _ = send(process, received.signal());
+            return;
+        }
+        std::thread::sleep(QUEUE_INTERVAL);
+    }
 }
 
 /// Takes one child's change, if any is waiting to be taken. `Err(ECHILD)` when there are no children.

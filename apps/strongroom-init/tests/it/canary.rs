@@ -261,6 +261,40 @@ fn the_supervisor_holds_nothing_and_its_proc_shows_nothing() {
     }
 }
 
+#[test]
+fn who_watches_holds_nothing_while_the_command_runs() {
+    VAULT.command(&["kv", "put", "secret/watched", &format!("k={CANARY}")]).unwrap();
+    for place in places() {
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+        let file = format!("{}/file=vault:secret/data/watched#k", folder.path().display());
+        let script = "printenv A > $OUT/value; exec sleep 100";
+        let program = Program::strongroom_init(&["--watch=1s", "--file", &file, "--", "sh", "-c", script]);
+        let program = program.envs(&vault()).env("OUT", folder.path()).env("A", "vault:secret/data/watched#k");
+        let child = program.start(place);
+        assert_eq!(wait_for_file(&folder.path().join("value")).trim(), CANARY);
+        let supervisor = own_pid(&child, place);
+        let watcher = children(supervisor)[0];
+        // So that it has read again.
+        std::thread::sleep(std::time::Duration::from_millis(2500));
+        for (name, process) in [("supervisor", supervisor), ("watcher", watcher)] {
+            for file in ["cmdline", "environ"] {
+                let shown = std::fs::read(format!("/proc/{process}/{file}")).unwrap();
+                assert!(!String::from_utf8_lossy(&shown).contains(CANARY), "{place:?}: {file} of the {name}");
+            }
+            if nix::unistd::geteuid().is_root() {
+                assert!(
+                    !memory_holds(process, CANARY.as_bytes()),
+                    "{place:?}: the memory of the {name} holds the value"
+                );
+            }
+        }
+        signal(supervisor, nix::sys::signal::Signal::SIGTERM);
+        let end = ended(child);
+        assert_eq!(end.code, 143);
+        assert_silent("watched", &end);
+    }
+}
+
 /// Whether any readable mapping of a process holds `bytes`.
 fn memory_holds(pid: u32, bytes: &[u8]) -> bool {
     use std::os::unix::fs::FileExt;

@@ -11,3 +11,4 @@ mod program;
 mod secret_sidecar;
 mod secrets_init;
 mod stores;
+mod watch;

@@ -8,12 +8,13 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Arg, CommandFactory, FromArgMatches, Parser};
 use strongroom_failure::{Class, Failure};
-use strongroom_process::{ExitRemap, Forward, Group, Options};
+use strongroom_process::{ExitRemap, Forward, Group, Options, Stdin};
 use strongroom_read::{Ambient, ReadOptions, parse_duration};
 
 use crate::delivery::DeliverOptions;
 use crate::init::Applet;
 use crate::init::agent::{self, AgentArguments};
+use crate::init::watch::{Interval, OnChange, Watching};
 
 const ABOUT: &str = "\
 Start a command with its secrets: variables that hold references are replaced by the values they name
@@ -27,6 +28,7 @@ Examples:
     strongroom-init -- /app serve
   strongroom-init --env 'TOKEN=vault:secret/data/app#token' --file /run/secrets/tls.key@0440=sr://vault/secret%2Ftls#key -- /app
   strongroom-init --dry-run -- /app          what would be read, with which identity, in how many calls
+  strongroom-init --watch -- /app            restart /app when its secrets have changed
   strongroom-init copy /helper/bin           put this program into a volume for another container
   strongroom-init aws-secrets-manager-secret-sidecar         write the secrets of SECRET_ARN or SECRET_ARNS below /tmp
   strongroom-init agent --help               keep files current beside a command that runs elsewhere
@@ -106,6 +108,14 @@ pub(super) struct InitArguments {
     #[arg(long, value_name = "FROM[:TO]", help_heading = "Process")]
     remap_exit: Vec<ExitRemap>,
 
+    /// Read the references again after every TIME, and restart the command when they have changed [default TIME: 5m]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = Interval::DEFAULT, conflicts_with = "exec", help_heading = "Watching")]
+    watch: Option<Interval>,
+
+    /// What --watch does then: restart the command, or send it this signal once files are written [default: restart]
+    #[arg(long, value_name = "restart|SIGNAL", help_heading = "Watching")]
+    on_change: Option<OnChange>,
+
     /// Print version
     #[arg(long, short, help_heading = "Other")]
     version: bool,
@@ -119,6 +129,16 @@ impl InitArguments {
     /// Whether the command reads our standard input.
     pub(super) fn interactive(&self) -> bool {
         self.interactive.unwrap_or(false)
+    }
+
+    /// What the command's standard input is.
+    pub(super) fn stdin(&self) -> Stdin {
+        if self.interactive() { Stdin::Inherit } else { Stdin::Null }
+    }
+
+    /// How references are watched once the command runs, if they are.
+    pub(super) fn watching(&self) -> Option<Watching> {
+        self.watch.map(|interval| Watching { interval, on_change: self.on_change.unwrap_or_default() })
     }
 
     /// How the command is supervised.
@@ -171,10 +191,39 @@ impl InitArguments {
             }
             (None, None) => true,
         };
+        self.complete_watching(ambient)?;
         self.read = self.read.complete(ambient)?;
         Ok(self)
     }
+
+    fn complete_watching(&mut self, ambient: &Ambient) -> Result<(), Failure> {
+        let invalid = |words: String, field: &str| Failure::new(Class::Invalid, words).in_field(field);
+        if self.watch.is_none() {
+            self.watch = match ambient.get(WATCH).as_deref() {
+                None | Some("false") => None,
+                Some("true") => Some(Interval::default()),
+                Some(text) => Some(text.parse().map_err(|words| invalid(words, WATCH))?),
+            };
+            if self.watch.is_some() && self.exec {
+                return Err(invalid("--exec leaves nobody who could watch".to_owned(), WATCH));
+            }
+        }
+        if self.watch.is_none() && self.on_change.is_some() {
+            return Err(invalid("means nothing without --watch".to_owned(), "--on-change"));
+        }
+        if self.on_change.is_none() {
+            let parsed = ambient.get(ON_CHANGE).map(|text| text.parse()).transpose();
+            self.on_change = parsed.map_err(|words| invalid(words, ON_CHANGE))?;
+        }
+        Ok(())
+    }
 }
+
+/// Stands in for `--watch`.
+const WATCH: &str = "STRONGROOM_WATCH";
+
+/// Stands in for `--on-change`.
+const ON_CHANGE: &str = "STRONGROOM_ON_CHANGE";
 
 /// Reads the command line; what is wrong with it, or its help, has been printed when this is an error.
 pub(super) fn parse(applet: Applet, arguments: Vec<OsString>, ambient: &Ambient) -> Result<Request, ExitCode> {
@@ -327,6 +376,44 @@ mod tests {
         assert_eq!(got.read.log_format, Some(strongroom_telemetry::LogFormat::Text));
         let got = parsed(Applet::StrongroomInit, &["env"], &old);
         assert_eq!((got.provider, got.google_project, got.exit_early), (None, None, true), "not under the new name");
+    }
+
+    #[test]
+    fn watching_is_asked_for_by_flags_or_variables() {
+        let check = |words: &[&str], variables: &[(&str, &str)], expected: Option<(u64, OnChange)>| {
+            let words = [words, &["app"]].concat();
+            let got = parsed(Applet::StrongroomInit, &words, variables).watching();
+            let got = got.map(|watching| (watching.interval.0.as_secs(), watching.on_change));
+            assert_eq!(got, expected, "{words:?} {variables:?}");
+        };
+        let hangup = OnChange::Signal(strongroom_process::Signal::SIGHUP);
+        check(&[], &[], None);
+        check(&["--watch"], &[], Some((300, OnChange::Restart)));
+        check(&["-watch=30s", "--on-change", "HUP"], &[], Some((30, hangup)));
+        check(&["--watch=90"], &[("STRONGROOM_WATCH", "1h"), ("STRONGROOM_ON_CHANGE", "SIGHUP")], Some((90, hangup)));
+        check(&["--watch", "--on-change=restart"], &[("STRONGROOM_ON_CHANGE", "HUP")], Some((300, OnChange::Restart)));
+        check(&[], &[("STRONGROOM_WATCH", "true")], Some((300, OnChange::Restart)));
+        check(&[], &[("STRONGROOM_WATCH", "false"), ("STRONGROOM_ON_CHANGE", "HUP")], None);
+        check(&[], &[("STRONGROOM_WATCH", "1m")], Some((60, OnChange::Restart)));
+    }
+
+    #[test]
+    fn watching_that_makes_no_sense_is_refused() {
+        let refused = |words: &[&str], variables: &[(&str, &str)]| {
+            let variables: Vec<_> =
+                variables.iter().map(|(name, value)| OsString::from(format!("{name}={value}"))).collect();
+            let words = ["init"].iter().chain(words).chain(&["app"]).map(OsString::from).collect();
+            let got = parse(Applet::StrongroomInit, words, &Ambient::of(&variables));
+            assert!(got.is_err(), "{variables:?}: {got:?}");
+        };
+        refused(&["--watch", "--exec"], &[]);
+        refused(&["--exec"], &[("STRONGROOM_WATCH", "1m")]);
+        refused(&["--on-change=HUP"], &[]);
+        refused(&["--watch=500ms"], &[]);
+        refused(&["--watch", "--on-change=KILL"], &[]);
+        refused(&["--watch", "--on-change=NOTHING"], &[]);
+        refused(&[], &[("STRONGROOM_WATCH", "often")]);
+        refused(&["--watch"], &[("STRONGROOM_ON_CHANGE", "often")]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod support;
 
 mod clean;
 mod ending;
+mod keeping;
 mod launching;
 mod reaping;
 mod resolving;

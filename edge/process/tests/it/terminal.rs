@@ -115,7 +115,15 @@ impl Drop for Terminal {
 }
 
 /// The ways in which a program is launched on a terminal.
-const WAYS: [&str; 3] = ["--inherit-stdin --foreground", "--inherit-stdin --inherited-group", ""];
+const WAYS: [&str; 4] = [
+    "--inherit-stdin --foreground",
+    "--inherit-stdin --foreground --keep /never",
+    "--inherit-stdin --inherited-group",
+    "",
+];
+
+/// Those of them whose command reads the terminal.
+const READING_WAYS: &[&str] = WAYS.split_at(3).0;
 
 #[test]
 fn a_key_interrupts_the_child_once() {
@@ -137,7 +145,7 @@ fn a_key_interrupts_the_child_once() {
 
 #[test]
 fn a_program_is_stopped_and_brought_back_to_the_foreground() {
-    for way in &WAYS[..2] {
+    for way in READING_WAYS {
         let mut terminal = Terminal::shell();
         terminal.press(&format!("\"$PROBE\" launch {way} -- sh -c 'echo u\"\"p; read line; echo got=$line; read x'\n"));
         terminal.expect("up\r\n");
@@ -241,28 +249,33 @@ fn hanging_up_reaches_the_child() {
 
 #[test]
 fn the_first_process_of_a_container_on_a_terminal_works_as_without_it() {
+    let ways = ["", "--keep /never", "--keep /never --child-only"];
     as_first_process(|| {
-        let directory = tempfile::tempdir().expect("a directory");
-        let mark = directory.path().join("mark");
-        let child = format!(
-            "trap 'echo caught' INT; trap 'touch {}; exit' HUP; trap 'echo resized' WINCH; read line; echo got=$line; \
+        for way in ways {
+            let directory = tempfile::tempdir().expect("a directory");
+            let mark = directory.path().join("mark");
+            let child = format!(
+                "trap 'echo caught' INT; trap 'touch {}; exit' HUP; trap 'echo resized' WINCH; read line; echo got=$line; \
              while :; do sleep 0.1; done",
-            mark.display()
-        );
-        let script = "exec setsid --ctty --wait unshare --pid --fork --mount-proc --kill-child setsid --ctty \"$PROBE\" \
-                      launch --inherit-stdin --foreground -- sh -c \"$0\"";
-        let mut terminal = Terminal::start(&["sh", "-c", script, &child]);
-        std::thread::sleep(Duration::from_millis(500));
-        // Nobody could continue a stopped container: the key must not hang it.
-        terminal.press("\x1a");
-        std::thread::sleep(Duration::from_millis(300));
-        terminal.press("word\n");
-        terminal.expect("got=word");
-        terminal.press("\x03");
-        terminal.expect("caught");
-        terminal.hang_up();
-        crate::support::until("the child has noticed", || mark.exists().then_some(()));
-        terminal.end();
+                mark.display()
+            );
+            let script = format!(
+                "exec setsid --ctty --wait unshare --pid --fork --mount-proc --kill-child setsid --ctty \"$PROBE\" \
+                      launch {way} --inherit-stdin --foreground -- sh -c \"$0\""
+            );
+            let mut terminal = Terminal::start(&["sh", "-c", &script, &child]);
+            std::thread::sleep(Duration::from_millis(500));
+            // Nobody could continue a stopped container: the key must not hang it.
+            terminal.press("\x1a");
+            std::thread::sleep(Duration::from_millis(300));
+            terminal.press("word\n");
+            terminal.expect("got=word");
+            terminal.press("\x03");
+            terminal.expect("caught");
+            terminal.hang_up();
+            crate::support::until("the child has noticed", || mark.exists().then_some(()));
+            terminal.end();
+        }
     });
 }
 
