@@ -109,8 +109,9 @@ pub(crate) fn pending() -> SignalSet {
 /// A descriptor that is readable while a signal of `set` is pending.
 pub(crate) fn signal_descriptor(set: SignalSet) -> Result<OwnedFd, Errno> {
     let new: c_int = -1;
+    let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
     // SAFETY: the pointer is to a set of SET_BYTES bytes that lives through the call.
-    let answer = unsafe { libc::syscall(libc::SYS_signalfd4, new, &raw const set, SET_BYTES, libc::SFD_CLOEXEC) };
+    let answer = unsafe { libc::syscall(libc::SYS_signalfd4, new, &raw const set, SET_BYTES, flags) };
     let descriptor = c_int::try_from(Errno::result(answer)?).map_err(|_| Errno::EBADF)?;
     // SAFETY: the kernel has just opened this descriptor for us, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })

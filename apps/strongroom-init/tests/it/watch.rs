@@ -18,7 +18,7 @@ struct Watched {
 }
 
 impl Watched {
-    /// The script has the folder as OUT and the secret `secret/NAME` as A.
+    /// The script has the folder as OUT, flags as FOLDER, and the secret `secret/NAME` is A.
     fn start(place: Place, name: &str, flags: &[&str], script: &str) -> Self {
         Self::through(place, name, flags, script, &vault())
     }
@@ -27,7 +27,7 @@ impl Watched {
         let folder = tempfile::tempdir_in("/dev/shm").unwrap();
         let words = [&["--watch=1s"], flags, &["--", "sh", "-c", script]].concat();
         let words: Vec<String> =
-            words.iter().map(|word| word.replace("OUT", folder.path().to_str().unwrap())).collect();
+            words.iter().map(|word| word.replace("FOLDER", folder.path().to_str().unwrap())).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let program = Program::strongroom_init(&words).envs(store).env("OUT", folder.path());
         let child = program.env("A", format!("vault:secret/data/{name}#k")).start(place);
@@ -96,7 +96,7 @@ fn a_changed_secret_restarts_the_command_with_the_new_value() {
 fn a_signal_tells_of_files_that_are_written_again() {
     for place in places() {
         put("watch-signal", "one");
-        let flags = ["--on-change", "HUP", "--file", "OUT/file=vault:secret/data/watch-signal#k"];
+        let flags = ["--on-change", "HUP", "--file", "FOLDER/file=vault:secret/data/watch-signal#k"];
         let script = "trap 'cat $OUT/file >> $OUT/lines; echo >> $OUT/lines' HUP; cat $OUT/file >> $OUT/lines; \
                       echo >> $OUT/lines; while :; do sleep 0.05; done";
         let watched = Watched::start(place, "watch-signal", &flags, script);

@@ -7,6 +7,7 @@
 
 use std::ffi::OsString;
 use std::future::{Future, pending};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -21,7 +22,7 @@ use strongroom_process::{Keeper, Resolving, Restart, Signal, release_unused_memo
 use strongroom_read::{Ambient, log, parse_duration};
 use strongroom_renew::{Pace, Rendered, Renewal};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::UnixDatagram;
 use tokio::time::{Instant, sleep_until};
 
 use crate::delivery::Delivery;
@@ -188,7 +189,7 @@ struct Watch<'a> {
     sight: Sight<'a>,
     on_change: OnChange,
     keeper: Keeper,
-    arrivals: AsyncFd<OwnedFd>,
+    arrivals: Arrivals,
     /// When a change that was seen is looked at again, and delivered.
     settled: Option<Instant>,
     /// Whether the command lacks what could not be read or delivered, which was told.
@@ -204,8 +205,7 @@ impl<'a> Watch<'a> {
         let options = sight.arguments.supervision();
         let keeper = resolving.keep(command(sight.arguments, environment), &options);
         let keeper = keeper.map_err(|error| did_not_run(&error))?;
-        let arrivals = keeper.arrivals().and_then(|arrivals| AsyncFd::with_interest(arrivals, Interest::READABLE));
-        let arrivals = arrivals.map_err(cannot_start)?;
+        let arrivals = keeper.arrivals().and_then(Arrivals::new).map_err(cannot_start)?;
         forget();
         Ok(Self { sight, on_change, keeper, arrivals, settled: None, is_failing: false })
     }
@@ -311,18 +311,32 @@ impl<'a> Watch<'a> {
 }
 
 /// Waits for `work` while it deals with signals; the end of the command ends it.
-async fn attend<T>(keeper: &mut Keeper, arrivals: &AsyncFd<OwnedFd>, work: impl Future<Output = T>) -> Result<T, End> {
+async fn attend<T>(keeper: &mut Keeper, arrivals: &Arrivals, work: impl Future<Output = T>) -> Result<T, End> {
     let mut work = pin!(work);
     loop {
         if let Some(code) = keeper.handle() {
             return Err(End(code));
         }
         tokio::select! {
-            ready = arrivals.readable() => if let Ok(mut ready) = ready {
-                // Before they are taken: one that comes in between shows again.
-                ready.clear_ready();
-            },
+            () = arrivals.some() => {}
             done = &mut work => return Ok(done),
+        }
+    }
+}
+
+/// The keeper's descriptor in the runtime. It is no socket, and is never read from: of all that the runtime can wait for
+/// this is the one that takes a descriptor as it is without `unsafe`.
+struct Arrivals(UnixDatagram);
+
+impl Arrivals {
+    fn new(descriptor: OwnedFd) -> io::Result<Self> {
+        UnixDatagram::from_std(descriptor.into()).map(Self)
+    }
+
+    /// Waits until there is something to deal with. What comes from here on shows again.
+    async fn some(&self) {
+        if self.0.readable().await.is_ok() {
+            let _ = self.0.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
         }
     }
 }
