@@ -2,6 +2,7 @@
 //! log holds them, and while admission itself is replaced none is refused or slips through.
 
 mod guides;
+mod traces;
 
 use std::path::Path;
 use std::process::Command;
@@ -172,9 +173,11 @@ fn pods_of_each_guide_start_with_their_values_and_not_without_and_none_slips_thr
     let probe = written(&asking("probe").to_string());
     eventually("admission is reached", || node.kubectl(&["create", "--dry-run=server", "-f", path(&probe)]));
     native(&node);
-    pods_of_guides(&node, &guides);
+    let programs = ["/strongroom admission", "/helper/bin/secrets-init ", "/app"];
+    traces::without_values_in_arguments(&node, &programs, || pods_of_guides(&node, &guides));
     nothing_starts_without(&node, &stored.arn);
     no_value_is_shown(&node);
+    traces::memory_goes_with_the_pod(&node, "from-aws-sidecar-injector", "secret-vol");
     guides.kept_manifests_serve(&node);
     no_pod_slips_through(&node, &values);
 }
