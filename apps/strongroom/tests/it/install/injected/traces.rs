@@ -11,7 +11,7 @@ use crate::CANARY;
 use crate::operator::support::eventually;
 
 /// How often is looked: init containers live for a tenth of a second.
-const PAUSE: Duration = Duration::from_millis(30);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Does `work`, and meanwhile reads the arguments of every process of the node, those of pods too. None may have a value
 /// in them, and each of `expected` must be seen.
