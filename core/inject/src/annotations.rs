@@ -2,9 +2,7 @@
 
 use crate::pod::Pod;
 use crate::refusal::{Reason, Refusal};
-
-/// What all of our own begin with that say whether the environment is injected.
-const INJECT_FAMILY: &str = "strongroom.dev/inject";
+use crate::role;
 
 /// `env` wraps containers though no reference is seen in their variables; `false` leaves the pod alone.
 pub const INJECT: &str = "strongroom.dev/inject";
@@ -15,14 +13,47 @@ pub const INJECT_CONTAINERS: &str = "strongroom.dev/inject-containers";
 /// Written on a pod that was changed: what was done to each container and why ([`crate::Explanation`]).
 pub const INJECTION: &str = "strongroom.dev/injection";
 
-/// `true` puts the files of [`crate::aws`] into the other init containers as well.
+/// The files of secrets that containers get, as a list that `core/files` reads.
+pub const FILES: &str = "strongroom.dev/files";
+
+/// Where containers find them, if not in `/run/strongroom/files`.
+pub const FILES_FOLDER: &str = "strongroom.dev/files-folder";
+
+/// The containers that get them, by their names with commas between; otherwise all but init containers do.
+pub const FILES_CONTAINERS: &str = "strongroom.dev/files-containers";
+
+/// How often they are looked at for changes: a time such as `5m`, or `never`.
+pub const FILES_REFRESH: &str = "strongroom.dev/files-refresh";
+
+/// Which process gets which signal after a change: `HUP:nginx`.
+pub const FILES_SIGNAL: &str = "strongroom.dev/files-signal";
+
+/// Whom they belong to: `UID` or `UID:GID`. The agent runs as that user.
+pub const FILES_OWNER: &str = "strongroom.dev/files-owner";
+
+/// Where a POST goes after a change.
+pub const FILES_URL: &str = "strongroom.dev/files-url";
+
+/// `true` puts files of secrets into the other init containers as well.
 pub const INIT_CONTAINERS: &str = "strongroom.dev/init-containers";
 
 /// The audience of the token with which wrapped containers log in to Vault; wins over the settings'.
 pub const TOKEN_AUDIENCE: &str = "strongroom.dev/token-audience";
 
-/// Those of [`INJECT_FAMILY`] that there are.
-const KNOWN: [&str; 3] = [INJECT, INJECT_CONTAINERS, INJECTION];
+/// The ARN of a role of AWS that is taken with a token of the pod's account, by what reads AWS and names no role itself.
+pub const AWS_ROLE: &str = "strongroom.dev/aws-role";
+
+/// Each family of annotations: what all begin with that ask for its deed, those that people write, and those that we do.
+///
+/// Whoever misspells one must not get a pod without its secrets.
+const FAMILIES: [(&str, &[&str], &[&str]); 2] = [
+    ("strongroom.dev/inject", &[INJECT, INJECT_CONTAINERS], &[INJECTION]),
+    (
+        "strongroom.dev/file",
+        &[FILES, FILES_FOLDER, FILES_CONTAINERS, FILES_REFRESH, FILES_SIGNAL, FILES_OWNER, FILES_URL],
+        &[],
+    ),
+];
 
 /// Whether the environment is injected, as far as our own annotations say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,22 +83,27 @@ pub(crate) struct Wishes<'pod> {
     /// Whether other init containers get the files as well.
     pub(crate) init_containers: bool,
     pub(crate) token_audience: Option<&'pod str>,
+    pub(crate) aws_role: Option<&'pod str>,
 }
 
 impl<'pod> Wishes<'pod> {
     /// # Errors
     /// An annotation or a value that is not known: whoever misspells one must not get a pod without secrets.
     pub(crate) fn of(pod: &Pod<'pod>) -> Result<Self, Refusal> {
-        for name in pod.annotation_names().filter(|name| name.starts_with(INJECT_FAMILY)) {
-            if !KNOWN.contains(&name) {
-                let known = KNOWN[..2].join(", ");
-                return Err(Refusal::of_annotation(name, Reason::UnknownAnnotation { known }));
+        for name in pod.annotation_names() {
+            let family = FAMILIES.iter().find(|(beginning, ..)| name.starts_with(beginning));
+            let unknown = family.filter(|(_, written, ours)| !written.contains(&name) && !ours.contains(&name));
+            if let Some((_, written, _)) = unknown {
+                return Err(Refusal::of_annotation(name, Reason::UnknownAnnotation { known: written.join(", ") }));
             }
         }
+        let aws_role = pod.annotation(AWS_ROLE).filter(|role| !role.is_empty());
+        aws_role.map(role::check).transpose()?;
         Ok(Self {
             inject: inject(pod)?,
             init_containers: truth(pod, INIT_CONTAINERS)?,
             token_audience: pod.annotation(TOKEN_AUDIENCE).filter(|audience| !audience.is_empty()),
+            aws_role,
         })
     }
 }
@@ -106,6 +142,7 @@ fn truth(pod: &Pod<'_>, name: &str) -> Result<bool, Refusal> {
     }
 }
 
-fn unknown_value(name: &str, known: &str) -> Refusal {
+/// An annotation that says something else than `known`.
+pub(crate) fn unknown_value(name: &str, known: &str) -> Refusal {
     Refusal::of_annotation(name, Reason::UnknownValue { known: known.to_owned() })
 }

@@ -32,11 +32,12 @@ use strongroom_reference::ProviderKind;
 use crate::annotations::Inject;
 use crate::draft::Draft;
 use crate::explanation::Outcome;
-use crate::injected::{resources, security_context};
-use crate::pod::{List, Pod, trimmed, unexpanded};
+use crate::injected::{Life, resources, security_context};
+use crate::pod::{List, Pod, is_path, trimmed, unexpanded};
 use crate::refusal::{Reason, Refusal};
 use crate::settings::Settings;
 use crate::survey::Survey;
+use crate::{role, tokens};
 
 /// The init container. A pod that has one is left alone (AI-03), and it is never wrapped: its `SECRET_ARN` looks like a
 /// reference and is none.
@@ -68,8 +69,9 @@ enum Asked<'pod> {
 }
 
 /// Drafts the files that the annotations ask for.
-pub(crate) fn draft(survey: &Survey<'_>, settings: &Settings, draft: &mut Draft<'_>) -> Result<(), Refusal> {
+pub(crate) fn draft(survey: &Survey<'_>, draft: &mut Draft<'_>) -> Result<(), Refusal> {
     let candidates = &survey.candidates;
+    let settings = candidates.settings;
     let is_there = candidates.containers.iter().any(|(it, _)| it.list == List::Init && it.name == CONTAINER);
     if is_there || candidates.wishes.inject == Inject::Never {
         return Ok(());
@@ -87,9 +89,15 @@ pub(crate) fn draft(survey: &Survey<'_>, settings: &Settings, draft: &mut Draft<
         for (path, more) in asked.mounts() {
             draft.mount(place, container, &volume, path, more)?;
         }
-        draft.edits[place].files = asked.files();
+        draft.note_files(place, asked.files(), true);
     }
-    let container = init_container(&asked, &volume, settings, &draft.pod);
+    let mut container = init_container(&asked, &volume, settings, &draft.pod);
+    if let Some(role) = candidates.wishes.aws_role {
+        let volume = role::volume(settings, draft);
+        let mount = json!({"name": volume, "mountPath": tokens::AWS.mount, "readOnly": true});
+        extend(&mut container["env"], role::variables(role));
+        extend(&mut container["volumeMounts"], [mount]);
+    }
     // The branch put it behind all others, of which none can have waited for it.
     match &asked {
         Asked::Several(_) if !with_init => draft.back.push(container),
@@ -157,6 +165,12 @@ impl<'pod> Asked<'pod> {
     }
 }
 
+fn extend(list: &mut Value, more: impl IntoIterator<Item = Value>) {
+    if let Value::Array(list) = list {
+        list.extend(more);
+    }
+}
+
 fn init_container(asked: &Asked<'_>, volume: &str, settings: &Settings, pod: &Pod<'_>) -> Value {
     json!({
         "name": CONTAINER,
@@ -165,8 +179,8 @@ fn init_container(asked: &Asked<'_>, volume: &str, settings: &Settings, pod: &Po
         "command": COMMAND,
         "env": asked.environment(),
         "volumeMounts": [{"name": volume, "mountPath": FOLDER}],
-        "resources": resources(&settings.aws_resources, pod),
-        "securityContext": security_context(pod),
+        "resources": resources(&settings.aws_resources, pod, Life::Ends),
+        "securityContext": security_context(pod, None),
     })
 }
 
@@ -221,13 +235,6 @@ fn not_an_arn(text: &str) -> Refusal {
 
 fn bad_path(annotation: &str, path: &str) -> Refusal {
     Refusal::of_annotation(annotation, Reason::BadPath(outside_words(path, &[])))
-}
-
-/// An absolute path that can be mounted and stays where it is.
-fn is_path(path: &str) -> bool {
-    let is_part = |part: &str| !matches!(part, "" | "." | "..");
-    path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_part))
-        && !path.contains(|letter: char| letter == ':' || letter.is_control())
 }
 
 /// Neither twice the same path, nor one inside of another.

@@ -15,6 +15,8 @@ pub(crate) struct Edit {
     mounts: Vec<Value>,
     /// The paths at which the container finds secrets.
     pub(crate) files: Vec<String>,
+    /// Whether it did not find all of them there before.
+    pub(crate) has_new_files: bool,
 }
 
 /// Changes of a pod.
@@ -27,14 +29,14 @@ pub(crate) struct Draft<'pod> {
     pub(crate) front: Vec<Value>,
     /// Init containers that start after all others.
     pub(crate) back: Vec<Value>,
-    /// The init container that must come first and stands behind one that needs it.
-    pub(crate) first: Option<usize>,
+    /// Init containers that must come first and stand behind one that needs them.
+    pub(crate) first: Vec<usize>,
 }
 
 impl<'pod> Draft<'pod> {
     pub(crate) fn new(pod: Pod<'pod>, containers: usize) -> Self {
         let edits = std::iter::repeat_with(Edit::default).take(containers).collect();
-        Self { pod, edits, volumes: Vec::new(), front: Vec::new(), back: Vec::new(), first: None }
+        Self { pod, edits, volumes: Vec::new(), front: Vec::new(), back: Vec::new(), first: Vec::new() }
     }
 
     /// A name for a volume: `wanted`, or the next that is free.
@@ -51,7 +53,15 @@ impl<'pod> Draft<'pod> {
         free(wanted, &names)
     }
 
-    /// Mounts a volume into the container at `place` of [`Draft::edits`]. `more` are further members of the mount.
+    /// Notes where the container at `place` of [`Draft::edits`] finds files.
+    pub(crate) fn note_files(&mut self, place: usize, files: Vec<String>, is_new: bool) {
+        let edit = &mut self.edits[place];
+        edit.files.extend(files);
+        edit.has_new_files |= is_new;
+    }
+
+    /// Mounts a volume into the container at `place` of [`Draft::edits`]; whether it was not mounted there before. `more`
+    /// are further members of the mount.
     ///
     /// # Errors
     /// Something else is mounted there.
@@ -62,11 +72,11 @@ impl<'pod> Draft<'pod> {
         volume: &str,
         path: &str,
         more: Value,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         let edit = &mut self.edits[place];
         let is_ours = |mount: &Value| text(mount, "mountPath").map(trimmed) == Some(trimmed(path));
         match container.mounted(path) {
-            Some(mounted) if mounted == volume => return Ok(()),
+            Some(mounted) if mounted == volume => return Ok(false),
             None if !edit.mounts.iter().any(is_ours) => {}
             _ => return Err(Refusal::of_container(container, "volumeMounts", Reason::PathTaken(path.to_owned()))),
         }
@@ -75,11 +85,11 @@ impl<'pod> Draft<'pod> {
             mount.extend(more);
         }
         edit.mounts.push(mount);
-        Ok(())
+        Ok(true)
     }
 
     /// The patch of `spec`: what changes elements of lists comes before what moves them.
-    pub(crate) fn operations(self, containers: impl Iterator<Item = Container<'pod>>) -> Vec<Operation> {
+    pub(crate) fn operations(mut self, containers: impl Iterator<Item = Container<'pod>>) -> Vec<Operation> {
         let mut operations = Vec::new();
         for (container, edit) in containers.zip(self.edits) {
             let pointer = container.pointer();
@@ -92,8 +102,10 @@ impl<'pod> Draft<'pod> {
         }
         let spec = self.pod.spec;
         append(&mut operations, spec, "/spec", "volumes", self.volumes);
-        if let Some(index) = self.first {
-            let from = format!("/spec/initContainers/{index}");
+        // The last one goes first, and shifts those before it by one.
+        self.first.sort_unstable();
+        for (shift, index) in self.first.iter().rev().enumerate() {
+            let from = format!("/spec/initContainers/{}", index + shift);
             operations.push(Operation::Move { from, path: "/spec/initContainers/0".to_owned() });
         }
         if spec.get("initContainers").is_some_and(Value::is_array) {

@@ -33,8 +33,10 @@ pub struct Note {
     pub container: String,
     /// What happens to its environment.
     pub outcome: Outcome,
-    /// The paths at which it finds secrets as files from now on.
+    /// The paths at which it finds secrets as files.
     pub files: Vec<String>,
+    /// Whether it did not find all of them there before.
+    pub has_new_files: bool,
 }
 
 /// What happens to a container's environment.
@@ -116,7 +118,7 @@ impl Note {
     }
 
     fn is_changed(&self) -> bool {
-        matches!(self.outcome, Outcome::Wrapped { .. }) || !self.files.is_empty()
+        matches!(self.outcome, Outcome::Wrapped { .. }) || self.has_new_files
     }
 }
 

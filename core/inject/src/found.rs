@@ -6,8 +6,6 @@ use serde_json::Value;
 use strongroom_secret::SecretBytes;
 
 use crate::pod::{Container, list, text};
-use crate::refusal::Refusal;
-use crate::settings::Settings;
 use crate::survey::Candidates;
 
 /// The kinds that variables come from.
@@ -95,36 +93,34 @@ impl Found {
     }
 }
 
-/// Which ConfigMaps and Secrets must be read to plan, each once and in the order of kind and name. Nothing for a pod
-/// that is left alone.
-///
-/// # Errors
-/// An object that is no pod, or an annotation of ours that says what it cannot say.
-pub fn lookups(pod: &Value, settings: &Settings) -> Result<Vec<Lookup>, Refusal> {
-    let candidates = Candidates::of(pod, settings)?;
-    let mut merged: BTreeMap<(SourceKind, &str), (Keys, bool)> = BTreeMap::new();
-    for container in candidates.open() {
-        for feed in feeds(container) {
-            let (origin, key) = match feed {
-                Feed::Literal { .. } => continue,
-                Feed::Key { origin, key, .. } => (origin, Some(key)),
-                Feed::All { origin, .. } => (origin, None),
-            };
-            let fresh = || (Keys::Some(BTreeSet::new()), true);
-            let (keys, optional) = merged.entry((origin.kind, origin.name)).or_insert_with(fresh);
-            *optional &= origin.is_optional;
-            match (key, &mut *keys) {
-                (None, _) => *keys = Keys::All,
-                (Some(key), Keys::Some(some)) => {
-                    some.insert(key.to_owned());
+impl Candidates<'_> {
+    /// Which ConfigMaps and Secrets must be read, each once and in the order of kind and name. Nothing for a pod that is
+    /// left alone.
+    pub fn lookups(&self) -> Vec<Lookup> {
+        let mut merged: BTreeMap<(SourceKind, &str), (Keys, bool)> = BTreeMap::new();
+        for container in self.open() {
+            for feed in feeds(container) {
+                let (origin, key) = match feed {
+                    Feed::Literal { .. } => continue,
+                    Feed::Key { origin, key, .. } => (origin, Some(key)),
+                    Feed::All { origin, .. } => (origin, None),
+                };
+                let fresh = || (Keys::Some(BTreeSet::new()), true);
+                let (keys, optional) = merged.entry((origin.kind, origin.name)).or_insert_with(fresh);
+                *optional &= origin.is_optional;
+                match (key, &mut *keys) {
+                    (None, _) => *keys = Keys::All,
+                    (Some(key), Keys::Some(some)) => {
+                        some.insert(key.to_owned());
+                    }
+                    (Some(_), Keys::All) => {}
                 }
-                (Some(_), Keys::All) => {}
             }
         }
+        let lookup =
+            |((kind, name), (keys, optional)): ((_, &str), _)| Lookup { kind, name: name.to_owned(), keys, optional };
+        merged.into_iter().map(lookup).collect()
     }
-    let lookup =
-        |((kind, name), (keys, optional)): ((_, &str), _)| Lookup { kind, name: name.to_owned(), keys, optional };
-    Ok(merged.into_iter().map(lookup).collect())
 }
 
 /// Something that gives a container variables.
@@ -173,6 +169,21 @@ pub(crate) fn feeds<'pod>(container: &Container<'pod>) -> impl Iterator<Item = F
         })
     });
     whole.chain(list(container.value, "env").iter().filter_map(variable))
+}
+
+/// Whether the container sets a variable of this name, as far as can be seen; an empty one counts as none.
+pub(crate) fn sets(container: &Container<'_>, found: &Found, variable: &str) -> bool {
+    let is_it = |entry: &Value| {
+        text(entry, "name") == Some(variable) && (text(entry, "value").is_some() || entry.get("valueFrom").is_some())
+    };
+    let gives = |feed: Feed<'_>| match feed {
+        Feed::All { prefix, origin, .. } => match found.get(origin.kind, origin.name) {
+            Source::Values(values) => variable.strip_prefix(prefix).is_some_and(|key| values.contains_key(key)),
+            Source::Absent | Source::Unreadable => false,
+        },
+        Feed::Literal { .. } | Feed::Key { .. } => false,
+    };
+    list(container.value, "env").iter().any(is_it) || feeds(container).any(gives)
 }
 
 fn variable(entry: &Value) -> Option<Feed<'_>> {

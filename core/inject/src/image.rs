@@ -2,12 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
-use crate::found::Found;
 use crate::pod::text;
-use crate::refusal::Refusal;
-use crate::settings::Settings;
 use crate::survey::Survey;
 
 /// A container whose image must be looked up.
@@ -33,19 +28,17 @@ pub struct ImageConfig {
 /// What is known of the images, by the names of containers.
 pub type Images = BTreeMap<String, ImageConfig>;
 
-/// The containers that will be wrapped and have no command, in the pod's order.
-///
-/// # Errors
-/// As [`crate::plan`](crate::plan()), but for images.
-pub fn images(pod: &Value, found: &Found, settings: &Settings) -> Result<Vec<ImageNeeded>, Refusal> {
-    let survey = Survey::of(pod, found, settings)?;
-    let without_command = survey.wrapped().filter(|(_, container, _)| container.words("command").next().is_none());
-    let needed = without_command.map(|(_, container, _)| ImageNeeded {
-        container: container.name.to_owned(),
-        image: text(container.value, "image").unwrap_or_default().to_owned(),
-        pull_policy: text(container.value, "imagePullPolicy").map(str::to_owned),
-    });
-    Ok(needed.collect())
+impl Survey<'_> {
+    /// The containers that will be wrapped and have no command, in the pod's order.
+    pub fn images(&self) -> Vec<ImageNeeded> {
+        let without_command = self.wrapped().filter(|(_, container, _)| container.words("command").next().is_none());
+        let needed = without_command.map(|(_, container, _)| ImageNeeded {
+            container: container.name.to_owned(),
+            image: text(container.value, "image").unwrap_or_default().to_owned(),
+            pull_policy: text(container.value, "imagePullPolicy").map(str::to_owned),
+        });
+        needed.collect()
+    }
 }
 
 /// The first version of secrets-init whose image can copy itself (KI-08).

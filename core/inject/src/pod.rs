@@ -119,6 +119,13 @@ pub(crate) fn trimmed(path: &str) -> &str {
     path.trim_end_matches('/')
 }
 
+/// An absolute path that can be mounted and stays where it is.
+pub(crate) fn is_path(path: &str) -> bool {
+    let is_part = |part: &str| !matches!(part, "" | "." | "..");
+    path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_part))
+        && !path.contains(|letter: char| letter == ':' || letter.is_control())
+}
+
 /// A text that comes out of kubelet's expansion of `$(NAME)` as it went in.
 pub(crate) fn unexpanded(text: &str) -> String {
     // One dollar alone stands for itself, two for one.

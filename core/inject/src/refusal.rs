@@ -4,6 +4,7 @@ use std::fmt;
 
 use strongroom_failure::{Class, Failure};
 
+use crate::annotations::{FILES_OWNER, FILES_URL};
 use crate::found::SourceKind;
 use crate::pod::Container;
 use crate::vault::MUTATE;
@@ -61,6 +62,23 @@ pub enum Reason {
     SamePath(String),
     /// More secrets than this are wanted as files.
     TooMany(usize),
+    /// The list of files cannot be read.
+    Malformed {
+        /// What is wrong with it, without a reference.
+        words: String,
+        /// How to mend it.
+        cure: String,
+    },
+    /// The list of files has more bytes than this.
+    TooLong(usize),
+    /// A file names its owner, which an agent without rights cannot make it; the field.
+    OwnOwner(String),
+    /// Root is to own the files, and the pod demands that nobody is root.
+    NoRoot,
+    /// A process is to be signalled that the agent does not see.
+    ProcessesUnseen,
+    /// A process is to be signalled, and no container is known to run as the agent's user.
+    NobodyToSignal,
     /// A variable holds a reference of bank-vaults that cannot be read.
     Unreadable {
         /// The variable, or the annotation that says the same.
@@ -114,7 +132,14 @@ impl Refusal {
             Reason::BadPath(_) => "write an absolute path without .. and without : or control characters".to_owned(),
             Reason::SamePath(_) => "give each secret a path of its own: ARN:/PATH".to_owned(),
             Reason::TooMany(_) => "put several values into one secret".to_owned(),
-            Reason::Unreadable { cure, .. } => cure.clone(),
+            Reason::Unreadable { cure, .. } | Reason::Malformed { cure, .. } => cure.clone(),
+            Reason::TooLong(_) => "write shorter templates, or several secrets into one".to_owned(),
+            Reason::OwnOwner(_) => format!("write {FILES_OWNER}: UID:GID, which is the owner of all files"),
+            Reason::NoRoot => "name another user, or set spec.securityContext.runAsNonRoot: false".to_owned(),
+            Reason::ProcessesUnseen => {
+                format!("set spec.shareProcessNamespace: true, or use {FILES_URL}")
+            }
+            Reason::NobodyToSignal => format!("write {FILES_OWNER}: UID of the process"),
             Reason::NotServed { cure } => (*cure).to_owned(),
             Reason::NotBase64 => "write the value in base64, or use stringData".to_owned(),
             Reason::NoName => "name the Secret instead of using generateName".to_owned(),
@@ -146,6 +171,14 @@ impl fmt::Display for Reason {
             Self::BadPath(path) => write!(formatter, "\"{path}\" cannot be the path of a file or mount"),
             Self::SamePath(path) => write!(formatter, "two secrets are wanted at {path}"),
             Self::TooMany(limit) => write!(formatter, "more than {limit} secrets are wanted"),
+            Self::Malformed { words, .. } => write!(formatter, "the list cannot be read: {words}"),
+            Self::TooLong(limit) => write!(formatter, "the list has more than {limit} bytes"),
+            Self::OwnOwner(field) => write!(formatter, "{field}: a file in a pod has no owner of its own"),
+            Self::NoRoot => write!(formatter, "root is to own the files, and the pod demands that nobody runs as root"),
+            Self::ProcessesUnseen => write!(formatter, "processes of other containers are not seen in this pod"),
+            Self::NobodyToSignal => {
+                write!(formatter, "no container is known to run as the agent's user, who may signal nobody else")
+            }
             Self::Unreadable { name, words, .. } => write!(formatter, "{name}: {words}"),
             Self::NotServed { .. } => write!(formatter, "what it asks for is not served"),
             Self::NotBase64 => write!(formatter, "the value is not base64"),

@@ -28,6 +28,18 @@ pub struct Settings {
     /// Resources of `secrets-init-container`, as in a pod. Default: requests of 10m and 16Mi, limits of 200m and 64Mi;
     /// the injector gave none, which namespaces with a quota refuse. The file system of the secrets counts as memory.
     pub aws_resources: Value,
+    /// The image of the agent that renders files. Default: ours, of this version.
+    pub agent_image: String,
+    /// Its imagePullPolicy. Default `IfNotPresent`.
+    pub agent_pull_policy: String,
+    /// Resources of the agent, as in a pod. Default: requests of 10m and 16Mi, limits of 200m and 64Mi. The files count
+    /// as its memory.
+    pub agent_resources: Value,
+    /// The most that the files of a pod may take, as a quantity; while they change there are two sets of them. Default
+    /// `32Mi`.
+    pub files_size: String,
+    /// The shortest time between two looks for changes that a pod may ask for, in seconds. Default 10.
+    pub files_least_refresh: u64,
     /// `VAULT_ADDR` of containers that need Vault where neither they nor an annotation say it. Default none.
     pub vault_address: Option<String>,
     /// The audience of the token that logs in to Vault; without one the pod's ordinary token does. Default none.
@@ -118,12 +130,20 @@ impl Default for Settings {
                 "requests": {"cpu": "10m", "memory": "10Mi"},
                 "limits": {"cpu": "10m", "memory": "50Mi"},
             }),
-            aws_image: image,
+            aws_image: image.clone(),
             aws_pull_policy: "Always".to_owned(),
             aws_resources: json!({
                 "requests": {"cpu": "10m", "memory": "16Mi"},
                 "limits": {"cpu": "200m", "memory": "64Mi"},
             }),
+            agent_image: image,
+            agent_pull_policy: "IfNotPresent".to_owned(),
+            agent_resources: json!({
+                "requests": {"cpu": "10m", "memory": "16Mi"},
+                "limits": {"cpu": "200m", "memory": "64Mi"},
+            }),
+            files_size: "32Mi".to_owned(),
+            files_least_refresh: 10,
             vault_address: None,
             vault_audience: None,
             vault_token_seconds: TOKEN_LEAST,

@@ -9,6 +9,7 @@ use strongroom_reference::{ProviderKind, Syntax, parse_paths};
 use crate::annotations::{Inject, Wishes};
 use crate::aws;
 use crate::explanation::{CAUSES_LIMIT, Cause, Outcome};
+use crate::files;
 use crate::found::{Feed, Found, Origin, Source, SourceKind, feeds};
 use crate::pod::{Container, List, Pod, list, text, trimmed};
 use crate::refusal::{Reason, Refusal};
@@ -17,20 +18,23 @@ use crate::vault;
 use crate::wrap::COPY;
 
 /// A pod's containers, before anything outside of the pod is known.
-pub(crate) struct Candidates<'pod> {
+pub struct Candidates<'pod> {
     pub(crate) pod: Pod<'pod>,
+    pub(crate) settings: &'pod Settings,
     pub(crate) wishes: Wishes<'pod>,
     /// Why no container is wrapped, where that is so.
     pub(crate) opt_out: Option<String>,
     /// The container that copies the program, of an earlier plan.
-    pub(crate) copy: Option<Copy<'pod>>,
+    pub(crate) copy: Option<Injected<'pod>>,
+    /// The agent that renders files, of an earlier plan.
+    pub(crate) agent: Option<Injected<'pod>>,
     /// Every container that is looked at, with what is known of it already; `None` for those that are open.
     pub(crate) containers: Vec<(Container<'pod>, Option<Outcome>)>,
 }
 
-/// The container that copies the program into its volume.
+/// An init container of an earlier plan that fills a volume.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Copy<'pod> {
+pub(crate) struct Injected<'pod> {
     /// Its place among the init containers.
     pub(crate) index: usize,
     /// The volume.
@@ -38,7 +42,11 @@ pub(crate) struct Copy<'pod> {
 }
 
 impl<'pod> Candidates<'pod> {
-    pub(crate) fn of(pod: &'pod Value, settings: &Settings) -> Result<Self, Refusal> {
+    /// Looks at a pod as the API server sends it.
+    ///
+    /// # Errors
+    /// An object that is no pod, or an annotation of ours that says what it cannot say.
+    pub fn of(pod: &'pod Value, settings: &'pod Settings) -> Result<Self, Refusal> {
         let pod = Pod::read(pod)?;
         let wishes = Wishes::of(&pod)?;
         let labelled = || LabelRule::first(&settings.pod_opt_outs, pod.object.get("metadata")?);
@@ -48,10 +56,12 @@ impl<'pod> Candidates<'pod> {
             Inject::Seen | Inject::Forced(_) => labelled(),
         };
         let copy = pod.containers().find_map(|container| copy(&container, &pod, settings));
+        let agent = pod.containers().find_map(|container| agent(&container, &pod));
         let known = |container: &Container<'_>| {
             let is_init = container.list == List::Init;
-            let is_copy = is_init && copy.is_some_and(|copy| copy.index == container.index);
-            if is_copy || is_init && container.name == aws::CONTAINER {
+            let ours = [copy, agent];
+            let is_filling = is_init && ours.iter().flatten().any(|ours| ours.index == container.index);
+            if is_filling || is_init && container.name == aws::CONTAINER {
                 return Some(Outcome::Ours);
             }
             if copy.is_some_and(|copy| is_wrapped(container, copy, settings)) {
@@ -60,7 +70,7 @@ impl<'pod> Candidates<'pod> {
             opt_out.is_some().then_some(Outcome::Untouched)
         };
         let containers = pod.containers().map(|container| (container, known(&container))).collect();
-        Ok(Self { pod, wishes, opt_out, copy, containers })
+        Ok(Self { pod, settings, wishes, opt_out, copy, agent, containers })
     }
 
     /// The containers of which it is not known yet whether they are wrapped.
@@ -69,7 +79,7 @@ impl<'pod> Candidates<'pod> {
     }
 }
 
-fn copy<'pod>(container: &Container<'pod>, pod: &Pod<'pod>, settings: &Settings) -> Option<Copy<'pod>> {
+fn copy<'pod>(container: &Container<'pod>, pod: &Pod<'pod>, settings: &Settings) -> Option<Injected<'pod>> {
     if container.list != List::Init || !container.name.starts_with(COPY) {
         return None;
     }
@@ -78,21 +88,32 @@ fn copy<'pod>(container: &Container<'pod>, pod: &Pod<'pod>, settings: &Settings)
     if !is_copying || arguments.last().map(trimmed) != Some(settings.mount()) {
         return None;
     }
-    let volume = container.mounted(settings.mount())?;
+    filling(container, container.mounted(settings.mount())?, pod)
+}
+
+fn agent<'pod>(container: &Container<'pod>, pod: &Pod<'pod>) -> Option<Injected<'pod>> {
+    if !files::is_agent(container) {
+        return None;
+    }
+    filling(container, container.mounted(files::FOLDER)?, pod)
+}
+
+fn filling<'pod>(container: &Container<'pod>, volume: &'pod str, pod: &Pod<'pod>) -> Option<Injected<'pod>> {
     let is_volume = |entry: &&Value| text(entry, "name") == Some(volume) && entry.get("emptyDir").is_some();
     pod.volumes().iter().find(is_volume)?;
-    Some(Copy { index: container.index, volume })
+    Some(Injected { index: container.index, volume })
 }
 
 /// Whether an earlier plan has wrapped this container.
-fn is_wrapped(container: &Container<'_>, copy: Copy<'_>, settings: &Settings) -> bool {
+fn is_wrapped(container: &Container<'_>, copy: Injected<'_>, settings: &Settings) -> bool {
     container.words("command").next().is_some_and(|word| word == settings.program())
         && container.mounted(settings.mount()) == Some(copy.volume)
 }
 
-/// What is done with every container.
-pub(crate) struct Survey<'pod> {
+/// What is done with every container, now that the sources of their variables are known.
+pub struct Survey<'pod> {
     pub(crate) candidates: Candidates<'pod>,
+    pub(crate) found: &'pod Found,
     /// As many as containers, in their order.
     pub(crate) verdicts: Vec<Verdict>,
 }
@@ -100,8 +121,29 @@ pub(crate) struct Survey<'pod> {
 /// What is done with one container.
 pub(crate) struct Verdict {
     pub(crate) outcome: Outcome,
-    /// Whether it logs in to Vault, as far as can be seen.
-    pub(crate) needs_vault: bool,
+    pub(crate) needs: Needs,
+}
+
+/// Where a container logs in, as far as can be seen.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Needs {
+    pub(crate) vault: bool,
+    pub(crate) aws: bool,
+}
+
+impl Needs {
+    /// What references to a store of this kind need.
+    pub(crate) fn of(provider: ProviderKind) -> Self {
+        use ProviderKind::{AwsParameterStore, AwsSecretsManager};
+        Self { vault: provider == ProviderKind::Vault, aws: matches!(provider, AwsSecretsManager | AwsParameterStore) }
+    }
+}
+
+impl std::ops::BitOrAssign for Needs {
+    fn bitor_assign(&mut self, other: Self) {
+        self.vault |= other.vault;
+        self.aws |= other.aws;
+    }
 }
 
 impl Verdict {
@@ -111,8 +153,11 @@ impl Verdict {
 }
 
 impl<'pod> Survey<'pod> {
-    pub(crate) fn of(pod: &'pod Value, found: &Found, settings: &Settings) -> Result<Self, Refusal> {
-        let candidates = Candidates::of(pod, settings)?;
+    /// Decides about every container. `found` answers [`Candidates::lookups`].
+    ///
+    /// # Errors
+    /// What is missing, and what cannot be read or is not served.
+    pub fn of(candidates: Candidates<'pod>, found: &'pod Found) -> Result<Self, Refusal> {
         let skips_vault = vault::keeps_out(&candidates.pod);
         if candidates.opt_out.is_none() && !skips_vault {
             vault::check(&candidates.pod)?;
@@ -123,14 +168,17 @@ impl<'pod> Survey<'pod> {
             judged: BTreeMap::new(),
             skips_vault,
             reads_path: candidates.pod.annotation(vault::FROM_PATH).is_some(),
-            is_vault_asked_for: candidates.pod.annotation_names().any(|name| name.starts_with(vault::PREFIX)),
+            unseen: Needs {
+                vault: candidates.pod.annotation_names().any(|name| name.starts_with(vault::PREFIX)),
+                aws: true,
+            },
         };
         let verdict = |(container, outcome): &(Container<'pod>, Option<Outcome>)| match outcome {
-            Some(outcome) => Ok(Verdict { outcome: outcome.clone(), needs_vault: false }),
+            Some(outcome) => Ok(Verdict { outcome: outcome.clone(), needs: Needs::default() }),
             None => view.verdict(container),
         };
         let verdicts = candidates.containers.iter().map(verdict).collect::<Result<_, _>>()?;
-        Ok(Self { candidates, verdicts })
+        Ok(Self { candidates, found, verdicts })
     }
 
     /// The containers that are wrapped now.
@@ -151,8 +199,9 @@ struct View<'view> {
     skips_vault: bool,
     /// bank-vaults is told to make variables of a whole secret.
     reads_path: bool,
-    /// Some annotation of bank-vaults is there.
-    is_vault_asked_for: bool,
+    /// What a container may need that cannot be looked into: Vault where bank-vaults' annotations are there, and a role of
+    /// AWS, which it gets where one is named.
+    unseen: Needs,
 }
 
 /// The references among a source's values, by key.
@@ -161,7 +210,7 @@ struct Judged<'view> {
     references: BTreeMap<&'view str, Reference>,
     /// What cannot be read and is refused; the others that cannot are wrapped.
     unreadable: BTreeMap<&'view str, Failure>,
-    needs_vault: bool,
+    needs: Needs,
 }
 
 /// What matters of a reference.
@@ -169,7 +218,7 @@ struct Judged<'view> {
 struct Reference {
     /// `None` where it is malformed.
     provider: Option<ProviderKind>,
-    is_vault: bool,
+    needs: Needs,
 }
 
 /// What one container was seen to need.
@@ -179,7 +228,7 @@ struct Sight<'view> {
     /// Causes beyond [`CAUSES_LIMIT`].
     more: usize,
     unseen: BTreeSet<(SourceKind, &'view str)>,
-    needs_vault: bool,
+    needs: Needs,
 }
 
 impl Sight<'_> {
@@ -192,12 +241,12 @@ impl Sight<'_> {
     }
 
     fn note_path(&mut self, variable: &str) {
-        self.needs_vault = true;
+        self.needs.vault = true;
         self.note(|| Cause::PathVariable { name: variable.to_owned() });
     }
 
     fn note_variable(&mut self, prefix: &str, variable: &str, reference: Reference) {
-        self.needs_vault |= reference.is_vault;
+        self.needs |= reference.needs;
         self.note(|| Cause::Variable { name: format!("{prefix}{variable}"), provider: reference.provider });
     }
 }
@@ -213,11 +262,11 @@ impl<'view> View<'view> {
     fn verdict(&mut self, container: &Container<'view>) -> Result<Verdict, Refusal> {
         let mut sight = Sight::default();
         if self.inject.forces(container.name) {
-            sight.needs_vault |= self.is_vault_asked_for;
+            sight.needs |= self.unseen;
             sight.note(|| Cause::Annotation);
         }
         if self.reads_path && !self.skips_vault {
-            sight.needs_vault = true;
+            sight.needs.vault = true;
             sight.note(|| Cause::VaultPath);
         }
         for feed in feeds(container) {
@@ -226,9 +275,10 @@ impl<'view> View<'view> {
         for (kind, name) in std::mem::take(&mut sight.unseen) {
             sight.note(|| Cause::Unseen { kind, name: name.to_owned() });
         }
-        let Sight { causes, more, needs_vault, .. } = sight;
+        let Sight { causes, more, mut needs, .. } = sight;
+        needs.vault &= !self.skips_vault;
         let outcome = if causes.is_empty() { Outcome::Untouched } else { Outcome::Wrapped { causes, more } };
-        Ok(Verdict { outcome, needs_vault: needs_vault && !self.skips_vault })
+        Ok(Verdict { outcome, needs })
     }
 
     fn look(
@@ -259,7 +309,7 @@ impl<'view> View<'view> {
             }
             Answer::Unseen => {
                 sight.unseen.insert((origin.kind, origin.name));
-                sight.needs_vault |= self.is_vault_asked_for;
+                sight.needs |= self.unseen;
                 return Ok(());
             }
             Answer::Looked => {}
@@ -293,7 +343,7 @@ impl<'view> View<'view> {
                     });
                     names.for_each(|name| sight.note_path(name));
                 }
-                sight.needs_vault |= judged.needs_vault;
+                sight.needs |= judged.needs;
                 let room = CAUSES_LIMIT.saturating_sub(sight.causes.len());
                 for (key, reference) in judged.references.iter().take(room) {
                     sight.note_variable(prefix, key, *reference);
@@ -318,7 +368,7 @@ impl<'view> View<'view> {
             for (key, text) in texts {
                 match self.judge(text) {
                     Ok(Some(reference)) => {
-                        judged.needs_vault |= reference.is_vault;
+                        judged.needs |= reference.needs;
                         judged.references.insert(key, reference);
                     }
                     Ok(None) => {}
@@ -342,13 +392,14 @@ impl<'view> View<'view> {
         let composed = syntax.compose(value);
         // All references inside one value are of one kind.
         let provider = composed.as_ref().ok().and_then(|composed| composed.references().next()).map(|one| one.provider);
-        let is_vault = provider.map_or(syntax == Syntax::BankVaults, |provider| provider == ProviderKind::Vault);
-        if self.skips_vault && is_vault && syntax == Syntax::BankVaults {
+        let of_syntax = Needs { vault: syntax == Syntax::BankVaults, aws: false };
+        let needs = provider.map_or(of_syntax, Needs::of);
+        if self.skips_vault && needs.vault && syntax == Syntax::BankVaults {
             return Ok(None);
         }
         match composed {
             Err(failure) if syntax == Syntax::BankVaults => Err(failure),
-            _ => Ok(Some(Reference { provider, is_vault })),
+            _ => Ok(Some(Reference { provider, needs })),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::pod::{Container, Pod, list, text, unexpanded};
 use crate::refusal::{Reason, Refusal, unreadable};
 use crate::settings::Settings;
 use crate::survey::Survey;
+use crate::tokens;
 
 /// What bank-vaults' annotations begin with.
 pub(crate) const PREFIX: &str = "vault.security.banzaicloud.io/";
@@ -40,6 +41,10 @@ const VARIABLES: [(&str, &str); 10] = [
     ("vault-env-passthrough", "PASSTHROUGH"),
 ];
 
+/// What says which variables a process gets.
+const ENVIRONMENT: [&str; 5] =
+    ["FROM_PATH", "ENV_FROM_PATH", "PASSTHROUGH", "ENV_PASSTHROUGH", "IGNORE_MISSING_SECRETS"];
+
 /// The variables that name secrets whose keys all become variables.
 const PATH_VARIABLES: [&str; 4] = ["VAULT_FROM_PATH", "VAULT_ENV_FROM_PATH", "BAO_FROM_PATH", "BAO_ENV_FROM_PATH"];
 
@@ -64,16 +69,17 @@ const OLD_TOKEN: &str = "KUBERNETES_SERVICE_ACCOUNT_TOKEN";
 /// Asks the original to log in, and says nothing about how.
 const ASKS_FOR_LOGIN: [&str; 2] = ["vault:login", "bao:login"];
 
-/// The volume of the token with an audience, where it is mounted, and its file.
-const TOKEN_VOLUME: &str = "strongroom-vault-token";
-const TOKEN_MOUNT: &str = "/var/run/secrets/strongroom.dev/vault";
-const TOKEN_FILE: &str = "token";
-
 /// Whether bank-vaults is told to keep out: its references are ordinary values then, and those of others are not.
 pub(crate) fn keeps_out(pod: &Pod<'_>) -> bool {
     let labels = pod.object.get("metadata").and_then(|metadata| metadata.get("labels"));
     let label = labels.and_then(|labels| text(labels, MUTATE_LABEL));
     pod.annotation(MUTATE).into_iter().chain(label).any(|value| value == "skip")
+}
+
+/// Whether a variable says which variables a process gets, and nothing about the way to a store.
+pub(crate) fn is_for_variables(name: &str) -> bool {
+    let name = name.strip_prefix("VAULT_").or_else(|| name.strip_prefix("BAO_")).unwrap_or_default();
+    ENVIRONMENT.contains(&name)
 }
 
 /// Whether the value of a variable of this name is a list of paths.
@@ -90,7 +96,7 @@ pub(crate) fn path_variables(is_there: impl Fn(&str) -> bool) -> impl Iterator<I
 pub(crate) fn check(pod: &Pod<'_>) -> Result<(), Refusal> {
     for name in AGENTS {
         if annotation(pod, name).is_some_and(|value| !matches!(value, "" | "false" | "0")) {
-            let cure = "write references into variables, or --file PATH=REF of strongroom-init for files";
+            let cure = "write references into variables, or list the files in strongroom.dev/files";
             return Err(Refusal::of_annotation(&format!("{PREFIX}{name}"), Reason::NotServed { cure }));
         }
     }
@@ -103,8 +109,6 @@ fn check_container(pod: &Pod<'_>, container: &Container<'_>, own: &Own) -> Resul
     let has = |name: &str| annotation(pod, name).is_some_and(|value| !value.is_empty());
     let skips_verify = annotation(pod, "vault-skip-verify") == Some("true");
     let trusts = skips_verify || TRUST.iter().any(|name| own.sets(name));
-    let has_exec = |probe: &&str| container.value.get(probe).is_some_and(|probe| probe.get("exec").is_some());
-    let probes = annotation(pod, "mutate-probes") == Some("true") && PROBES.iter().any(has_exec);
     let unserved = [
         (
             has("vault-tls-secret") && !trusts,
@@ -116,40 +120,76 @@ fn check_container(pod: &Pod<'_>, container: &Container<'_>, own: &Own) -> Resul
             "token-auth-mount",
             "mount that volume and set VAULT_TOKEN_FILE to the token in it",
         ),
-        (probes, "mutate-probes", "start the probe's command by strongroom-init, or let it do without secrets"),
     ];
     match unserved.into_iter().find(|(is_asked_for, ..)| *is_asked_for) {
         None => Ok(()),
-        Some((_, name, cure)) => {
-            let refusal = Refusal::of_annotation(&format!("{PREFIX}{name}"), Reason::NotServed { cure });
-            Err(Refusal { container: Some(container.name.to_owned()), ..refusal })
-        }
+        Some((_, name, cure)) => Err(not_served(container, name, cure)),
     }
 }
 
-/// Drafts variables and token of the wrapped containers that need Vault.
-pub(crate) fn draft(
-    survey: &Survey<'_>,
-    found: &Found,
-    settings: &Settings,
-    draft: &mut Draft<'_>,
-) -> Result<(), Refusal> {
-    let audience = survey.candidates.wishes.token_audience.or(settings.vault_audience.as_deref());
-    let known = Known::new();
-    let mut volume = None;
-    for (place, container, _) in survey.wrapped().filter(|(_, _, verdict)| verdict.needs_vault) {
-        let own = Own::of(container, found, &known);
-        check_container(&draft.pod, container, &own)?;
-        let mut variables = variables(&draft.pod, &own, settings);
-        if let Some(audience) = audience.filter(|_| takes_token(&draft.pod, &own)) {
-            let volume = volume.get_or_insert_with(|| token_volume(audience, settings, draft));
-            draft.mount(place, container, volume, TOKEN_MOUNT, json!({"readOnly": true}))?;
-            variables.push(("JWT_FILE", format!("{TOKEN_MOUNT}/{TOKEN_FILE}")));
-        }
-        let entry = |(name, value): (&str, String)| json!({"name": format!("VAULT_{name}"), "value": value});
-        draft.edits[place].env.extend(variables.into_iter().map(entry));
+/// The same for its probes, whose commands are not wrapped.
+fn check_probes(pod: &Pod<'_>, container: &Container<'_>) -> Result<(), Refusal> {
+    let has_exec = |probe: &&str| container.value.get(probe).is_some_and(|probe| probe.get("exec").is_some());
+    if annotation(pod, "mutate-probes") == Some("true") && PROBES.iter().any(has_exec) {
+        let cure = "start the probe's command by strongroom-init, or let it do without secrets";
+        return Err(not_served(container, "mutate-probes", cure));
     }
     Ok(())
+}
+
+fn not_served(container: &Container<'_>, name: &str, cure: &'static str) -> Refusal {
+    let refusal = Refusal::of_annotation(&format!("{PREFIX}{name}"), Reason::NotServed { cure });
+    Refusal { container: Some(container.name.to_owned()), ..refusal }
+}
+
+/// Drafts variables and token of the wrapped containers that need Vault.
+pub(crate) fn draft(survey: &Survey<'_>, draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    let known = Known::new();
+    for (place, container, _) in survey.wrapped().filter(|(_, _, verdict)| verdict.needs.vault) {
+        let own = Own::of(container, survey.found, &known);
+        check_container(&draft.pod, container, &own)?;
+        check_probes(&draft.pod, container)?;
+        let mut variables = variables(&draft.pod, &own, survey.candidates.settings);
+        if let Some(volume) = token(survey, &own, draft) {
+            draft.mount(place, container, &volume, tokens::VAULT.mount, json!({"readOnly": true}))?;
+            variables.push(("JWT_FILE", tokens::VAULT.file()));
+        }
+        draft.edits[place].env.extend(entries(variables));
+    }
+    Ok(())
+}
+
+/// How somebody logs in to Vault who is no container of the pod.
+pub(crate) struct Login {
+    /// What its variables do not say themselves.
+    pub(crate) variables: Vec<Value>,
+    /// The volume of the token, where it needs one of ours.
+    pub(crate) volume: Option<String>,
+}
+
+/// How the agent logs in with what `own` says already.
+///
+/// # Errors
+/// What the annotations ask for and is not served.
+pub(crate) fn login(container: &Container<'_>, survey: &Survey<'_>, draft: &mut Draft<'_>) -> Result<Login, Refusal> {
+    let own = Own::of(container, &Found::default(), &Known::new());
+    check_container(&draft.pod, container, &own)?;
+    let mut variables = variables(&draft.pod, &own, survey.candidates.settings);
+    variables.retain(|(name, _)| !ENVIRONMENT.contains(name));
+    let volume = token(survey, &own, draft);
+    variables.extend(volume.as_ref().map(|_| ("JWT_FILE", tokens::VAULT.file())));
+    Ok(Login { variables: entries(variables).collect(), volume })
+}
+
+/// The volume with the token by which a container that says so much itself logs in; `None` where it needs none of ours.
+fn token(survey: &Survey<'_>, own: &Own, draft: &mut Draft<'_>) -> Option<String> {
+    let settings = survey.candidates.settings;
+    let audience = survey.candidates.wishes.token_audience.or(settings.vault_audience.as_deref())?;
+    takes_token(&draft.pod, own).then(|| tokens::VAULT.volume(audience, settings, draft))
+}
+
+fn entries(variables: Vec<(&'static str, String)>) -> impl Iterator<Item = Value> {
+    variables.into_iter().map(|(name, value)| json!({"name": format!("VAULT_{name}"), "value": value}))
 }
 
 /// The variables of a container that say something about Vault, by their names behind `VAULT_` and `BAO_`.
@@ -227,22 +267,4 @@ fn variables(pod: &Pod<'_>, own: &Own, settings: &Settings) -> Vec<(&'static str
         Some((variable, annotation(pod, name).map(unexpanded).or_else(|| default(variable))?))
     });
     with_value.collect()
-}
-
-/// The volume with a token for `audience`: that of an earlier plan, or a new one.
-fn token_volume(audience: &str, settings: &Settings, draft: &mut Draft<'_>) -> String {
-    let is_it = |volume: &&Value| {
-        let sources = volume.get("projected").map_or(&[][..], |projected| list(projected, "sources"));
-        let token = sources.iter().find_map(|source| source.get("serviceAccountToken"));
-        let token = token.filter(|token| text(token, "path") == Some(TOKEN_FILE));
-        text(volume, "name").is_some_and(|name| name.starts_with(TOKEN_VOLUME))
-            && token.is_some_and(|token| text(token, "audience") == Some(audience))
-    };
-    if let Some(name) = draft.pod.volumes().iter().find(is_it).and_then(|volume| text(volume, "name")) {
-        return name.to_owned();
-    }
-    let name = draft.free_volume(TOKEN_VOLUME);
-    let token = json!({"audience": audience, "expirationSeconds": settings.token_seconds(), "path": TOKEN_FILE});
-    draft.volumes.push(json!({"name": name, "projected": {"sources": [{"serviceAccountToken": token}]}}));
-    name
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::draft::Draft;
 use crate::image::{Images, copies_itself};
-use crate::injected::{resources, security_context};
+use crate::injected::{Life, resources, security_context};
 use crate::pod::{Container, List, unexpanded};
 use crate::refusal::{Reason, Refusal};
 use crate::settings::Settings;
@@ -24,12 +24,8 @@ const OLD_PROGRAM: &str = "/usr/local/bin/secrets-init";
 const OWN_WORDS: [&str; 4] = ["copy", "cp", "help", "h"];
 
 /// Drafts the wrapping of what `survey` says is wrapped.
-pub(crate) fn draft(
-    survey: &Survey<'_>,
-    images: &Images,
-    settings: &Settings,
-    draft: &mut Draft<'_>,
-) -> Result<(), Refusal> {
+pub(crate) fn draft(survey: &Survey<'_>, images: &Images, draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    let settings = survey.candidates.settings;
     if survey.wrapped().next().is_none() {
         return Ok(());
     }
@@ -44,7 +40,8 @@ pub(crate) fn draft(
     match survey.candidates.copy {
         Some(copy) => {
             let mut needing = survey.wrapped().filter(|(_, container, _)| container.list == List::Init);
-            draft.first = needing.any(|(_, container, _)| container.index < copy.index).then_some(copy.index);
+            let is_late = needing.any(|(_, container, _)| container.index < copy.index);
+            draft.first.extend(is_late.then_some(copy.index));
         }
         None => add_copy(&volume, settings, draft),
     }
@@ -59,8 +56,8 @@ fn add_copy(volume: &str, settings: &Settings, draft: &mut Draft<'_>) {
         "imagePullPolicy": settings.pull_policy,
         "args": ["copy", path],
         "volumeMounts": [{"name": volume, "mountPath": path}],
-        "resources": resources(&settings.resources, &draft.pod),
-        "securityContext": security_context(&draft.pod),
+        "resources": resources(&settings.resources, &draft.pod, Life::Ends),
+        "securityContext": security_context(&draft.pod, None),
     });
     if !copies_itself(&settings.image) {
         container["args"] = json!(["cp", OLD_PROGRAM, path]);

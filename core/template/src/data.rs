@@ -27,6 +27,27 @@ pub enum Value {
     Texts(BTreeMap<String, SecretBytes>),
 }
 
+impl Value {
+    /// The members of the JSON object that `stored` is, for templates over one secret: numbers are printed as they were
+    /// stored, and not as the floats that Go makes of them (as bank-vaults has it). `None` where it is no object.
+    pub fn members(stored: &SecretBytes) -> Option<BTreeMap<String, Self>> {
+        let object: serde_json::Map<_, _> = serde_json::from_slice(stored.expose()).ok()?;
+        Some(object.into_iter().map(|(name, value)| (name, Self::as_stored(value))).collect())
+    }
+
+    fn as_stored(value: serde_json::Value) -> Self {
+        use serde_json::Value as Json;
+        match value {
+            Json::Number(number) => Self::Bytes(SecretBytes::from(number.to_string())),
+            Json::Array(items) => Self::List(items.into_iter().map(Self::as_stored).collect()),
+            Json::Object(entries) => {
+                Self::Map(entries.into_iter().map(|(name, value)| (name, Self::as_stored(value))).collect())
+            }
+            plain => plain.into(),
+        }
+    }
+}
+
 impl From<BTreeMap<String, SecretBytes>> for Value {
     fn from(entries: BTreeMap<String, SecretBytes>) -> Self {
         Self::Texts(entries)

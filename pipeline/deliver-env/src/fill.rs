@@ -56,30 +56,16 @@ fn render(
     now: Timestamp,
 ) -> Result<SecretBytes, Failure> {
     use strongroom_reference::KEY_TEMPLATE_DELIMITERS;
-    use strongroom_template::{Settings, Template};
+    use strongroom_template::{Settings, Template, Value};
 
     let about = |failure: Failure| failure.on_key(&slot.reference.key.name);
-    let Ok(object) = serde_json::from_slice::<serde_json::Map<_, _>>(value.expose()) else {
+    let Some(members) = Value::members(value) else {
         return Err(about(invalid("the secret has no keys, which the template takes")));
     };
     let (left, right) = KEY_TEMPLATE_DELIMITERS;
     let settings = Settings { left_delimiter: left.to_owned(), right_delimiter: right.to_owned(), ..Settings::at(now) };
-    let data = strongroom_template::Value::Map(object.into_iter().map(|(name, value)| (name, datum(value))).collect());
     let template = Template::parse(&wanted.name, template, &settings).map_err(|failure| about(failure.into()))?;
-    template.render(&data).map_err(|failure| about(failure.into()))
-}
-
-/// A value of a secret as bank-vaults' templates see it: numbers are printed as they were stored, not as floats.
-#[cfg(feature = "templates")]
-fn datum(value: serde_json::Value) -> strongroom_template::Value {
-    use serde_json::Value as Json;
-    use strongroom_template::Value;
-    match value {
-        Json::Number(number) => Value::Bytes(SecretBytes::from(number.to_string())),
-        Json::Array(items) => Value::List(items.into_iter().map(datum).collect()),
-        Json::Object(entries) => Value::Map(entries.into_iter().map(|(name, value)| (name, datum(value))).collect()),
-        plain => plain.into(),
-    }
+    template.render(&Value::Map(members)).map_err(|failure| about(failure.into()))
 }
 
 #[cfg(not(feature = "templates"))]

@@ -39,6 +39,13 @@ fn plain(part: Component<'_>) -> Option<&OsStr> {
     if let Component::Normal(name) = part { Some(name) } else { None }
 }
 
+/// Makes `folder` and what is missing above it, and leaves what is there as it is; links on the way are followed.
+pub(crate) fn make_whole_folder(folder: &Path, mode: u32) -> Result<(), Failure> {
+    let mut missing: Vec<&Path> = folder.ancestors().take_while(|above| above.metadata().is_err()).collect();
+    missing.retain(|above| !above.as_os_str().is_empty());
+    missing.into_iter().rev().try_for_each(|above| make_folder(above, mode))
+}
+
 fn make_folder(folder: &Path, mode: u32) -> Result<(), Failure> {
     let what = || format!("its folder {} cannot be made", folder.display());
     match DirBuilder::new().mode(mode).create(folder) {

@@ -1,11 +1,16 @@
 //! Files as a door: each appears whole, with its mode and owner, on a memory-backed file system.
 //!
-//! Invariants (design 8): a reader sees the old file or the new one, never half of one; when one file of a set cannot
-//! be prepared, none of the set appears.
+//! [`deliver`] puts files anywhere, each for itself; a [`FileSet`] keeps a folder whose files change together.
+//!
+//! Invariants (design 8): a reader sees the old file or the new one, never half of one; when one file cannot be
+//! prepared, none appears.
 
 #![forbid(unsafe_code)]
 
 mod folders;
+mod lying;
+mod set;
+mod staged;
 mod target;
 
 use std::ffi::{OsStr, OsString};
@@ -18,8 +23,11 @@ use nix::sys::statfs::{FsType, TMPFS_MAGIC, fstatfs};
 use strongroom_failure::{Class, Failure};
 use strongroom_secret::SecretBytes;
 
+pub use strongroom_files::Owner;
+
 pub use crate::folders::make_folders;
-pub use crate::target::{Owner, Target};
+pub use crate::set::{Change, FileSet, SetFile};
+pub use crate::target::Target;
 
 /// ramfs, which nix does not name (statfs(2)).
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
@@ -67,7 +75,7 @@ impl Prepared {
         // From here on the hidden file is removed on every way out.
         let prepared = Self { hidden, path: target.path.clone(), published: false };
         check_medium(&file, directory, medium)?;
-        fill(file, target, value)?;
+        fill(file, target.mode, target.owner, value)?;
         Ok(prepared)
     }
 
@@ -87,12 +95,11 @@ impl Drop for Prepared {
     }
 }
 
-fn fill(mut file: File, target: &Target, value: &SecretBytes) -> Result<(), Failure> {
+fn fill(mut file: File, mode: u32, owner: Option<Owner>, value: &SecretBytes) -> Result<(), Failure> {
     // Mode and owner first: nothing is in it yet that anybody could read too early, and who may only give files away
     // could not change the mode afterwards.
-    file.set_permissions(Permissions::from_mode(target.mode))
-        .map_err(|error| io_failure("cannot change its mode", &error))?;
-    if let Some(owner) = target.owner {
+    file.set_permissions(Permissions::from_mode(mode)).map_err(|error| io_failure("cannot change its mode", &error))?;
+    if let Some(owner) = owner {
         fchown(&file, Some(owner.user), owner.group).map_err(|error| io_failure("cannot change its owner", &error))?;
     }
     file.write_all(value.expose())

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use strongroom_failure::{Class, Failure};
+use strongroom_files::{Owner, parse_mode};
 
 /// Where a file is wanted and how, written `PATH[@MODE[,USER[:GROUP]]]`: `/run/db/password@0440,1000:1000`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,15 +14,6 @@ pub struct Target {
     pub mode: u32,
     /// Who owns it; the process that writes it when absent.
     pub owner: Option<Owner>,
-}
-
-/// A file's owner by number, as containers know it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner {
-    /// User id.
-    pub user: u32,
-    /// Group id; the writer's own when absent.
-    pub group: Option<u32>,
 }
 
 /// Only the owner reads, nobody writes.
@@ -44,25 +36,13 @@ impl FromStr for Target {
         let (path, mode) = marked.map_or((text, None), |(path, mode)| (path, Some(mode)));
         let (mode, owner) =
             match mode.map(|mode| mode.split_once(',').map_or((mode, None), |(mode, owner)| (mode, Some(owner)))) {
-                Some((mode, owner)) => (parse_mode(mode)?, owner.map(parse_owner).transpose()?),
+                Some((mode, owner)) => (parse_mode(mode)?, owner.map(str::parse).transpose()?),
                 None => (DEFAULT_MODE, None),
             };
         let target = Self { path: PathBuf::from(path), mode, owner };
         target.split().map_err(|failure| failure.in_field(text))?;
         Ok(target)
     }
-}
-
-fn parse_mode(text: &str) -> Result<u32, Failure> {
-    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
-    mode.ok_or_else(|| invalid(format!("\"{text}\" is not a mode: write it in octal, as in @0440")))
-}
-
-fn parse_owner(text: &str) -> Result<Owner, Failure> {
-    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
-    let number =
-        |text: &str| text.parse().map_err(|_| invalid(format!("\"{text}\" is not a numeric user or group id")));
-    Ok(Owner { user: number(user)?, group: group.map(number).transpose()? })
 }
 
 fn invalid(words: impl Into<String>) -> Failure {

@@ -13,7 +13,7 @@ use crate::settings::AdmissionSettings;
 const EXAMPLES: &str = "\
 Paths:
   /pods            pods: references in variables, AWS' injector's annotations, ours; Deployments are allowed unchanged
-  /mutating-pods   pods: AWS' injector's annotations alone
+  /mutating-pods   pods: annotations that ask for files alone, AWS' injector's and ours
   /secrets         Secrets: the key nase moves to AWS Secrets Manager
   /validate        objects of the operator: what is wrong with them
   /injected-pods   pods as they are stored: an event says what was injected

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use strongroom_failure::{Class, Failure};
-use strongroom_inject::{Found, ImageConfig, Images, Plan, Settings, images, lookups, plan};
+use strongroom_inject::{Candidates, Found, ImageConfig, Images, Plan, Settings, Survey};
 use strongroom_registry::{Image, Registry};
 
 use crate::pulling::{Pulling, platform};
@@ -41,26 +41,21 @@ impl Pods {
     }
 
     async fn plan(&self, request: &Request, settings: &Settings, deadline: Instant) -> Result<Plan, Failure> {
-        let pod = &request.object;
-        let lookups = lookups(pod, settings)?;
+        let candidates = Candidates::of(&request.object, settings)?;
+        let lookups = candidates.lookups();
         let found = match lookups.is_empty() {
             true => Found::default(),
             false => self.sources.find(&request.namespace, lookups).await?,
         };
-        let images = self.images(request, &found, settings, deadline).await?;
-        Ok(plan(pod, &found, &images, settings)?)
+        let survey = Survey::of(candidates, &found)?;
+        let images = self.images(request, &survey, deadline).await?;
+        Ok(survey.plan(&images)?)
     }
 
     /// What the images start of those containers that have no command.
-    async fn images(
-        &self,
-        request: &Request,
-        found: &Found,
-        settings: &Settings,
-        deadline: Instant,
-    ) -> Result<Images, Failure> {
+    async fn images(&self, request: &Request, survey: &Survey<'_>, deadline: Instant) -> Result<Images, Failure> {
         let pod = &request.object;
-        let needed = images(pod, found, settings)?;
+        let needed = survey.images();
         let mut known = Images::new();
         if needed.is_empty() {
             return Ok(known);
@@ -125,7 +120,8 @@ const WAY_BACK: Duration = Duration::from_millis(500);
 /// What is left to say which image was not looked up in time: the review's own end could not name it.
 const TELLING: Duration = Duration::from_millis(100);
 
-/// The settings of a path that serves the AWS sidecar injector alone: variables of its pods are the program's own.
+/// The settings of a path that serves files alone, as the AWS sidecar injector does: variables of its pods are the
+/// program's own.
 pub(crate) fn files_alone(settings: &Settings) -> Settings {
     Settings { wraps: false, ..settings.clone() }
 }

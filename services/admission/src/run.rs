@@ -175,9 +175,19 @@ fn injection(settings: &AdmissionSettings) -> strongroom_inject::Settings {
     injection.volume_path.clone_from(&settings.volume_path);
     injection.vault_address.clone_from(&settings.vault_address);
     injection.vault_audience.clone_from(&settings.vault_audience);
+    injection.agent_pull_policy.clone_from(settings.agent_pull_policy.as_ref().unwrap_or(&settings.pull_policy));
+    injection.files_size.clone_from(&settings.agent_files_size);
+    injection.files_least_refresh = settings.agent_least_refresh.as_secs();
     if let Some(image) = &settings.image {
         injection.image.clone_from(image);
         injection.aws_image.clone_from(image);
+        injection.agent_image.clone_from(image);
+    }
+    if let Some(image) = settings.agent_image.as_ref().filter(|image| !image.is_empty()) {
+        injection.agent_image.clone_from(image);
+    }
+    if let Some(resources) = &settings.agent_resources {
+        injection.agent_resources.clone_from(resources);
     }
     if let Some(image) = settings.sidecar_image.as_ref().filter(|image| !image.is_empty()) {
         injection.aws_image.clone_from(image);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
+use serde_json::Value;
 use strongroom_api::GoDuration;
 use strongroom_telemetry::{LogFormat, LogLevel};
 
@@ -11,6 +12,7 @@ const OURS: &str = "Strongroom";
 const CERTIFICATE: &str = "Certificate";
 const REGISTRY: &str = "Registries";
 const SECRETS_INIT: &str = "As in kube-secrets-init";
+const AGENT: &str = "The agent that renders files";
 const INJECTOR: &str = "As in AWS' secret sidecar injector";
 const NO_EFFECT: &str = "Accepted for others' sake, without effect";
 
@@ -133,6 +135,27 @@ pub struct AdmissionSettings {
     #[arg(long, value_name = "NAME", help_heading = OURS)]
     pub vault_audience: Option<String>,
 
+    /// The image of the agents of pods with files [default: that of --image]
+    #[arg(long, value_name = "IMAGE", help_heading = AGENT)]
+    pub agent_image: Option<String>,
+
+    /// Its imagePullPolicy [default: that of --pull-policy]
+    #[arg(long, value_name = "POLICY", value_parser = ["Always", "IfNotPresent", "Never"], help_heading = AGENT)]
+    pub agent_pull_policy: Option<String>,
+
+    /// Resources of each agent, as JSON: {"requests":{"memory":"16Mi"},"limits":{"memory":"64Mi"}}; the files count as its
+    /// memory [default: requests of 10m and 16Mi, limits of 200m and 64Mi]
+    #[arg(long, value_name = "JSON", value_parser = resources, help_heading = AGENT)]
+    pub agent_resources: Option<Value>,
+
+    /// The most that the files of a pod may take; while they change there are two sets of them
+    #[arg(long, value_name = "QUANTITY", default_value = "32Mi", value_parser = size, help_heading = AGENT)]
+    pub agent_files_size: String,
+
+    /// The shortest time between two looks for changes that a pod may ask for
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, help_heading = AGENT)]
+    pub agent_least_refresh: Duration,
+
     /// Registries (hosts, with a port where they have one) that are asked by plain HTTP; repeatable
     #[arg(long, value_name = "HOST", value_delimiter = ',', help_heading = REGISTRY)]
     pub registry_plain_http: Vec<String>,
@@ -184,6 +207,27 @@ fn duration(text: &str) -> Result<Duration, String> {
     GoDuration::from(text).duration().map_err(|_| "use a time such as 720h or 30m".to_owned())
 }
 
+/// What a container may say under `resources`.
+fn resources(text: &str) -> Result<Value, String> {
+    let read = serde_json::from_str(text).ok().filter(is_resources);
+    read.ok_or_else(|| r#"use JSON such as {"requests":{"memory":"16Mi"},"limits":{"memory":"64Mi"}}"#.to_owned())
+}
+
+fn is_resources(value: &Value) -> bool {
+    let is_amount = |amount: &Value| amount.is_string() || amount.is_number();
+    let Some(parts) = value.as_object() else { return false };
+    parts.iter().all(|(name, part)| {
+        let amounts = part.as_object();
+        matches!(name.as_str(), "requests" | "limits") && amounts.is_some_and(|all| all.values().all(is_amount))
+    })
+}
+
+fn size(text: &str) -> Result<String, String> {
+    let number = ["Ki", "Mi", "Gi"].into_iter().find_map(|unit| text.strip_suffix(unit));
+    let is_size = number.and_then(|number| number.parse::<u32>().ok()).is_some_and(|number| number > 0);
+    if is_size { Ok(text.to_owned()) } else { Err("use a size such as 32Mi".to_owned()) }
+}
+
 /// Command lines as Go's `flag` reads them have one dash before long names: `-tls-cert-file`. For `strongroom admission`
 /// they get their second.
 pub fn with_two_dashes(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Vec<std::ffi::OsString> {
@@ -206,6 +250,19 @@ pub fn with_two_dashes(arguments: impl IntoIterator<Item = std::ffi::OsString>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn resources_and_sizes_are_what_a_pod_can_have() {
+        for good in [r#"{"requests":{"cpu":"10m"},"limits":{"memory":1000}}"#, "{}"] {
+            assert!(resources(good).is_ok(), "{good}");
+        }
+        for wrong in ["", "[]", r#"{"request":{}}"#, r#"{"limits":{"cpu":{}}}"#, r#"{"limits":"1"}"#] {
+            assert!(resources(wrong).is_err(), "{wrong}");
+        }
+        for (text, is_good) in [("32Mi", true), ("1Gi", true), ("0Mi", false), ("32", false), ("-1Mi", false)] {
+            assert_eq!(size(text).is_ok(), is_good, "{text}");
+        }
+    }
 
     #[test]
     fn long_names_may_have_one_dash() {

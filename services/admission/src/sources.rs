@@ -1,7 +1,7 @@
 //! What pods' variables come from: ConfigMaps and Secrets, read by our own rights.
 //!
-//! Only references are kept of what is read, by the version of the object: a value that is no reference is wiped at once,
-//! and a Secret that was not changed is not read twice. Which version is the present one is known from watches of
+//! Only references are kept of what is read, and the names of other keys, by the version of the object: a value that is
+//! no reference is wiped at once, and a Secret that was not changed is not read twice. Which version is the present one is known from watches of
 //! metadata; where those are not allowed, each pod's sources are read anew.
 
 use std::collections::BTreeMap;
@@ -197,10 +197,12 @@ impl State {
     }
 }
 
-/// Those values that are references. The others are wiped here.
+/// The values that are references. Of the others their keys alone are kept, since that a variable is set counts too; an
+/// empty one counts as none.
 fn references(values: BTreeMap<String, SecretBytes>) -> BTreeMap<String, SecretBytes> {
     let is_reference = |value: &SecretBytes| value.expose_text().is_some_and(|text| Syntax::of(text).is_some());
-    values.into_iter().filter(|(_, value)| is_reference(value)).collect()
+    let kept = |value: SecretBytes| if is_reference(&value) { value } else { SecretBytes::new(Vec::new()) };
+    values.into_iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| (key, kept(value))).collect()
 }
 
 /// Follows the versions of one kind. What was told before a disturbance is known no more, since it may have changed

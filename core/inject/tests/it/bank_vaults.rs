@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use strongroom_inject::{Found, Images, Settings, SourceKind, plan};
+use strongroom_inject::{Found, Images, Settings, SourceKind};
 
 use crate::{
-    SECRET, VAULT, annotated, changed, changed_by, container, found, names, planned, pod, pod_with, values, variables,
+    SECRET, VAULT, annotated, changed, changed_by, container, found, names, plan, planned, pod, pod_with, values,
+    variables,
 };
 
 const PREFIX: &str = "vault.security.banzaicloud.io/";

@@ -2,11 +2,9 @@
 
 use serde_json::{Value, json};
 use strongroom_failure::{Class, Failure};
-use strongroom_inject::{
-    ANNOTATION_LIMIT, Cause, EVENT_LIMIT, Found, Images, Outcome, Settings, Source, SourceKind, plan,
-};
+use strongroom_inject::{ANNOTATION_LIMIT, Cause, EVENT_LIMIT, Found, Images, Outcome, Settings, Source, SourceKind};
 
-use crate::{SECRET, VAULT, annotated, changed, container, found, planned, pod, values};
+use crate::{SECRET, VAULT, annotated, changed, container, found, plan, planned, pod, values};
 
 fn annotation(after: &Value) -> Value {
     serde_json::from_str(after["metadata"]["annotations"]["strongroom.dev/injection"].as_str().unwrap()).unwrap()

@@ -1,9 +1,9 @@
 //! What is added fits into whatever pod it is added to.
 
 use serde_json::{Value, json};
-use strongroom_inject::{Found, Images, Settings, plan};
+use strongroom_inject::{Found, Images, Settings};
 
-use crate::{SECRET, annotated, changed, container, is_restricted, names, planned, pod, pod_with};
+use crate::{SECRET, annotated, changed, container, is_restricted, names, plan, planned, pod, pod_with};
 
 #[test]
 fn fields_that_are_not_known_stay() {

@@ -1,13 +1,11 @@
 //! What kube-secrets-init does, with its defects mended.
 
 use serde_json::{Value, json};
-use strongroom_inject::{
-    Found, ImageConfig, Images, Keys, Lookup, Settings, Source, SourceKind, images as needed, lookups, plan,
-};
+use strongroom_inject::{Found, ImageConfig, Images, Keys, Lookup, Settings, Source, SourceKind};
 
 use crate::{
-    PARAMETER, SECRET, changed, changed_by, container, found, image, images, is_restricted, names, planned, pod,
-    pod_with, values,
+    PARAMETER, SECRET, changed, changed_by, container, found, image, images, is_restricted, lookups, names, needed,
+    plan, planned, pod, pod_with, values,
 };
 
 /// The pod of the project's example job for EKS, as the API server completes it.

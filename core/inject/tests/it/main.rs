@@ -5,6 +5,7 @@
 mod aws_injector;
 mod bank_vaults;
 mod explanation;
+mod files;
 mod fit;
 mod json_patch;
 mod kube_secrets_init;
@@ -15,7 +16,9 @@ mod properties;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use strongroom_inject::{Found, ImageConfig, Images, Plan, Refusal, Settings, Source, SourceKind, plan};
+use strongroom_inject::{
+    Candidates, Found, ImageConfig, ImageNeeded, Images, Lookup, Plan, Refusal, Settings, Source, SourceKind, Survey,
+};
 use strongroom_secret::SecretBytes;
 
 const SECRET: &str = "arn:aws:secretsmanager:us-west-2:111122223333:secret:prod/db-Ab12Cd";
@@ -62,6 +65,21 @@ fn image(entrypoint: &[&str], command: &[&str]) -> ImageConfig {
 
 fn images(pairs: &[(&str, ImageConfig)]) -> Images {
     pairs.iter().map(|(name, config)| ((*name).to_owned(), config.clone())).collect()
+}
+
+/// What a pod's variables come from.
+fn lookups(pod: &Value, settings: &Settings) -> Result<Vec<Lookup>, Refusal> {
+    Ok(Candidates::of(pod, settings)?.lookups())
+}
+
+/// The containers whose images must be known.
+fn needed(pod: &Value, found: &Found, settings: &Settings) -> Result<Vec<ImageNeeded>, Refusal> {
+    Ok(Survey::of(Candidates::of(pod, settings)?, found)?.images())
+}
+
+/// What is planned of these answers.
+fn plan(pod: &Value, found: &Found, images: &Images, settings: &Settings) -> Result<Plan, Refusal> {
+    Survey::of(Candidates::of(pod, settings)?, found)?.plan(images)
 }
 
 /// What a plan with nothing from outside of the pod makes of it.

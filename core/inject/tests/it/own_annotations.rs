@@ -1,9 +1,9 @@
 //! Our own annotations.
 
 use serde_json::{Value, json};
-use strongroom_inject::{Settings, lookups};
+use strongroom_inject::Settings;
 
-use crate::{SECRET, annotated, changed, container, names, planned, pod, pod_with};
+use crate::{SECRET, VAULT, annotated, changed, container, lookups, names, planned, pod, pod_with, variables};
 
 fn two(annotations: &Value) -> Value {
     let spec = json!({"initContainers": [container("init", "plain")]});
@@ -68,4 +68,64 @@ fn our_own_containers_are_never_wrapped() {
     let after = changed(&two(&annotations));
     assert_eq!(names(&after["spec"]["initContainers"]), ["copy-secrets-init", "secrets-init-container", "init"]);
     assert_eq!(planned(&after).unwrap().patch, []);
+}
+
+/// What is set in a container for a role, and whether it mounts the token.
+fn role_of(container: &Value) -> (Option<&str>, Option<&str>, bool) {
+    let set = variables(container);
+    let mounts = container["volumeMounts"].as_array().into_iter().flatten();
+    let mut at = mounts.filter(|mount| mount["mountPath"] == "/var/run/secrets/strongroom.dev/aws");
+    let is_mounted = at.next().is_some_and(|mount| mount["readOnly"] == true);
+    (set.get("AWS_ROLE_ARN").copied(), set.get("AWS_WEB_IDENTITY_TOKEN_FILE").copied(), is_mounted)
+}
+
+#[test]
+fn aws_role_gives_a_token_to_what_reads_aws_and_names_no_role_itself() {
+    const ROLE: &str = "arn:aws:iam::111122223333:role/app";
+    const GIVEN: (Option<&str>, Option<&str>, bool) =
+        (Some(ROLE), Some("/var/run/secrets/strongroom.dev/aws/token"), true);
+    let mut own = container("own", SECRET);
+    own["env"].as_array_mut().unwrap().push(json!({"name": "AWS_ROLE_ARN", "value": "mine"}));
+    let mut unseen = container("unseen", "plain");
+    unseen["envFrom"] = json!([{"secretRef": {"name": "hidden"}}]);
+    let containers = [container("aws", SECRET), container("vault", VAULT), container("plain", "x"), own, unseen];
+    let annotations = json!({"strongroom.dev/aws-role": ROLE, "secrets.k8s.aws/secret-arn": SECRET});
+    let before = annotated(pod(&containers), &annotations);
+    let after = changed(&before);
+    let seen: Vec<_> = after["spec"]["containers"].as_array().unwrap().iter().map(role_of).collect();
+    assert_eq!(seen, [GIVEN, (None, None, false), (None, None, false), (Some("mine"), None, false), GIVEN]);
+    assert_eq!(role_of(&after["spec"]["initContainers"][1]), GIVEN, "what writes AWS' files reads AWS");
+    let volumes = after["spec"]["volumes"].as_array().unwrap();
+    let of_token: Vec<_> = volumes.iter().filter_map(|volume| volume["projected"]["sources"].get(0)).collect();
+    let token = json!({"audience": "sts.amazonaws.com", "expirationSeconds": 600, "path": "token"});
+    assert_eq!(of_token, [&json!({"serviceAccountToken": token})], "one for all");
+    assert_eq!(planned(&after).unwrap().patch, []);
+}
+
+#[test]
+fn aws_role_is_the_arn_of_a_role() {
+    let check = |text: &str, is_good: bool| {
+        let planned = planned(&two(&json!({"strongroom.dev/aws-role": text})));
+        match planned {
+            Ok(plan) => assert!(is_good && plan.patch.is_empty(), "{text}"),
+            Err(refusal) => {
+                let refusal = refusal.to_string();
+                assert!(!is_good && refusal.contains("[strongroom.dev/aws-role]"), "{refusal}");
+                assert!(refusal.contains("arn:aws:iam::ACCOUNT:role/NAME"), "{refusal}");
+            }
+        }
+    };
+    check("arn:aws:iam::111122223333:role/app", true);
+    check("arn:aws-cn:iam::111122223333:role/team/app", true);
+    check("", true);
+    for wrong in [
+        "app",
+        "arn:aws:iam::1111:role/app",
+        "arn:aws:iam::111122223333:user/app",
+        "arn:aws:iam::111122223333:role/",
+        "arn:aws:iam::111122223333:role/$(X)",
+        SECRET,
+    ] {
+        check(wrong, false);
+    }
 }

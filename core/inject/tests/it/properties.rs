@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use strongroom_inject::{Found, Images, Settings, Source, SourceKind, images, lookups, plan};
+use strongroom_inject::{Found, Images, Settings, Source, SourceKind};
 
-use crate::{PARAMETER, SECRET, VAULT, changed_by, image, values};
+use crate::{PARAMETER, SECRET, VAULT, changed_by, image, lookups, needed, plan, values};
 
 fn value() -> impl Strategy<Value = &'static str> {
     prop::sample::select(&[SECRET, PARAMETER, VAULT, "plain", "", "sr://aws-sm/x", "vault:", "vault:login"][..])
@@ -59,6 +59,12 @@ fn annotations() -> impl Strategy<Value = Option<Value>> {
             ("strongroom.dev/inject", "env"),
             ("strongroom.dev/init-containers", "true"),
             ("strongroom.dev/token-audience", "vault"),
+            ("strongroom.dev/aws-role", "arn:aws:iam::111122223333:role/app"),
+            ("strongroom.dev/files", "- {path: a/b, from: 'sr://vault/a#b'}\n- {path: c, from: 'sr://aws-sm/c'}"),
+            ("strongroom.dev/files-folder", "/data/files"),
+            ("strongroom.dev/files-refresh", "never"),
+            ("strongroom.dev/files-owner", "7:8"),
+            ("strongroom.dev/files-containers", "m1"),
             ("strongroom.dev/injection", "{}"),
             ("secrets.k8s.aws/secret-arn", SECRET),
             (
@@ -70,14 +76,14 @@ fn annotations() -> impl Strategy<Value = Option<Value>> {
             ("vault.security.banzaicloud.io/mutate", "skip"),
         ][..],
     );
-    prop::option::of(prop::collection::vec(pair, 0..4).prop_map(|pairs| {
+    prop::option::of(prop::collection::vec(pair, 0..6).prop_map(|pairs| {
         pairs.into_iter().map(|(name, text)| (name.to_owned(), json!(text))).collect::<serde_json::Map<_, _>>().into()
     }))
 }
 
 /// A pod with names that ours may collide with; every name is there once.
 fn pod() -> impl Strategy<Value = Value> {
-    let init_names = ["copy-secrets-init", "i1", "copy-secrets-init-2"];
+    let init_names = ["copy-secrets-init", "strongroom-files", "copy-secrets-init-2"];
     let main_names = ["secrets-init-container", "m1", "m2"];
     let named = |list: Vec<Value>, names: [&'static str; 3]| -> Value {
         let name = |(mut container, name): (Value, &str)| {
@@ -88,7 +94,10 @@ fn pod() -> impl Strategy<Value = Value> {
     };
     let containers =
         (prop::collection::vec(container(), 1..4), prop::option::of(prop::collection::vec(container(), 0..4)));
-    let volume = prop::sample::subsequence(vec!["secrets-init-bin", "secret-vol", "strongroom-vault-token"], 0..=3);
+    let volume = prop::sample::subsequence(
+        vec!["secrets-init-bin", "secret-vol", "strongroom-vault-token", "strongroom-files"],
+        0..=4,
+    );
     (containers, volume, annotations(), any::<bool>()).prop_map(move |((main, init), volumes, annotations, is_root)| {
         let volumes: Vec<_> =
             volumes.into_iter().chain(["v0"]).map(|name| json!({"name": name, "emptyDir": {}})).collect();
@@ -114,7 +123,7 @@ fn source() -> impl Strategy<Value = Source> {
 fn steps(pod: &Value, found: &Found) -> Option<strongroom_inject::Plan> {
     let settings = Settings::default();
     lookups(pod, &settings).ok()?;
-    let needed = images(pod, found, &settings).ok()?;
+    let needed = needed(pod, found, &settings).ok()?;
     let images: Images = needed.into_iter().map(|it| (it.container, image(&["e"], &["c"]))).collect();
     plan(pod, found, &images, &settings).ok()
 }

@@ -38,6 +38,19 @@ app.kubernetes.io/component: admission
 {{- end -}}
 {{- end }}
 
+{{- /* The image of the agents of pods with files. */}}
+{{- define "strongroom.admission.agentImage" -}}
+{{- with .Values.admission.agent.image -}}
+{{- if not .repository -}}
+{{ include "strongroom.admission.initImage" $ }}
+{{- else if .digest -}}
+{{ printf "%s@%s" .repository .digest }}
+{{- else -}}
+{{ printf "%s:%s" .repository (default $.Chart.AppVersion .tag) }}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{- /* The role's command line. */}}
 {{- define "strongroom.admission.arguments" -}}
 {{- $admission := .Values.admission -}}
@@ -48,6 +61,11 @@ app.kubernetes.io/component: admission
 - --telemetry-listen-address=:9090
 - {{ printf "--image=%s" (include "strongroom.admission.initImage" .) | quote }}
 - --pull-policy={{ $admission.init.image.pullPolicy }}
+- {{ printf "--agent-image=%s" (include "strongroom.admission.agentImage" .) | quote }}
+- --agent-pull-policy={{ $admission.agent.image.pullPolicy }}
+- {{ printf "--agent-resources=%s" (toJson $admission.agent.resources) | quote }}
+- --agent-files-size={{ $admission.agent.filesSize }}
+- --agent-least-refresh={{ $admission.agent.leastRefresh }}
 {{- with $admission.vault.address }}
 - {{ printf "--vault-address=%s" . | quote }}
 {{- end }}
@@ -91,7 +109,7 @@ values are not searched for references inside of them.
 {{- $first := "asgvb>" -}}
 {{- $insides := list "${vault:" "${bao:" "${>>vault:" "${>>bao:" -}}
 object.metadata.?annotations.orValue({}).exists(name,
-  name.startsWith('strongroom.dev/inject') || name == 'secrets.k8s.aws/secret-arn' ||
+  name.startsWith('strongroom.dev/inject') || name.startsWith('strongroom.dev/file') || name == 'secrets.k8s.aws/secret-arn' ||
   name.startsWith('vault.security.banzaicloud.io/')) ||
 (object.spec.?containers.orValue([]) + object.spec.?initContainers.orValue([])).exists(container,
   container.?env.orValue([]).exists(variable,

@@ -17,6 +17,7 @@ const ORDER: &[&str] = &[
     "core/crypto",
     "core/pattern",
     "core/template",
+    "core/files",
     "core/policy",
     "core/api",
     "core/sync",

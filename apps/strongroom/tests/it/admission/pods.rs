@@ -220,3 +220,78 @@ fn what_is_injected_holds_the_restricted_standard() {
     let stored = create(&namespace, &pod).unwrap();
     assert_eq!(stored["spec"]["initContainers"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn files_by_our_annotations_pass_the_restricted_standard_and_a_quota_in_both_forms() {
+    let _ = &*SHARED;
+    let namespace = namespace(&CLUSTER, &[SEEN, ("pod-security.kubernetes.io/enforce", "restricted")]);
+    let hard = json!({"requests.cpu": "9", "requests.memory": "9Gi", "limits.cpu": "9", "limits.memory": "9Gi"});
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q", "namespace": namespace},
+        "spec": {"hard": hard}});
+    CLUSTER.apply(&quota.to_string()).unwrap();
+    eventually("the quota counts", || {
+        let quota = object(&CLUSTER, "resourcequota", &namespace, "q").unwrap();
+        if quota["status"]["hard"] == hard { Ok(()) } else { Err("not yet") }
+    });
+    let whole = json!({"cpu": "10m", "memory": "16Mi"});
+    let app = json!({"name": "app", "image": "app", "resources": {"requests": whole, "limits": whole},
+        "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}});
+    let spec = json!({"containers": [app], "shareProcessNamespace": true, "securityContext": {"runAsNonRoot": true,
+        "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}});
+    let asking = |name: &str, more: Value| {
+        let list = "- {path: a/b, from: 'sr://vault/a#b'}\n- {path: c, from: 'sr://aws-sm/c'}\n";
+        let mut annotations = json!({"strongroom.dev/files": list, "strongroom.dev/token-audience": "vault",
+            "strongroom.dev/aws-role": "arn:aws:iam::111122223333:role/app"});
+        annotations.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let mut pod = pod(name, &spec);
+        pod["metadata"]["annotations"] = annotations;
+        pod
+    };
+    let hooks = json!({"strongroom.dev/files-signal": "HUP:nginx", "strongroom.dev/files-owner": "1000:1000",
+        "strongroom.dev/files-url": "http://127.0.0.1:80/"});
+    let never = json!({"strongroom.dev/files-refresh": "never", "strongroom.dev/files-folder": "/etc/f"});
+    for (name, annotations, restarts, folder) in
+        [("stays", hooks, json!("Always"), "/run/strongroom/files"), ("once", never, Value::Null, "/etc/f")]
+    {
+        let stored = create(&namespace, &asking(name, annotations)).unwrap();
+        let agent = &stored["spec"]["initContainers"][0];
+        assert_eq!((&agent["name"], &agent["restartPolicy"]), (&json!("strongroom-files"), &restarts));
+        let mounts = |container: &Value| -> Vec<String> {
+            let mounts = container["volumeMounts"].as_array().unwrap().iter();
+            mounts.map(|mount| mount["mountPath"].as_str().unwrap().to_owned()).collect()
+        };
+        // The API server's own plugin gives it the account's token, as to every container.
+        assert_eq!(mounts(agent).len(), 4, "{agent}");
+        assert!(mounts(&stored["spec"]["containers"][0]).contains(&folder.to_owned()));
+        assert_eq!(mounts(&stored["spec"]["containers"][0]).len(), 2);
+        assert_eq!(stored["status"]["qosClass"], "Guaranteed", "{agent}");
+        let told = stored["metadata"]["annotations"]["strongroom.dev/injection"].as_str().unwrap();
+        assert!(told.contains(&format!("files {folder}/a/b, {folder}/c")), "{told}");
+    }
+    let wrong = refused(&namespace, &asking("wrong", json!({"strongroom.dev/files": "- {path: a, from: b}"})));
+    assert!(wrong.contains("could not mutate object") && wrong.contains("files[0].from"), "{wrong}");
+}
+
+#[test]
+fn a_variable_that_comes_with_a_whole_config_map_counts_though_its_value_is_not_kept() {
+    let namespace = seen();
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "v", "namespace": namespace},
+        "data": {"VAULT_ADDR": "https://of-the-pod", "VAULT_ROLE": "of-the-pod", "OTHER": "x"}});
+    CLUSTER.apply(&map.to_string()).unwrap();
+    let app = json!({"name": "app", "image": "app", "command": ["app"], "envFrom": [{"configMapRef": {"name": "v"}}],
+        "env": [{"name": "A", "value": "vault:a/b#c"}]});
+    let mut pod = pod("whole", &json!({"containers": [app]}));
+    pod["metadata"]["annotations"] = json!({"strongroom.dev/files": "- {path: a, from: 'vault:a/b#c'}",
+        "vault.security.banzaicloud.io/vault-addr": "https://of-the-annotation"});
+    let stored = create(&namespace, &pod).unwrap();
+    let entries = |container: &Value| -> Vec<(String, Value)> {
+        let env = container["env"].as_array().unwrap().iter();
+        let entry = |entry: &Value| (entry["name"].as_str().unwrap().to_owned(), entry["valueFrom"].clone());
+        env.map(entry).collect()
+    };
+    let of_app: Vec<_> = entries(&stored["spec"]["containers"][0]).into_iter().map(|(name, _)| name).collect();
+    assert!(!of_app.contains(&"VAULT_ADDR".to_owned()) && !of_app.contains(&"VAULT_ROLE".to_owned()), "{of_app:?}");
+    let agent = stored["spec"]["initContainers"].as_array().unwrap().iter().find(|it| it["name"] == "strongroom-files");
+    let of_map = |key: &str| (key.to_owned(), json!({"configMapKeyRef": {"name": "v", "key": key, "optional": true}}));
+    assert_eq!(entries(agent.unwrap())[..2], [of_map("VAULT_ADDR"), of_map("VAULT_ROLE")]);
+}

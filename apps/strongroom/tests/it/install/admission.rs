@@ -28,6 +28,11 @@ admission:
   enabled: true
   replicaCount: 3
   init: {image: {repository: registry.example:5000/strongroom-init, tag: '1', pullPolicy: Always}}
+  agent:
+    image: {repository: registry.example/agent, digest: 'sha256:0000000000000000000000000000000000000000000000000000000000000000'}
+    resources: {limits: {memory: 32Mi}}
+    filesSize: 8Mi
+    leastRefresh: 1m
   excludedNamespaces: [kube-system, calico-system]
   namespaceSelector: {matchLabels: {a: b}, matchExpressions: [{key: c, operator: Exists}]}
   indirect: {failurePolicy: Ignore}
@@ -346,13 +351,16 @@ fn pods_that_say_that_they_want_something_are_sent_and_others_are_not() {
         "strongroom.dev/inject",
         "strongroom.dev/inject-containers",
         "strongroom.dev/injects",
+        "strongroom.dev/files",
+        "strongroom.dev/files-url",
+        "strongroom.dev/file",
         "secrets.k8s.aws/secret-arn",
         "vault.security.banzaicloud.io/vault-env-from-path",
     ] {
         assert_eq!(noted(name, "env"), "explicit", "{name}");
     }
     assert_eq!(noted("strongroom.dev/partial", "true"), "-");
-    let unwilling = json!({"strongroom.dev/inject": "false"});
+    let unwilling = json!({"strongroom.dev/inject": "false", "strongroom.dev/files": "[]"});
     assert_eq!(asked(&pod("team", &unwilling, &saying("sr://vault/a#b"))), "-", "it starts without us");
 }
 
