@@ -1,7 +1,9 @@
 //! `strongroom-init`: the first process of a container. Called `secrets-init` (a copy, a link), it also takes that
 //! program's unprefixed variables and words its errors as that program did. Called `aws-secrets-manager-secret-sidecar`,
-//! or with that as its first word, it starts nothing: it writes the files of AWS' secret sidecar injector.
+//! or with that as its first word, it starts nothing: it writes the files of AWS' secret sidecar injector. With `agent` as
+//! its first word it stays and keeps files current.
 
+mod agent;
 mod arguments;
 mod copy;
 mod secret_sidecar;
@@ -61,6 +63,7 @@ pub fn main(arguments: Vec<OsString>, variables: &[OsString]) -> ExitCode {
         Err(code) => code,
         Ok(Request::Version) => version::print(),
         Ok(Request::Copy { destinations }) => copy::run(&program, &destinations),
+        Ok(Request::Agent(arguments)) => agent::run(&arguments, ambient),
         Ok(Request::SecretSidecar { arguments, words }) => secret_sidecar::run(&arguments, &words, ambient),
         Ok(Request::Start(arguments)) => match start(applet, &arguments, variables, ambient) {
             Ok(never) => never,

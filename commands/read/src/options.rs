@@ -1,8 +1,10 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use strongroom_failure::{Class, Failure};
+use strongroom_resolve::{Policy, Resolver};
 use strongroom_stores::{Ambient, Configuration, Stores};
 use strongroom_telemetry::{LogFormat, LogLevel};
 
@@ -76,7 +78,7 @@ impl ReadOptions {
     }
 
     /// How long everything together may take.
-    pub(crate) fn deadline(&self) -> Duration {
+    pub fn deadline(&self) -> Duration {
         self.deadline.unwrap_or(DEFAULT_DEADLINE)
     }
 
@@ -85,6 +87,18 @@ impl ReadOptions {
     /// # Errors
     /// A configuration file that cannot be read or is wrong, named.
     pub fn reader(&self, ambient: Ambient, google_project: Option<String>) -> Result<Reader, Failure> {
+        Reader::new(self.stores(ambient, google_project)?, self.deadline())
+    }
+
+    /// The configured and the ambient stores, for who reads again and again in a runtime of its own.
+    ///
+    /// # Errors
+    /// As [`ReadOptions::reader`].
+    pub fn resolver(&self, ambient: Ambient, google_project: Option<String>) -> Result<Resolver, Failure> {
+        Ok(Resolver::new(Arc::new(self.stores(ambient, google_project)?), Policy::default()))
+    }
+
+    fn stores(&self, ambient: Ambient, google_project: Option<String>) -> Result<Stores, Failure> {
         let configuration = self.config.as_ref().map(|path| {
             let content = read_file(path, LARGEST_CONFIGURATION)?;
             let name = |failure: Failure| failure.in_field(path.display().to_string());
@@ -92,7 +106,6 @@ impl ReadOptions {
             Configuration::parse(content.expose_text().ok_or_else(no_text)?).map_err(name)
         });
         let configuration = configuration.transpose()?.unwrap_or_default();
-        let stores = Stores::new(configuration, ambient).with_google_project(google_project);
-        Reader::new(stores, self.deadline())
+        Ok(Stores::new(configuration, ambient).with_google_project(google_project))
     }
 }

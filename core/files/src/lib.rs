@@ -19,7 +19,7 @@ use std::fmt;
 use strongroom_failure::{Class, Failure};
 use strongroom_reference::Reference;
 
-pub use crate::list::parse;
+pub use crate::list::{add, parse};
 pub use crate::owner::{Owner, parse_mode};
 
 /// The most files of one list: each is a read and an inode, and a list that long is better a template.

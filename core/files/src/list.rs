@@ -55,6 +55,30 @@ pub fn parse(text: &str) -> Result<Vec<File>, Failure> {
     Ok(files)
 }
 
+/// Adds a file of one value to `files`, as a flag says it: `PATH[@MODE[,USER[:GROUP]]]=REFERENCE`.
+///
+/// # Errors
+/// As [`parse`], with the path as the field; nothing has been added then.
+pub fn add(files: &mut Vec<File>, text: &str) -> Result<(), Failure> {
+    let (target, from) = text.split_once('=').ok_or_else(|| invalid("expected PATH=REFERENCE"))?;
+    if files.len() >= MOST_FILES {
+        return Err(invalid(format!("more than {MOST_FILES} files are wanted")));
+    }
+    // Paths may hold an '@'; only one that is followed by digits starts a mode.
+    let marked = target.rsplit_once('@').filter(|(_, mode)| mode.starts_with(|first: char| first.is_ascii_digit()));
+    let (path, mode) = marked.map_or((target, None), |(path, mode)| (path, Some(mode)));
+    let (mode, owner) = match mode.map(|mode| mode.split_once(',').ok_or(mode)) {
+        None => (None, None),
+        Some(Ok((mode, owner))) => (Some(mode.to_owned()), Some(owner.to_owned())),
+        Some(Err(mode)) => (Some(mode.to_owned()), None),
+    };
+    let path = path.to_owned();
+    let entry = Entry { path: path.clone(), from: Some(from.to_owned()), values: None, template: None, mode, owner };
+    let file = entry.check(files).map_err(|(_, failure)| failure.in_field(path))?;
+    files.push(file);
+    Ok(())
+}
+
 /// A failure and the member of the entry that it is about; no member where it is about the whole entry.
 type At = (String, Failure);
 

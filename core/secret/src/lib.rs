@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -121,13 +122,28 @@ pub struct RemoteValue {
     pub parts: Option<std::sync::Arc<BTreeMap<String, SecretBytes>>>,
     /// Whether the store keeps it as bytes (`SecretBinary` of AWS Secrets Manager), and not as text.
     pub is_binary: bool,
+    /// For how long the store lends it, where it made the value for whoever asked; nothing where it stays.
+    pub lease: Option<Lease>,
 }
 
 impl RemoteValue {
-    /// A value without parts of its own.
+    /// A value without parts of its own, which stays.
     pub fn new(value: SecretBytes, version: Option<String>) -> Self {
-        Self { value, version, parts: None, is_binary: false }
+        Self { value, version, parts: None, is_binary: false, lease: None }
     }
+}
+
+/// For how long a value is lent that a store made for whoever asked: the next who asks gets another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// What the store knows it by; empty where it keeps no account of it. Not a secret.
+    pub id: String,
+    /// Which of its logins the provider asked with: the value ends with that login's token, whatever was agreed.
+    pub login: u64,
+    /// How long it lasts from the answer on; zero where it has no end of its own.
+    pub duration: Duration,
+    /// Whether the store may lend it for longer.
+    pub is_renewable: bool,
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Which processes descend from one, and which belong to a group, as `/proc` tells.
+//! Which processes descend from one, belong to a group or bear a name, as `/proc` tells.
 
 use std::path::Path;
 
@@ -21,19 +21,49 @@ pub(crate) fn members(group: i32) -> Option<Vec<i32>> {
     Some(members.map(|process| process.number).collect())
 }
 
+/// The living processes that bear `name`, without those whose parent bears it too: a master, and not its workers.
+/// `None` where `/proc` is missing or not ours. The kernel knows 15 bytes of a name, and so many are compared.
+pub(crate) fn masters(name: &[u8]) -> Option<Vec<i32>> {
+    let bearers: Vec<Process> =
+        stats()?.filter(|stat| is_alive_as(stat, name)).filter_map(|stat| parse(&stat)).collect();
+    Some(without_workers(&bearers))
+}
+
 fn all() -> Option<Vec<Process>> {
+    Some(stats()?.filter_map(|stat| parse(&stat)).collect())
+}
+
+/// What `/proc` tells of each process, as text.
+fn stats() -> Option<impl Iterator<Item = Vec<u8>>> {
     // A /proc of another PID namespace numbers processes in its own way: signalling by it would hit strangers.
     let ourselves = std::fs::read_link("/proc/self").ok()?;
     (ourselves.to_str()?.parse() == Ok(std::process::id())).then_some(())?;
     let entries = std::fs::read_dir("/proc").ok()?;
-    Some(entries.filter_map(|entry| read(&entry.ok()?.path())).collect())
+    Some(entries.filter_map(|entry| read(&entry.ok()?.path())))
 }
 
 /// One process; `None` for other entries and for one that has ended in the meantime.
-fn read(directory: &Path) -> Option<Process> {
+fn read(directory: &Path) -> Option<Vec<u8>> {
     let name = directory.file_name()?.to_str()?;
     name.bytes().all(|byte| byte.is_ascii_digit()).then_some(())?;
-    parse(&std::fs::read(directory.join("stat")).ok()?)
+    std::fs::read(directory.join("stat")).ok()
+}
+
+/// The most bytes of a name that the kernel keeps (`TASK_COMM_LEN` without its zero).
+const LONGEST_NAME: usize = 15;
+
+fn is_alive_as(stat: &[u8], name: &[u8]) -> bool {
+    let starts = stat.iter().position(|&byte| byte == b'(');
+    let ends = stat.iter().rposition(|&byte| byte == b')');
+    let borne = starts.zip(ends).and_then(|(starts, ends)| stat.get(starts + 1..ends));
+    let state = ends.and_then(|ends| stat.get(ends + 2));
+    borne == Some(&name[..name.len().min(LONGEST_NAME)]) && !matches!(state, None | Some(b'Z' | b'X'))
+}
+
+fn without_workers(bearers: &[Process]) -> Vec<i32> {
+    let is_bearer = |number: i32| bearers.iter().any(|bearer| bearer.number == number);
+    let masters = bearers.iter().filter(|bearer| !is_bearer(bearer.parent));
+    masters.map(|master| master.number).collect()
 }
 
 /// Reads `NUMBER (NAME) STATE PARENT GROUP …`; the name is the program's choice and may hold anything.
@@ -93,6 +123,32 @@ mod tests {
         check(1, &[2, 5, 3, 6, 4]);
         check(4, &[]);
         check(99, &[]);
+    }
+
+    #[test]
+    fn a_process_is_known_by_what_the_kernel_keeps_of_its_name_while_it_lives() {
+        let check = |stat: &str, name: &str, want: bool| {
+            assert_eq!(is_alive_as(stat.as_bytes(), name.as_bytes()), want, "{stat} {name}");
+        };
+        check("7 (nginx) S 1 7", "nginx", true);
+        check("7 (nginx) Z 1 7", "nginx", false);
+        check("7 (nginx) S 1 7", "ngin", false);
+        check("7 (nginx) S 1 7", "", false);
+        check("7 (a) b) R 1 7", "a) b", true);
+        check("7 (a-very-long-nam) S 1 7", "a-very-long-name", true);
+        check("7 (nginx)", "nginx", false);
+        check("", "nginx", false);
+    }
+
+    #[test]
+    fn a_master_is_no_worker() {
+        let check = |bearers: &[(i32, i32)], want: &[i32]| {
+            let process = |&(number, parent): &(i32, i32)| Process { number, parent, group: 0 };
+            assert_eq!(without_workers(&bearers.iter().map(process).collect::<Vec<_>>()), want, "{bearers:?}");
+        };
+        check(&[], &[]);
+        check(&[(7, 1), (8, 7), (9, 7), (10, 9)], &[7]);
+        check(&[(7, 1), (8, 7), (20, 1), (21, 20)], &[7, 20]);
     }
 
     #[test]

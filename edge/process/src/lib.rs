@@ -10,6 +10,9 @@
 //!    this program with the bare supervisor: empty environment, the child's pid in its arguments, signals blocked
 //!    in between so that none is lost. Or [`Resolving::exec`]: no supervisor at all.
 //!
+//! A program that stays itself is told by signals what to do ([`Resolving::obey`]), and tells others
+//! ([`signal_named`]).
+//!
 //! The only crate with `unsafe`: it is in `system`, one system call or one step of the child per block, and in `wiping`. What
 //! a long-lived program does about its memory is here too: [`release_unused_memory`], [`guard_memory`], [`WipingAllocator`].
 //! Linux only. No asynchronous runtime, no threads but the one that waits for signals during step 2.
@@ -22,6 +25,8 @@ mod descendants;
 mod launch;
 mod memory;
 mod options;
+mod orders;
+mod others;
 mod resolving;
 mod signals;
 mod supervise;
@@ -34,6 +39,8 @@ pub use command::{Command, Stdin};
 pub use launch::LaunchError;
 pub use memory::{Guarded, guard_memory, wipe_stack};
 pub use options::{ExitRemap, Forward, Group, InvalidExitRemap, Options};
+pub use orders::Order;
+pub use others::{SignalError, signal_named, signal_process};
 pub use resolving::{Resolving, SetupError};
 pub use wiping::WipingAllocator;
 

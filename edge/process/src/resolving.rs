@@ -67,7 +67,7 @@ impl Resolving {
     }
 }
 
-fn failing(step: &'static str) -> impl Fn(Errno) -> SetupError {
+pub(crate) fn failing(step: &'static str) -> impl Fn(Errno) -> SetupError {
     move |errno| SetupError { step, source: errno.into() }
 }
 

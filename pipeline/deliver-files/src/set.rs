@@ -92,6 +92,14 @@ impl FileSet {
         Ok(set)
     }
 
+    /// Whether a set is in place, from whichever writer.
+    ///
+    /// # Errors
+    /// What cannot be looked up, or is no set's.
+    pub fn has_set(&self) -> Result<bool, Failure> {
+        Ok(self.current()?.is_some())
+    }
+
     /// Puts `files` in the place of all that the set holds, and answers what that changed. The set before stays for
     /// those who read it until the next call or [`FileSet::remove_previous`].
     ///

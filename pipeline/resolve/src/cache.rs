@@ -31,8 +31,8 @@ impl Cache {
     pub(crate) fn settle(&mut self, key: &RemoteKey, answer: Answer, settings: CacheSettings, now: Instant) -> Answer {
         match answer {
             Ok(value) => {
-                // A value that was made on request (a lease) belongs to its asker.
-                if key.request.is_none() {
+                // A value that was made for its asker belongs to it.
+                if key.request.is_none() && value.lease.is_none() {
                     self.keep(key, value.clone(), settings.capacity, now);
                 }
                 Ok(value)

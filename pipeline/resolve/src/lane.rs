@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use strongroom_failure::{Class, Failure};
 use strongroom_provider::{Answer, Call, Find, Found, Limits, Provider};
-use strongroom_secret::RemoteKey;
+use strongroom_secret::{Lease, RemoteKey};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -152,17 +152,33 @@ impl Lane {
     /// # Errors
     /// The last try's failure.
     pub async fn find(self: &Arc<Self>, query: &Find, deadline: Instant) -> Result<Vec<Found>, Failure> {
+        self.patiently("the search", deadline, || self.provider.find(query)).await
+    }
+
+    /// Has the store lend for longer what a read gave, as [`Lane::find`] searches.
+    ///
+    /// # Errors
+    /// The last try's failure.
+    pub async fn renew(self: &Arc<Self>, lease: &Lease, deadline: Instant) -> Result<Lease, Failure> {
+        self.patiently("the renewal", deadline, || self.provider.renew(lease)).await
+    }
+
+    /// Asks by the retry policy what takes no slot; waits while the store asks for patience.
+    async fn patiently<T, F>(self: &Arc<Self>, what: &str, deadline: Instant, ask: impl Fn() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
         let mut attempts = 0;
         loop {
             let patience = self.state().throttled.as_ref().map(|(until, _)| *until).filter(|at| *at > Instant::now());
             if let Some(until) = patience {
                 tokio::time::sleep_until(until.min(deadline)).await;
             }
-            let failure = match tokio::time::timeout_at(deadline, self.provider.find(query)).await {
-                Ok(Ok(found)) => return Ok(found),
+            let failure = match tokio::time::timeout_at(deadline, ask()).await {
+                Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(failure)) => failure,
                 Err(_) => {
-                    let late = Failure::new(Class::Unavailable, "the search was not over before the deadline");
+                    let late = Failure::new(Class::Unavailable, format!("{what} was not over before the deadline"));
                     return Err(late.from_store(self.provider.describe()));
                 }
             };

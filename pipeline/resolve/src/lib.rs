@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use strongroom_failure::Failure;
 pub use strongroom_provider::{Answer, Provider};
 use strongroom_reference::{ProviderKind, Reference};
-use strongroom_secret::RemoteKey;
+use strongroom_secret::{Lease, RemoteKey};
 use tokio::time::Instant;
 
 pub use crate::cache::CacheSettings;
@@ -113,6 +113,14 @@ impl Resolver {
             answers.push(waiting.answer(deadline).await);
         }
         answers
+    }
+
+    /// Has the store behind `place` lend for longer what a read of it gave, at the latest at `deadline`.
+    ///
+    /// # Errors
+    /// As [`Provider::renew`], after the attempts that the policy allows, and that of a place that cannot be opened.
+    pub async fn renew(&self, place: &Place, lease: &Lease, deadline: Instant) -> Result<Lease, Failure> {
+        self.lane(place)?.renew(lease, deadline).await
     }
 
     /// The calls that `asks` would cost if nothing were cached, in the order of their places.

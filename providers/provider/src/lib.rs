@@ -21,7 +21,7 @@ mod token;
 use async_trait::async_trait;
 use strongroom_failure::{Class, Failure};
 pub use strongroom_pattern::Pattern;
-pub use strongroom_secret::{Facet, RemoteKey, RemoteValue, SecretBytes, Version};
+pub use strongroom_secret::{Facet, Lease, RemoteKey, RemoteValue, SecretBytes, Version};
 
 #[cfg(feature = "push")]
 pub use crate::draft::{Draft, Keeps, Left, MARK, MARKED, NoSettings, foreign, reduced, settings, whole};
@@ -78,6 +78,16 @@ pub trait Provider: Send + Sync {
     /// Reads `keys` and returns as many answers, in the same order. One bad key spoils only its own answer.
     /// The pipeline passes the keys of one planned [`Call`]; any other list must be answered as well.
     async fn read(&self, keys: &[RemoteKey]) -> Vec<Answer>;
+
+    /// Lends what a read gave for longer; the answer says for how long from now on.
+    ///
+    /// # Errors
+    /// A failure that may pass leaves the lease as it was. Any other says that it cannot be renewed: whoever needs the
+    /// value beyond its end reads anew. `Invalid` also where the login that it hangs from is over.
+    async fn renew(&self, _lease: &Lease) -> Result<Lease, Failure> {
+        let words = "this kind of store lends nothing";
+        Err(Failure::new(Class::Invalid, words).from_store(self.describe()))
+    }
 
     /// Whether the store looks at [`RemoteKey::property`] itself; else the whole value is read and the property
     /// selected from it afterwards.

@@ -8,14 +8,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{Method, Response, StatusCode, json_body};
-use strongroom_provider::SecretBytes;
+use strongroom_provider::{Lease as Lent, SecretBytes};
 
 use crate::api::{About, Ask, Query, failure_of};
 use crate::path::{clean, encoded_query};
@@ -210,17 +210,26 @@ impl Vault {
         handle: &Handle,
         increment: Duration,
     ) -> Result<(Duration, bool), Failure> {
-        let increment = increment.as_secs();
-        let response = match handle {
-            Handle::Lease(id) => {
-                let body = json!({"lease_id": id, "increment": increment});
-                self.tell(login, "vault:renew", "sys/leases/renew", handle, body).await?
-            }
+        self.renew_with(&login.token, handle, Some(increment)).await
+    }
+
+    /// As [`Vault::renew`], by what the engine gives of itself where no increment is named.
+    async fn renew_with(
+        &self,
+        token: &Token,
+        handle: &Handle,
+        increment: Option<Duration>,
+    ) -> Result<(Duration, bool), Failure> {
+        let (path, mut body) = match handle {
+            Handle::Lease(id) => ("sys/leases/renew", json!({ "lease_id": id })),
             Handle::Token(accessor) | Handle::Login(accessor) => {
-                let body = json!({"accessor": accessor, "increment": increment});
-                self.tell(login, "vault:renew", "auth/token/renew-accessor", handle, body).await?
+                ("auth/token/renew-accessor", json!({ "accessor": accessor }))
             }
         };
+        if let Some(increment) = increment {
+            body["increment"] = increment.as_secs().into();
+        }
+        let response = self.tell(token, "vault:renew", path, handle, body).await?;
         let envelope: Envelope<'_> = serde_json::from_slice(response.body.expose()).map_err(|_| no_json())?;
         let (seconds, renewable) = match envelope.auth {
             Some(granted) => (granted.lease_duration, granted.renewable),
@@ -240,7 +249,7 @@ impl Vault {
                 ("auth/token/revoke-accessor", json!({"accessor": accessor}))
             }
         };
-        match self.tell(login, "vault:revoke", path, handle, body).await {
+        match self.tell(&login.token, "vault:revoke", path, handle, body).await {
             Ok(_) => Ok(()),
             Err(failure) if is_no_more(&failure) => Ok(()),
             Err(failure) => Err(failure),
@@ -266,9 +275,34 @@ impl Vault {
         ended.is_ok()
     }
 
+    /// Renews what a read gave, and before it the token from which it hangs where that is in its last third.
+    pub(crate) async fn renew_lent(&self, lease: &Lent) -> Result<Lent, Failure> {
+        if !lease.is_renewable {
+            return Err(Failure::new(Class::Invalid, "what the engine lent cannot be renewed"));
+        }
+        self.session.lasting_token(&self.api).await?;
+        self.with_fresh_token(|token| async move {
+            if token.login() != lease.login {
+                return Err(Failure::new(Class::Invalid, "it was lent to a login that is over, and ends with it"));
+            }
+            let handle = Handle::Lease(lease.id.clone());
+            let (duration, is_renewable) = self.renew_with(&token, &handle, None).await?;
+            Ok(self.hung(Lent { duration, is_renewable, ..lease.clone() }, &token).await)
+        })
+        .await
+    }
+
+    /// The lease of a value that ends at the latest with `token`, with which it was asked for.
+    pub(crate) async fn hung(&self, lease: Lent, token: &Token) -> Lent {
+        match self.session.hang_from(&self.api, token).await {
+            Some(remaining) => Lent { duration: lease.duration.min(remaining), ..lease },
+            None => lease,
+        }
+    }
+
     async fn tell(
         &self,
-        login: &Login,
+        token: &Token,
         operation: &'static str,
         path: &str,
         handle: &Handle,
@@ -276,12 +310,12 @@ impl Vault {
     ) -> Result<Response, Failure> {
         let about = if matches!(handle, Handle::Login(_)) { About::Token } else { About::Secrets };
         let body = json_body(&body)?;
-        let ask = Ask { about, ..Ask::log_in(operation, path, Some(&login.token.value), body) };
+        let ask = Ask { about, ..Ask::log_in(operation, path, Some(&token.value), body) };
         let response = self.api.send(ask).await?;
         if response.status.is_success() {
             return Ok(response);
         }
-        let failure = failure_of(&response, &[&login.token.value]);
+        let failure = failure_of(&response, &[&token.value]);
         Err(match failure.class {
             // Whatever status it comes with: nobody's waiting brings it back.
             _ if is_no_more(&failure) => Failure { class: Class::Invalid, ..failure },
@@ -344,6 +378,35 @@ fn lease(envelope: &Envelope<'_>) -> Option<Lease> {
     })
 }
 
+/// What an engine lent by the answer `body` to a read or a write with the token of `login`; nothing where it did not.
+pub(crate) fn lent(body: &SecretBytes, login: u64) -> Option<Lent> {
+    let envelope: Envelope<'_> = serde_json::from_slice(body.expose()).ok()?;
+    match lease(&envelope)? {
+        Lease { handle: Some(Handle::Lease(id)), duration, renewable: is_renewable, .. } => {
+            Some(Lent { id, login, duration, is_renewable })
+        }
+        _ => None,
+    }
+}
+
+/// The lease of what an engine made without one that ends by itself (`pki/issue`), where its answer says when: who made
+/// it anew at each read would have as many certificates. Nothing renews it, and it outlives the login.
+pub(crate) fn expiring(body: &SecretBytes, login: u64, now: SystemTime) -> Option<Lent> {
+    #[derive(Deserialize)]
+    struct Made {
+        data: Expiring,
+    }
+    #[derive(Deserialize)]
+    struct Expiring {
+        /// Seconds since 1970.
+        expiration: u64,
+    }
+    let made: Made = serde_json::from_slice(body.expose()).ok()?;
+    let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(made.data.expiration))?;
+    let duration = end.duration_since(now).ok()?;
+    Some(Lent { id: String::new(), login, duration, is_renewable: false })
+}
+
 /// How both servers say that there is no such token or lease.
 fn is_no_more(failure: &Failure) -> bool {
     ["invalid accessor", "lease not found", "invalid lease"].iter().any(|words| failure.words.contains(words))
@@ -390,6 +453,20 @@ mod tests {
             r#"{"auth":{"client_token":"canary","accessor":"","lease_duration":9,"renewable":false}}"#,
             lease(None, 9, false, true),
         );
+    }
+
+    #[test]
+    fn what_ends_by_itself_is_lent_until_then() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        let check = |body: &str, expected: Option<u64>| {
+            let lent = expiring(&SecretBytes::from(body.to_owned()), 1, now);
+            assert_eq!(lent.map(|lent| (lent.duration.as_secs(), lent.is_renewable)), expected.map(|end| (end, false)));
+        };
+        check(r#"{"lease_id":"","data":{"certificate":"canary","expiration":1600,"z":{}}}"#, Some(600));
+        check(r#"{"data":{"expiration":999}}"#, None);
+        check(r#"{"data":{"expiration":"1600"}}"#, None);
+        check(r#"{"data":{"ciphertext":"canary"}}"#, None);
+        check(r#"{"data":null}"#, None);
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! one token (one login however many reads wait for it, renewed on use, replaced once when it is refused), the mounts
 //! say which version of KV a path belongs to, the path becomes the API's, the answer becomes bytes and a version.
 //!
-//! What engines lease is asked for, renewed and revoked by [`Vault::ask`], [`Vault::renew`] and [`Vault::revoke`].
+//! What a read was lent is renewed by [`Provider::renew`](strongroom_provider::Provider::renew); who leases for others
+//! asks, renews and revokes by [`Vault::ask`], [`Vault::renew`] and [`Vault::revoke`].
 //!
 //! A search lists metadata folder by folder, many at once, and gives names; what is found is read like any other key.
 //!

@@ -21,6 +21,14 @@ const YOUNG: Duration = Duration::from_secs(60);
 /// How long a look-up's "this token lives" holds: a batch of denied keys looks up once.
 const LOOK_UP_HOLDS: Duration = Duration::from_secs(10);
 
+/// As [`YOUNG`], for a token that values hang from: a login ends them, and all the same a role that was given another
+/// policy must be noticed some time.
+const YOUNG_WITH_LEASES: Duration = Duration::from_secs(3600);
+
+/// After a renewal or look-up that failed for now, the token is used as it is for this long, or for a tenth of its life
+/// where that is shorter.
+const RESTS: Duration = Duration::from_secs(10);
+
 /// A given token's lifetime is asked after this long: programs that only start another one never ask.
 const LEARN_AFTER: Duration = Duration::from_secs(60);
 
@@ -32,6 +40,8 @@ pub(crate) struct Session {
     state: Mutex<State>,
     /// Held by whoever renews: the others use the token as it is meanwhile.
     renewing: Mutex<()>,
+    /// The login whose token values hang from; 0 where none do.
+    leasing: AtomicU64,
     /// Logins that failed so far: who waited through one shares its failure and does not try again.
     failed: AtomicU64,
 }
@@ -67,6 +77,8 @@ pub(crate) struct Token {
     renewable: bool,
     /// Whether `lifetime` is what the server said.
     is_known: bool,
+    /// When the server last could not say, or not renew it for now.
+    put_off: Option<Instant>,
 }
 
 /// What to do with a token before it is used.
@@ -81,7 +93,8 @@ enum Due {
 
 impl Session {
     pub(crate) fn new(auth: Auth) -> Self {
-        Self { auth, state: Mutex::default(), renewing: Mutex::default(), failed: AtomicU64::new(0) }
+        let (leasing, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { auth, state: Mutex::default(), renewing: Mutex::default(), leasing, failed }
     }
 
     pub(crate) fn auth(&self) -> &Auth {
@@ -108,6 +121,34 @@ impl Session {
         }
     }
 
+    /// A token to renew with what hangs from it. Where it is in the last third of its life and cannot be renewed, a new
+    /// one is got while what hangs from the old one still lives.
+    pub(crate) async fn lasting_token(&self, api: &Api) -> Result<Arc<Token>, Failure> {
+        let failed_before = self.failed.load(Ordering::SeqCst);
+        let token = self.token(api).await?;
+        if !self.auth.can_log_in() || !token.is_last(Instant::now()) {
+            return Ok(token);
+        }
+        let mut state = self.state.lock().await;
+        if let Some(newer) = state.token.as_ref().filter(|newer| newer.login != token.login) {
+            return Ok(Arc::clone(newer));
+        }
+        self.log_in(api, &mut state, failed_before).await
+    }
+
+    /// Notes that a value hangs from `token`; how long the token lasts from now on, nothing where it has no end or may
+    /// not be asked.
+    pub(crate) async fn hang_from(&self, api: &Api, token: &Token) -> Option<Duration> {
+        self.leasing.store(token.login, Ordering::SeqCst);
+        if token.is_known {
+            return token.remaining();
+        }
+        let _turn = self.renewing.lock().await;
+        let current = self.state.lock().await.token.clone().filter(|current| current.login == token.login)?;
+        let known = if current.is_known { current } else { self.learn(api, current).await.ok()? };
+        known.remaining().filter(|_| known.login == token.login)
+    }
+
     /// After a 403: the token to try once more with, or nothing where `refused` is good and the denial stands.
     pub(crate) async fn after_refusal(&self, api: &Api, refused: &Token) -> Result<Option<Arc<Token>>, Failure> {
         let failed_before = self.failed.load(Ordering::SeqCst);
@@ -115,7 +156,8 @@ impl Session {
         if let Some(newer) = state.token.as_ref().filter(|token| token.login != refused.login) {
             return Ok(Some(Arc::clone(newer)));
         }
-        let is_young = refused.born.elapsed() < YOUNG;
+        let has_leases = self.leasing.load(Ordering::SeqCst) == refused.login;
+        let is_young = refused.born.elapsed() < if has_leases { YOUNG_WITH_LEASES } else { YOUNG };
         if (is_young || !self.auth.can_log_in()) && self.is_alive(api, &mut state, refused).await? {
             return Ok(None);
         }
@@ -191,7 +233,11 @@ impl Session {
             // The token still works; where it does not, the read is refused and a login follows.
             Err(failure) => {
                 warn!(identity = %self.auth, reason = failure.class.reason(), "Vault does not renew the token: {failure}");
-                self.replace(api, &token, Token { renewable: false, ..token.copied() }).await
+                let as_it_is = match failure.class.can_retry() {
+                    true => token.put_off(),
+                    false => Token { renewable: false, ..token.copied() },
+                };
+                self.replace(api, &token, as_it_is).await
             }
         }
     }
@@ -203,13 +249,16 @@ impl Session {
         }
         let asked = Instant::now();
         let response = api.send(Ask::look_up(&token.value)).await;
-        let learned = match response.ok().filter(|response| response.status.is_success()) {
-            Some(response) => {
+        let learned = match response {
+            Ok(response) if response.status.is_success() => {
                 let LookedUp { data } = response.json()?;
                 Token { first_lifetime: lifetime(&data), ..token.renewed(&data, asked) }
             }
             // It may not look itself up: then nobody renews it.
-            None => Token { is_known: true, ..token.copied() },
+            Ok(response) if !failure_of(&response, &[&token.value]).class.can_retry() => {
+                Token { is_known: true, ..token.copied() }
+            }
+            Ok(_) | Err(_) => token.put_off(),
         };
         self.replace(api, &token, learned).await
     }
@@ -270,12 +319,17 @@ impl Token {
             first_lifetime: lifetime,
             renewable,
             is_known,
+            put_off: None,
         }
     }
 
     fn renewed(&self, grant: &Grant, asked: Instant) -> Self {
         let (lifetime, renewable) = (lifetime(grant), grant.renewable);
-        Self { since: asked, lifetime, renewable, is_known: true, ..self.copied() }
+        Self { since: asked, lifetime, renewable, is_known: true, put_off: None, ..self.copied() }
+    }
+
+    fn put_off(&self) -> Self {
+        Self { put_off: Some(Instant::now()), ..self.copied() }
     }
 
     fn copied(&self) -> Self {
@@ -292,14 +346,32 @@ impl Token {
         self.renewable
     }
 
+    /// Which login it came from.
+    pub(crate) fn login(&self) -> u64 {
+        self.login
+    }
+
+    /// Whether it is in the last third of its life, and there is no other.
+    fn is_last(&self, now: Instant) -> bool {
+        let age = now.saturating_duration_since(self.since);
+        !self.renewable && self.lifetime.is_some_and(|lifetime| age >= lifetime * 2 / 3)
+    }
+
+    fn rests(&self, now: Instant) -> bool {
+        let pause = self.lifetime.map_or(RESTS, |lifetime| RESTS.min(lifetime / 10));
+        self.put_off.is_some_and(|at| now.saturating_duration_since(at) < pause)
+    }
+
     fn due(&self, now: Instant, can_log_in: bool) -> Due {
         let age = now.saturating_duration_since(self.since);
         match self.lifetime {
-            None if !self.is_known && age >= LEARN_AFTER => Due::Learn,
+            None if !self.is_known && age >= LEARN_AFTER && !self.rests(now) => Due::Learn,
             None => Due::Nothing,
             // It must still live when the request that carries it arrives.
             Some(lifetime) if can_log_in && age >= lifetime - (lifetime / 10).min(Duration::from_secs(5)) => Due::LogIn,
-            Some(lifetime) if self.renewable && age >= lifetime * 2 / 3 && age < lifetime => Due::Renew,
+            Some(lifetime) if self.renewable && age >= lifetime * 2 / 3 && age < lifetime && !self.rests(now) => {
+                Due::Renew
+            }
             Some(_) => Due::Nothing,
         }
     }
@@ -324,6 +396,11 @@ mod tests {
         Token::granted(grant, 1, Instant::now(), is_known)
     }
 
+    fn grant(lease_duration: u64) -> Grant {
+        let client_token = SecretBytes::default();
+        Grant { client_token, lease_duration, renewable: true, accessor: String::new() }
+    }
+
     #[tokio::test]
     async fn tokens_are_renewed_in_the_last_third_and_replaced_at_the_end() {
         let check = |token: Token, after: f64, can_log_in: bool, expected: Due| {
@@ -343,13 +420,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_renewal_that_gives_little_ends_a_tokens_life() {
-        let grant = |lease_duration| Grant {
-            client_token: SecretBytes::default(),
-            lease_duration,
-            renewable: true,
-            accessor: String::new(),
+    async fn a_renewal_that_failed_for_now_is_tried_again_after_a_pause() {
+        let first = token(60, true, true);
+        let late = first.since + Duration::from_secs(45);
+        let tried = Token { put_off: Some(late), ..first.copied() };
+        assert_eq!(first.due(late, false), Due::Renew);
+        assert_eq!(tried.due(late + Duration::from_secs(5), false), Due::Nothing);
+        assert_eq!(tried.due(late + Duration::from_secs(6), false), Due::Renew);
+        assert_eq!(tried.renewed(&grant(60), late).put_off, None);
+    }
+
+    #[tokio::test]
+    async fn a_token_is_the_last_in_its_last_third_where_it_cannot_be_renewed() {
+        let check = |token: Token, after: u64, expected: bool| {
+            assert_eq!(token.is_last(token.since + Duration::from_secs(after)), expected, "{after} s");
         };
+        check(token(60, false, true), 39, false);
+        check(token(60, false, true), 40, true);
+        check(token(60, true, true), 59, false);
+        check(token(0, false, true), 1_000_000, false);
+    }
+
+    #[tokio::test]
+    async fn a_renewal_that_gives_little_ends_a_tokens_life() {
         let first = token(60, true, true);
         assert!(!first.renewed(&grant(60), Instant::now()).nears_its_end());
         assert!(first.renewed(&grant(29), Instant::now()).nears_its_end());

@@ -1,12 +1,13 @@
 use std::future::Future;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt, stream};
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{Method, json_body};
 use strongroom_provider::{
-    Answer, Call, Facet, Find, Found, Limits, Meter, Provider, RemoteKey, RemoteValue, SecretBytes, Validation,
+    Answer, Call, Facet, Find, Found, Lease, Limits, Meter, Provider, RemoteKey, RemoteValue, SecretBytes, Validation,
     one_by_one,
 };
 #[cfg(feature = "push")]
@@ -16,7 +17,7 @@ use crate::api::{Api, Ask, Query, failure_of};
 use crate::mounts::{Mounts, check_engine};
 use crate::path::{Form, Target, target};
 use crate::session::{Session, Token};
-use crate::{Settings, answer, metadata};
+use crate::{Settings, answer, leases, metadata};
 
 /// Reads under way at once. Neither system has a limit of its own; this is what one connection pool keeps open.
 const CONCURRENCY: usize = 32;
@@ -104,7 +105,11 @@ impl Vault {
         let response = self.api.send(ask).await?;
         if response.status.is_success() {
             return match target.facet {
-                Facet::Value => answer::value(&response.body, &target),
+                Facet::Value => {
+                    let value = answer::value(&response.body, &target)?;
+                    let is_made = matches!(target.form, Form::Write(_));
+                    Ok(self.with_lease(value, is_made, &response.body, token).await)
+                }
                 Facet::Metadata => metadata::value(&response),
             };
         }
@@ -114,6 +119,15 @@ impl Vault {
             Class::Denied => denied(&target, &failure.words),
             _ => failure,
         })
+    }
+
+    /// The value with what its answer says of a lease: KV version 2, which tells a version, lends nothing.
+    async fn with_lease(&self, value: RemoteValue, is_made: bool, body: &SecretBytes, token: &Token) -> RemoteValue {
+        match leases::lent(body, token.login()).filter(|_| value.version.is_none()) {
+            Some(lease) => RemoteValue { lease: Some(self.hung(lease, token).await), ..value },
+            None if is_made => RemoteValue { lease: leases::expiring(body, token.login(), SystemTime::now()), ..value },
+            None => value,
+        }
     }
 
     /// Where the settings name mount and version, and the server tells what it has there, the two must fit.
@@ -204,6 +218,10 @@ impl Provider for Vault {
     async fn read(&self, keys: &[RemoteKey]) -> Vec<Answer> {
         let reads: Vec<_> = keys.iter().map(|key| self.answer(key).boxed()).collect();
         stream::iter(reads).buffered(CONCURRENCY).collect().await
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<Lease, Failure> {
+        self.renew_lent(lease).await.map_err(|failure| failure.from_store(self.describe()))
     }
 
     async fn find(&self, query: &Find) -> Result<Vec<Found>, Failure> {

@@ -3,6 +3,7 @@
 use world::moto::{Kind, Value};
 use world::switchboard::{Fault, Line, Switchboard};
 
+use crate::agent::{Running, ready};
 use crate::program::{
     Ended, Place, Program, SECRET_SIDECAR, children, ended, own_pid, places, signal, wait_for, wait_for_file,
 };
@@ -133,6 +134,59 @@ fn no_error_path_of_vault_shows_a_value_or_the_token() {
     failing("a malformed part", wanting(&format!("{CANARY}${{vault:{CANARY}#{CANARY}#{CANARY}}}")).envs(&vault()));
     failing("a malformed path", wanting("x").envs(&vault()).env("VAULT_FROM_PATH", format!("{CANARY}#{CANARY}")));
     failing("not base64", wanting("vault:secret/data/canary?decode=base64#k").envs(&vault()));
+}
+
+#[test]
+fn no_error_path_of_the_agent_shows_a_value() {
+    VAULT.command(&["kv", "put", "secret/canary-agent", &format!("k={CANARY}")]).unwrap();
+    let around = tempfile::tempdir_in("/dev/shm").unwrap();
+    let folder = around.path().join("files");
+    let switchboard = Switchboard::to(VAULT.host_port()).unwrap();
+    let variables = owned(&[("VAULT_ADDR", switchboard.address()), ("VAULT_TOKEN", VAULT.root_token())]);
+    let agent = |flags: &[&str], list: &str| {
+        let words = [&["agent", "--folder", folder.to_str().unwrap()][..], flags].concat();
+        Program::strongroom_init(&words).envs(&variables).env("STRONGROOM_FILES", list)
+    };
+    let plain = "[{path: a, from: 'vault:secret/data/canary-agent#k'}]";
+    for (what, fault) in faults() {
+        switchboard.clear();
+        switchboard.add(fault);
+        failing(what, agent(&["--once"], plain));
+        let reason = agent(&["--ready"], "").run(Place::Among);
+        assert!(reason.code == 1 && reason.stdout.contains("canary-agent"), "{what}: {}", reason.stdout);
+        assert_silent(what, &reason);
+    }
+    switchboard.clear();
+    let from = "from: 'vault:secret/data/canary-agent#k'";
+    failing("a template", agent(&["--once"], &format!("[{{path: a, {from}, template: '{{{{ .value | fail }}}}'}}]")));
+    failing("no object", agent(&["--once"], &format!("[{{path: a, {from}, template: '{{{{ .value.k.k }}}}'}}]")));
+    // The value itself, where something else belongs.
+    for list in [CANARY.to_owned(), format!("[{{path: a, from: {CANARY}}}]"), format!("[{{{CANARY}: a}}]")] {
+        let ended = agent(&["--once"], &list).run(Place::Among);
+        assert_eq!(ended.code, 1);
+        assert_silent(&list.replace(CANARY, "…"), &ended);
+    }
+    for flags in [["--file", CANARY], ["--url", &format!("x://{CANARY}@/")]] {
+        let ended = agent(&flags, plain).run(Place::Among);
+        assert_eq!(ended.code, 1);
+        assert_silent(flags[0], &ended);
+    }
+    // Delivered, changed, told in vain, and the store gone.
+    let flags = ["--signal", "HUP:no-such-app", "--debounce", "0", "--refresh", "1s", "--log-level", "debug"];
+    let running = Running::start(&agent(&flags, plain), Place::Among);
+    assert_eq!(ready(&folder, "20s").code, 0);
+    VAULT.command(&["kv", "put", "secret/canary-agent", &format!("k=2{CANARY}")]).unwrap();
+    wait_for("the change", || {
+        std::fs::read_to_string(folder.join("a")).is_ok_and(|text| text == format!("2{CANARY}")).then_some(())
+    });
+    switchboard.set_line(Line::Refused).unwrap();
+    let status = wait_for("a failure", || {
+        std::fs::read_to_string(folder.join("..status")).ok().filter(|text| text.contains("failure"))
+    });
+    assert!(!status.contains(CANARY));
+    let ended = running.end(nix::sys::signal::Signal::SIGTERM);
+    assert!(ended.stderr.contains("could not tell of changed files"), "{}", ended.stderr);
+    assert_silent("running", &ended);
 }
 
 #[test]

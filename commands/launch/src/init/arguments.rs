@@ -13,6 +13,7 @@ use strongroom_read::{Ambient, ReadOptions, parse_duration};
 
 use crate::delivery::DeliverOptions;
 use crate::init::Applet;
+use crate::init::agent::{self, AgentArguments};
 
 const ABOUT: &str = "\
 Start a command with its secrets: variables that hold references are replaced by the values they name
@@ -28,6 +29,7 @@ Examples:
   strongroom-init --dry-run -- /app          what would be read, with which identity, in how many calls
   strongroom-init copy /helper/bin           put this program into a volume for another container
   strongroom-init aws-secrets-manager-secret-sidecar         write the secrets of SECRET_ARN or SECRET_ARNS below /tmp
+  strongroom-init agent --help               keep files current beside a command that runs elsewhere
 
 Exit codes: the command's own; 128+n when signal n killed it; 127 not found, 126 not executable, 1 not started.";
 
@@ -48,13 +50,15 @@ pub(super) enum Request {
         /// What follows the program's name; nothing is right.
         words: Vec<OsString>,
     },
+    /// Keep the files of a folder current.
+    Agent(Box<AgentArguments>),
     /// Print the version.
     Version,
 }
 
 /// Flags and command of one call.
 #[derive(Debug, Parser)]
-#[command(about = ABOUT, after_help = EXAMPLES, disable_version_flag = true, override_usage = "strongroom-init [flags] [--] CMD ARG…\n       strongroom-init copy DEST\n       strongroom-init [flags] aws-secrets-manager-secret-sidecar")]
+#[command(about = ABOUT, after_help = EXAMPLES, disable_version_flag = true, override_usage = "strongroom-init [flags] [--] CMD ARG…\n       strongroom-init copy DEST\n       strongroom-init [flags] aws-secrets-manager-secret-sidecar\n       strongroom-init agent --folder DIR [flags]")]
 pub(super) struct InitArguments {
     #[command(flatten)]
     pub(super) read: ReadOptions,
@@ -174,6 +178,9 @@ impl InitArguments {
 
 /// Reads the command line; what is wrong with it, or its help, has been printed when this is an error.
 pub(super) fn parse(applet: Applet, arguments: Vec<OsString>, ambient: &Ambient) -> Result<Request, ExitCode> {
+    if applet == Applet::StrongroomInit && arguments.get(1).is_some_and(|word| word == agent::NAME) {
+        return agent::parse(&arguments[2..], ambient).map(|arguments| Request::Agent(Box::new(arguments)));
+    }
     let command = InitArguments::command().name(applet.name());
     let prepared = with_two_dashes(&command, arguments);
     let is_command = prepared.as_ref().is_ok_and(|(_, is_command)| *is_command);
@@ -191,6 +198,12 @@ pub(super) fn parse(applet: Applet, arguments: Vec<OsString>, ambient: &Ambient)
     if matches!(first, Some("help" | "h")) {
         let _ = InitArguments::command().print_help();
         return Err(ExitCode::SUCCESS);
+    }
+    if applet == Applet::StrongroomInit && first == Some(agent::NAME) {
+        let words = "its flags follow its name; put -- before a command that is called agent";
+        let failure = Failure::new(Class::Invalid, words).in_field(agent::NAME);
+        strongroom_read::report(strongroom_read::Audience::Person, "", &[failure]);
+        return Err(ExitCode::FAILURE);
     }
     let is_copy = matches!(first, Some("copy" | "cp"));
     let is_sidecar = first == Some(Applet::SecretSidecar.name());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use strongroom_failure::{Class, Failure};
-use strongroom_provider::{Answer, Call, Limits, Provider, RemoteKey, RemoteValue, SecretBytes};
+use strongroom_provider::{Answer, Call, Lease, Limits, Provider, RemoteKey, RemoteValue, SecretBytes};
 use strongroom_reference::ProviderKind;
 use strongroom_resolve::{Ask, CacheSettings, Open, Place, Policy, Resolver};
 use tokio::time::Instant;
@@ -53,9 +53,16 @@ impl Scripted {
         let mut failures = self.failures.lock().unwrap();
         match failures.get_mut(&key.name).filter(|classes| !classes.is_empty()) {
             Some(classes) => Err(Failure::new(classes.remove(0), "scripted").on_key(&key.name)),
-            None => Ok(RemoteValue::new(SecretBytes::from(key.name.to_uppercase()), None)),
+            None => {
+                let lease = key.name.starts_with("lent").then(|| lease(&key.name));
+                Ok(RemoteValue { lease, ..RemoteValue::new(SecretBytes::from(key.name.to_uppercase()), None) })
+            }
         }
     }
+}
+
+fn lease(id: &str) -> Lease {
+    Lease { id: id.to_owned(), login: 1, duration: Duration::from_secs(60), is_renewable: true }
 }
 
 #[async_trait]
@@ -88,6 +95,12 @@ impl Provider for Scripted {
         assert!(!keys.iter().any(|key| key.name == "panic"), "scripted");
         self.flight.lock().unwrap().0 -= 1;
         keys.iter().map(|key| self.answer(key)).collect()
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<Lease, Failure> {
+        self.calls.lock().unwrap().push((Instant::now(), vec![lease.id.clone()]));
+        tokio::time::sleep(self.delay).await;
+        self.answer(&RemoteKey::current(&lease.id)).map(|_| lease.clone())
     }
 }
 
@@ -375,6 +388,42 @@ async fn a_cached_value_is_served_fresh_and_stale_only_while_the_store_is_away()
     tokio::time::advance(Duration::from_secs(101)).await;
     script(&[Class::Unavailable]);
     read("Unavailable").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_lent_to_one_is_kept_for_nobody_else() {
+    let cache = CacheSettings { fresh: Duration::from_secs(10), stale: Duration::from_secs(100), capacity: 10 };
+    let policy = Policy { attempts: 1, cache: Some(cache), ..Policy::default() };
+    let (resolver, store) = resolver(Scripted::new(20), policy);
+    for _ in 0..2 {
+        assert_eq!(shown(&resolver.resolve(&asks(&["lent"]), soon()).await), ["LENT"]);
+    }
+    assert_eq!(store.calls().len(), 2);
+    store.failures.lock().unwrap().insert("lent".to_owned(), vec![Class::Unavailable]);
+    assert_eq!(shown(&resolver.resolve(&asks(&["lent"]), soon()).await), ["Unavailable"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_is_tried_by_the_same_policy_and_until_the_deadline() {
+    let scripted = Scripted::new(20)
+        .failing("passes", &[Class::Unavailable, Class::Throttled { retry_after: Some(Duration::from_secs(3)) }])
+        .failing("over", &[Class::Invalid])
+        .failing("away", &[Class::Unavailable; 9]);
+    let (resolver, store) = resolver(scripted, Policy::default());
+    let place = ask("any").place;
+    let renew = async |id: &str| resolver.renew(&place, &lease(id), soon()).await.map_err(|failure| failure.class);
+    let start = Instant::now();
+    assert_eq!(renew("passes").await, Ok(lease("passes")));
+    assert!(start.elapsed() >= Duration::from_secs(3), "the store asked for patience");
+    assert_eq!(renew("over").await, Err(Class::Invalid));
+    assert_eq!(renew("away").await, Err(Class::Unavailable));
+    let calls = |id: &str| store.calls().iter().filter(|ids| ids[0] == id).count();
+    assert_eq!((calls("passes"), calls("over"), calls("away")), (3, 1, 5));
+    let soon = Instant::now() + Duration::from_millis(10);
+    let late = resolver.renew(&place, &lease("late"), soon).await.unwrap_err();
+    assert!(late.words.contains("the renewal was not over before the deadline"), "{late}");
+    let unknown = Place { store: Some("none".to_owned()), ..place.clone() };
+    assert_eq!(resolver.renew(&unknown, &lease("x"), soon).await.unwrap_err().class, Class::Invalid);
 }
 
 #[tokio::test]

@@ -29,12 +29,12 @@ fn settings(switchboard: &Switchboard, auth: Auth) -> Settings {
     Settings::new(switchboard.address(), auth)
 }
 
-fn logins(switchboard: &Switchboard) -> usize {
+pub(crate) fn logins(switchboard: &Switchboard) -> usize {
     let counts = switchboard.counts();
     counts.by_operation.iter().filter(|(operation, _)| operation.ends_with("/login")).map(|(_, count)| count).sum()
 }
 
-fn count(switchboard: &Switchboard, part: &str) -> usize {
+pub(crate) fn count(switchboard: &Switchboard, part: &str) -> usize {
     let counts = switchboard.counts();
     counts.by_operation.iter().filter(|(operation, _)| operation.contains(part)).map(|(_, count)| count).sum()
 }
@@ -128,7 +128,7 @@ async fn a_denied_key_costs_no_login_while_the_token_is_young_and_one_when_it_is
 }
 
 /// Lets the program's clock jump; the server's stays.
-async fn pass_time(time: Duration) {
+pub(crate) async fn pass_time(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
     tokio::time::resume();

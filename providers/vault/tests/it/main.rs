@@ -9,6 +9,7 @@ mod identities;
 mod jwt;
 mod kubernetes;
 mod leases;
+mod lent;
 mod logins;
 mod push;
 mod reads;
