@@ -1,6 +1,7 @@
 //! Pods that the chart's admission changed, on a real node: their programs see the values, no Kubernetes Secret, pod or
 //! log holds them, and while admission itself is replaced none is refused or slips through.
 
+mod files;
 mod guides;
 mod traces;
 
@@ -15,6 +16,7 @@ use world::node::{Node, Options};
 use world::registry::Access;
 use world::shipped;
 
+use self::files::Followers;
 use self::guides::Guides;
 use super::node::{can_run, import_as, install, upgrade};
 use super::{path, written};
@@ -80,6 +82,7 @@ fn import_images(node: &Node) {
     let authorities = std::fs::read("/etc/ssl/certs/ca-certificates.crt").unwrap();
     let app = Image::new(APP).file("busybox", &world::binaries::busybox().unwrap(), 0o755);
     let app = app.bytes("app", SCRIPT.as_bytes(), 0o755).entrypoint(&["/app"]);
+    let app = app.bytes("follow", files::SCRIPT.as_bytes(), 0o755);
     for mut image in [shipped::init(INIT, &program, &authorities), app] {
         // What a cloud's identity webhook would give to a pod.
         for (name, value) in cloud(node) {
@@ -91,11 +94,15 @@ fn import_images(node: &Node) {
     }
 }
 
-/// Lets pods of `team` read one path of OpenBao as themselves.
+/// Lets pods of `team` read two paths of OpenBao as themselves.
 fn trust_pods(node: &Node) {
     let folder = tempfile::tempdir().unwrap();
     let policy = folder.path().join("app.hcl");
-    std::fs::write(&policy, r#"path "secret/data/db" { capabilities = ["read"] }"#).unwrap();
+    std::fs::write(
+        &policy,
+        r#"path "secret/data/db" { capabilities = ["read"] } path "secret/data/files" { capabilities = ["read"] }"#,
+    )
+    .unwrap();
     let authority = std::fs::read_to_string(node.certificate_authority()).unwrap();
     let commands: [&[&str]; 4] = [
         &["auth", "enable", "kubernetes"],
@@ -160,7 +167,7 @@ fn pods_of_each_guide_start_with_their_values_and_not_without_and_none_slips_thr
     let guides = Guides::read(&node, &stored.arn);
     let (_registry, mirror) = guides::start_registry(&node);
     let extra: Vec<Value> = cloud(&node).iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-    let of_world = json!({"image": {"repository": "registry.example/strongroom"}, "admission": {"extraEnv": extra,
+    let of_world = json!({"image": {"repository": "registry.example/strongroom"}, "admission": {"extraEnv": extra, "agent": {"leastRefresh": "1s"},
         "extraArgs": {"sidecar-image": INIT, "registry-mirror": format!("registry.example={mirror}")}}});
     let mut files = guides.values();
     files.push(written(&of_world.to_string()));
@@ -173,9 +180,16 @@ fn pods_of_each_guide_start_with_their_values_and_not_without_and_none_slips_thr
     let probe = written(&asking("probe").to_string());
     eventually("admission is reached", || node.kubectl(&["create", "--dry-run=server", "-f", path(&probe)]));
     native(&node);
-    let programs = ["/strongroom admission", "/helper/bin/secrets-init ", "/app"];
-    traces::without_values_in_arguments(&node, &programs, || pods_of_guides(&node, &guides));
+    let programs = ["/strongroom admission", "/helper/bin/secrets-init ", "/strongroom-init agent ", "/app"];
+    let followers = traces::without_values_in_arguments(&node, &programs, || {
+        let followers = Followers::create(&node);
+        pods_of_guides(&node, &guides);
+        followers.a_change_arrives();
+        followers
+    });
+    followers.the_job_ends();
     nothing_starts_without(&node, &stored.arn);
+    followers.nothing_starts_before_its_store_answers();
     no_value_is_shown(&node);
     traces::memory_goes_with_the_pod(&node, "from-aws-sidecar-injector", "secret-vol");
     guides.kept_manifests_serve(&node);

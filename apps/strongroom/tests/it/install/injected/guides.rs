@@ -16,7 +16,7 @@ use crate::operator::support::eventually;
 /// Each guide, with what it calls the blocks that are applied here.
 const GUIDES: [(&str, &[&str]); 4] = [
     ("from-kube-secrets-init", &["container", "pod", "values"]),
-    ("from-aws-sidecar-injector", &["container", "pod", "values"]),
+    ("from-aws-sidecar-injector", &["container", "files", "pod", "values"]),
     ("from-nase", &["container", "values"]),
     ("from-bank-vaults", &["pod", "selector", "values"]),
 ];
@@ -61,7 +61,7 @@ impl Guides {
         of_chart.filter(|(_, name)| is_of_chart(name)).map(|it| written(&self.block(it.0, it.1).to_string())).collect()
     }
 
-    /// A pod for each guide, which bears its name, in `team`.
+    /// A pod for each guide, which bears its name, in `team`, and one with files of our own.
     pub(super) fn pods(&self) -> Vec<Value> {
         let mut pods: Vec<_> = GUIDES
             .iter()
@@ -72,6 +72,7 @@ impl Guides {
         let mut container = self.block("from-nase", "container").clone();
         container["name"] = json!("app");
         pods.push(pod("from-nase", &json!({"spec": {"containers": [container]}})));
+        pods.push(pod("in-place-of-an-injector", self.block("from-aws-sidecar-injector", "files")));
         // What AWS' injector gave to containers alone, init containers may see too.
         let injected = pods.iter_mut().find(|pod| pod["metadata"]["name"] == "from-aws-sidecar-injector").unwrap();
         let first = json!({"name": "first", "image": APP, "command": ["/busybox", "test", "-s", "/secrets/password"],
