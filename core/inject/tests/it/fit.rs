@@ -145,7 +145,7 @@ fn injected_containers_have_limits_for_quotas_and_leave_the_class_of_service() {
 #[test]
 fn injected_containers_have_of_the_processors_what_the_largest_of_the_pod_has() {
     let check = |of_apps: &[Value], request: Value, limit: Value| {
-        let copy = &injected(of_apps)[1];
+        let copy = &injected(of_apps)[0];
         assert_eq!((&copy["requests"]["cpu"], &copy["limits"]["cpu"]), (&request, &limit), "{of_apps:?}");
     };
     let of = |request: &str, limit: &str| json!({"requests": {"cpu": request}, "limits": {"cpu": limit}});

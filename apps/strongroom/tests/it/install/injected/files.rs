@@ -1,7 +1,5 @@
 //! Pods whose secrets are files that an agent beside them keeps current.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use world::node::Node;
 use world::switchboard::{Line, Switchboard};
@@ -72,7 +70,7 @@ impl<'node> Followers<'node> {
             words if words.is_empty() => Err("none"),
             words => Ok(words),
         });
-        assert!(words.contains("secret/data/files") && words.contains("refused"), "{words}");
+        assert!(words.contains("Startup probe failed: db/password: cannot read \"secret/data/files\""), "{words}");
         let running = ["get", "pod", "late", "-n", "team", "-o", "jsonpath={.status.containerStatuses[0].state}"];
         let state = self.node.kubectl(&running).unwrap();
         assert!(state.contains("PodInitializing"), "{state}");
