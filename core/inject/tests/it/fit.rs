@@ -125,7 +125,7 @@ fn injected(resources: &[Value]) -> Vec<Value> {
 #[test]
 fn injected_containers_have_limits_for_quotas_and_leave_the_class_of_service() {
     let check = |of_app: Value, is_guaranteed: bool| {
-        for resources in injected(&[of_app.clone()]) {
+        for resources in injected(std::slice::from_ref(&of_app)) {
             assert!(resources["requests"]["cpu"].is_string() && resources["requests"]["memory"].is_string());
             assert!(resources["limits"]["memory"].is_string(), "{resources}");
             // A quota on these is held by all containers of a pod or by none.
