@@ -577,3 +577,20 @@ fn opt_outs_hold() {
     let plan = plan(&labelled, &Found::default(), &Images::default(), &settings).unwrap();
     assert_eq!(mounted(&changed_by(&labelled, &plan)["spec"]["containers"][0]), [FOLDER]);
 }
+
+#[test]
+fn lists_in_the_documentation_are_accepted() {
+    for page in ["annotations.md", "guides/files-in-pods.md", "guides/from-aws-sidecar-injector.md"] {
+        let path = format!("{}/../../docs/{page}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lists: Vec<_> = text.split("strongroom.dev/files: |\n").skip(1).collect();
+        assert!(!lists.is_empty(), "{page}");
+        for list in lists {
+            let indent = list.len() - list.trim_start().len();
+            let inside = list.lines().take_while(|line| line.len() - line.trim_start().len() >= indent);
+            let list: String = inside.map(|line| format!("{}\n", &line[indent..])).collect();
+            let planned = planned(&annotated(pod(&[app()]), &asking(&[("files", &list)])));
+            assert!(planned.is_ok(), "{page}: {planned:?}\n{list}");
+        }
+    }
+}
