@@ -12,7 +12,7 @@ use strongroom_reference::Syntax;
 use crate::draft::Draft;
 use crate::files::{Asked, FOLDER};
 use crate::found::{Feed, Found, Source, SourceKind, feeds};
-use crate::injected::{resources, security_context};
+use crate::injected::{Life, resources, security_context};
 use crate::pod::{Container, list, text, trimmed, unexpanded};
 use crate::refusal::Refusal;
 use crate::survey::{Needs, Survey};
@@ -78,6 +78,7 @@ impl Agent<'_, '_> {
             add_mounts(container, &env, &mut mounts);
         }
         env.push(json!({"name": LIST, "value": unexpanded(self.asked.text)}));
+        let life = if self.asked.refresh.is_some() { Life::Stays } else { Life::Ends };
         let mut container = json!({
             "name": draft.free_container(CONTAINER),
             "image": settings.agent_image,
@@ -85,7 +86,7 @@ impl Agent<'_, '_> {
             "command": command(self.asked),
             "env": env,
             "volumeMounts": mounts,
-            "resources": resources(&settings.agent_resources, &draft.pod),
+            "resources": resources(&settings.agent_resources, &draft.pod, life),
             "securityContext": security_context(&draft.pod, self.asked.owner),
         });
         if self.asked.refresh.is_some() {

@@ -32,7 +32,7 @@ use strongroom_reference::ProviderKind;
 use crate::annotations::Inject;
 use crate::draft::Draft;
 use crate::explanation::Outcome;
-use crate::injected::{resources, security_context};
+use crate::injected::{Life, resources, security_context};
 use crate::pod::{List, Pod, is_path, trimmed, unexpanded};
 use crate::refusal::{Reason, Refusal};
 use crate::settings::Settings;
@@ -179,7 +179,7 @@ fn init_container(asked: &Asked<'_>, volume: &str, settings: &Settings, pod: &Po
         "command": COMMAND,
         "env": asked.environment(),
         "volumeMounts": [{"name": volume, "mountPath": FOLDER}],
-        "resources": resources(&settings.aws_resources, pod),
+        "resources": resources(&settings.aws_resources, pod, Life::Ends),
         "securityContext": security_context(pod, None),
     })
 }

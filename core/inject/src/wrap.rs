@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::draft::Draft;
 use crate::image::{Images, copies_itself};
-use crate::injected::{resources, security_context};
+use crate::injected::{Life, resources, security_context};
 use crate::pod::{Container, List, unexpanded};
 use crate::refusal::{Reason, Refusal};
 use crate::settings::Settings;
@@ -56,7 +56,7 @@ fn add_copy(volume: &str, settings: &Settings, draft: &mut Draft<'_>) {
         "imagePullPolicy": settings.pull_policy,
         "args": ["copy", path],
         "volumeMounts": [{"name": volume, "mountPath": path}],
-        "resources": resources(&settings.resources, &draft.pod),
+        "resources": resources(&settings.resources, &draft.pod, Life::Ends),
         "securityContext": security_context(&draft.pod, None),
     });
     if !copies_itself(&settings.image) {

@@ -1,8 +1,11 @@
 //! `strongroom admission` under a steady stream of reviews, as an API server sends them: by TLS on connections that are
-//! kept, at a rate that does not wait for the answers.
+//! kept, at a rate that does not wait for the answers. Besides, many pods created through a real API server, and the start
+//! of pods on a real node.
 
+mod creations;
 mod flow;
 mod reviews;
+mod starts;
 mod webhooks;
 
 use std::time::Duration;
@@ -24,6 +27,8 @@ pub(crate) const TYPICAL: Scenario = Scenario { name: "admission-typical", measu
 pub(crate) const LARGE: Scenario = Scenario { name: "admission-large", measure: large };
 pub(crate) const SECRETS: Scenario = Scenario { name: "admission-secrets", measure: secrets };
 pub(crate) const MEMORY: Scenario = Scenario { name: "admission-memory", measure: memory };
+pub(crate) const CREATIONS: Scenario = Scenario { name: "admission-registry", measure: creations::measure };
+pub(crate) const STARTS: Scenario = Scenario { name: "admission-start", measure: starts::measure };
 
 /// Reviews a second that a large cluster sends when it moves its pods.
 const MANY: u32 = 500;

@@ -125,12 +125,12 @@ struct Running {
 impl Running {
     fn spawn(mut command: Command) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let clock = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
+        let spawned = now()?;
         let mut child = command.spawn().with_context(|| format!("cannot start {:?}", command.get_program()))?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             bail!("the program has no standard output or error");
         };
-        Ok(Self { child, stdout, stderr, spawned: Duration::from(clock) })
+        Ok(Self { child, stdout, stderr, spawned })
     }
 
     /// What is there on standard output, waited for; nothing at its end.
@@ -195,8 +195,13 @@ impl Drop for Running {
     }
 }
 
+/// What the clock says that the probe tells, in containers too.
+pub(crate) fn now() -> Result<Duration> {
+    Ok(Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?))
+}
+
 /// Reads the probe's line: seconds, nanoseconds, values.
-fn parse_start(output: &str, spawned: Duration) -> Result<Start> {
+pub(crate) fn parse_start(output: &str, spawned: Duration) -> Result<Start> {
     let words: Vec<&str> = output.split_whitespace().collect();
     let [seconds, nanoseconds, delivered] = words[..] else { bail!("the probe said {output:?}") };
     let began = Duration::new(seconds.parse()?, nanoseconds.parse()?);

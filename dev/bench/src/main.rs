@@ -55,12 +55,16 @@ impl Arguments {
                 quick_starts: 10,
                 slow_starts: 5,
                 budget: Duration::from_secs(5),
+                pods: 1_000,
+                started_pods: 3,
                 load: Load { time: Duration::from_secs(2), secrets: 1_000, secrets_of_large_store: 5_000 },
             },
             false => Effort {
                 quick_starts: 200,
                 slow_starts: 50,
                 budget: Duration::from_secs(30),
+                pods: 10_000,
+                started_pods: 30,
                 load: Load { time: Duration::from_secs(10), secrets: 10_000, secrets_of_large_store: 100_000 },
             },
         }
@@ -102,7 +106,9 @@ fn measure(arguments: &Arguments) -> Result<bool> {
     let machine = results::Machine::look();
     machine.warn_of_noise();
     const ROLES: [&str; 3] = ["operator", server::PREFIX, admission::PREFIX];
-    let is_start = |scenario: &&Scenario| ROLES.iter().all(|role| !scenario.name.starts_with(role));
+    let is_start = |scenario: &&Scenario| {
+        scenario.name == admission::STARTS.name || ROLES.iter().all(|role| !scenario.name.starts_with(role))
+    };
     let starts = scenarios.iter().any(is_start);
     let (programs, stand_in) = (Programs::find(starts)?, StandIn::start()?);
     let mut bench = Bench { programs, stand_in, effort: arguments.effort(), rows: Vec::new(), failures: Vec::new() };

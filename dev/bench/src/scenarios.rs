@@ -55,6 +55,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     crate::admission::LARGE,
     crate::admission::SECRETS,
     crate::admission::MEMORY,
+    crate::admission::CREATIONS,
+    crate::admission::STARTS,
     crate::server::PEER,
     crate::server::AUDIT,
     crate::server::LARGE,
@@ -71,6 +73,10 @@ pub(crate) struct Effort {
     pub(crate) slow_starts: usize,
     /// No contender of a scenario runs longer than this, once it has run three times.
     pub(crate) budget: Duration,
+    /// Pods that are created through an API server.
+    pub(crate) pods: usize,
+    /// Pods of each kind that are started on a node.
+    pub(crate) started_pods: usize,
     /// How much is sent to the built-in store.
     pub(crate) load: Load,
 }

@@ -10,6 +10,7 @@
 
 mod inside;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -170,6 +171,32 @@ impl Node {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// Every process inside, those of pods too, by the ids that the machine knows them by.
+    pub fn processes(&self) -> Vec<u32> {
+        let parents = parents();
+        let mut found: Vec<u32> = self.inside().into_iter().collect();
+        let mut looked_at = 0;
+        while let Some(&parent) = found.get(looked_at) {
+            found.extend(parents.iter().filter(|(_, of)| **of == parent).map(|(process, _)| process));
+            looked_at += 1;
+        }
+        found
+    }
+
+    /// What is mounted inside, volumes of pods too, as `/proc/PID/mounts` tells it of the first process.
+    ///
+    /// # Errors
+    /// When the world has ended.
+    pub fn mounts(&self) -> Result<String> {
+        let first = self.inside().context("the world has ended")?;
+        Ok(std::fs::read_to_string(format!("/proc/{first}/mounts"))?)
+    }
+
+    /// The first process inside: the only child of `unshare`.
+    fn inside(&self) -> Option<u32> {
+        parents().into_iter().find(|(_, parent)| *parent == self.first.id()).map(|(process, _)| process)
+    }
+
     /// The world's folder, with the parts' logs; it is gone when the world is.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -190,26 +217,25 @@ impl Drop for Node {
     fn drop(&mut self) {
         // The first process inside is a child of `unshare`. Killed itself, it is gone, for whoever waits for `unshare`,
         // only when the kernel has ended everything inside. Were `unshare` killed, that would go on behind our back.
-        let Some(inside) = child_of(self.first.id()) else { return };
-        if kill(inside, Signal::SIGKILL).is_ok() {
+        let Some(inside) = self.inside().and_then(|process| i32::try_from(process).ok()) else { return };
+        if kill(Pid::from_raw(inside), Signal::SIGKILL).is_ok() {
             let start = Instant::now();
             let _ = self.first.wait_until(Duration::from_secs(20), || start.elapsed() > Duration::from_secs(15));
         }
     }
 }
 
-/// The only child of a process.
-fn child_of(parent: u32) -> Option<Pid> {
-    for entry in std::fs::read_dir("/proc").ok()?.flatten() {
-        let Ok(process) = entry.file_name().to_string_lossy().parse() else { continue };
-        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+/// The parent of each process of the machine.
+fn parents() -> BTreeMap<u32, u32> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let with_parent = processes.filter_map(|entry| {
+        let process = entry.file_name().to_string_lossy().parse().ok()?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
         // pid (name) state parent ...; the name may hold anything, parentheses too.
-        let found = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
-        if found == Some(parent) {
-            return Some(Pid::from_raw(process));
-        }
-    }
-    None
+        let (_, rest) = stat.rsplit_once(')')?;
+        Some((process, rest.split_whitespace().nth(1)?.parse().ok()?))
+    });
+    with_parent.collect()
 }
 
 /// The command of the first process: `world` in namespaces of its own, which die with it, as it does with us.

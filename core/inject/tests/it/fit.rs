@@ -109,17 +109,27 @@ fn a_wrapped_container_keeps_its_own_security_context_and_mounts() {
     assert_eq!(names(&app["volumeMounts"]), ["data", "secrets-init-bin"]);
 }
 
+/// The resources of what is injected into a pod of containers with these.
+fn injected(resources: &[Value]) -> Vec<Value> {
+    let app = |(place, resources): (usize, &Value)| {
+        let mut app = container(&format!("app-{place}"), SECRET);
+        app["resources"] = resources.clone();
+        app
+    };
+    let apps: Vec<_> = resources.iter().enumerate().map(app).collect();
+    let before = annotated(pod(&apps), &json!({"secrets.k8s.aws/secret-arn": SECRET}));
+    let after = changed(&before);
+    after["spec"]["initContainers"].as_array().unwrap().iter().map(|it| it["resources"].clone()).collect()
+}
+
 #[test]
 fn injected_containers_have_limits_for_quotas_and_leave_the_class_of_service() {
-    let check = |resources: Value, is_guaranteed: bool| {
-        let mut app = container("app", SECRET);
-        app["resources"] = resources;
-        let before = annotated(pod(&[app]), &json!({"secrets.k8s.aws/secret-arn": SECRET}));
-        for injected in changed(&before)["spec"]["initContainers"].as_array().unwrap() {
-            let resources = &injected["resources"];
-            for kind in ["requests", "limits"] {
-                assert!(resources[kind]["cpu"].is_string() && resources[kind]["memory"].is_string(), "{resources}");
-            }
+    let check = |of_app: Value, is_guaranteed: bool| {
+        for resources in injected(std::slice::from_ref(&of_app)) {
+            assert!(resources["requests"]["cpu"].is_string() && resources["requests"]["memory"].is_string());
+            assert!(resources["limits"]["memory"].is_string(), "{resources}");
+            // A quota on these is held by all containers of a pod or by none.
+            assert_eq!(resources["limits"]["cpu"].is_string(), of_app["limits"]["cpu"].is_string(), "{resources}");
             assert_eq!(resources["requests"] == resources["limits"], is_guaranteed, "{resources}");
         }
     };
@@ -130,6 +140,22 @@ fn injected_containers_have_limits_for_quotas_and_leave_the_class_of_service() {
     check(json!({"limits": whole, "requests": whole}), true);
     check(json!({"limits": whole, "requests": {"cpu": "500m"}}), false);
     check(json!({"limits": {"memory": "1Gi"}}), false);
+}
+
+#[test]
+fn injected_containers_have_of_the_processors_what_the_largest_of_the_pod_has() {
+    let check = |of_apps: &[Value], request: Value, limit: Value| {
+        let copy = &injected(of_apps)[0];
+        assert_eq!((&copy["requests"]["cpu"], &copy["limits"]["cpu"]), (&request, &limit), "{of_apps:?}");
+    };
+    let of = |request: &str, limit: &str| json!({"requests": {"cpu": request}, "limits": {"cpu": limit}});
+    check(&[json!({})], json!("10m"), Value::Null);
+    check(&[of("1", "2"), json!({"requests": {"cpu": "1"}})], json!("10m"), Value::Null);
+    check(&[of("100m", "2"), of("500m", "500m"), of("1", "1.5")], json!("100m"), json!("2"));
+    check(&[of("500000u", "900000u"), of("1m", "0.8")], json!("500000u"), json!("900000u"));
+    check(&[json!({"limits": {"cpu": 2}})], json!("10m"), json!(2));
+    check(&[of("1m", "5m")], json!("10m"), json!("10m"));
+    check(&[json!({"limits": {"cpu": "3", "memory": "1Gi"}})], json!("3"), json!("3"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use base64::Engine as _;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -28,7 +29,7 @@ pub(crate) struct Webhooks {
     address: SocketAddr,
     connector: TlsConnector,
     cluster: ControlPlane,
-    _authority: Authority,
+    authority: Authority,
     _folder: tempfile::TempDir,
 }
 
@@ -38,6 +39,14 @@ impl Webhooks {
     /// # Errors
     /// When one of them does not get ready.
     pub(crate) fn start(bench: &Bench) -> Result<Self> {
+        Self::start_with(bench, &[])
+    }
+
+    /// The same with more flags.
+    ///
+    /// # Errors
+    /// As [`Webhooks::start`].
+    pub(crate) fn start_with(bench: &Bench, flags: &[&str]) -> Result<Self> {
         let cluster = ControlPlane::start(&Options::default())?;
         cluster.apply(&reviews::namespace_with_secrets())?;
         let (authority, folder) = (Authority::new()?, tempfile::tempdir()?);
@@ -45,7 +54,7 @@ impl Webhooks {
         let mut command = Command::new("env");
         command.args(["-i", "PATH=/usr/bin:/bin"]).arg(&bench.programs.strongroom);
         command.args(["admission", "--listen-address=127.0.0.1:0", "--kubeconfig"]).arg(cluster.kubeconfig());
-        command.arg("--tls-cert-file").arg(certificate).arg("--tls-private-key-file").arg(key);
+        command.arg("--tls-cert-file").arg(certificate).arg("--tls-private-key-file").arg(key).args(flags);
         let mut part = Part::start("admission", &command, folder.path())?;
         let (log, mut listening) = (part.log().to_owned(), None);
         part.wait_until(PATIENCE, || {
@@ -54,12 +63,22 @@ impl Webhooks {
         })?;
         let address = listening.context("admission does not listen")?;
         let connector = connector(authority.certificate_file())?;
-        Ok(Self { part, address, connector, cluster, _authority: authority, _folder: folder })
+        Ok(Self { part, address, connector, cluster, authority, _folder: folder })
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The cluster behind it.
+    pub(crate) fn cluster(&self) -> &ControlPlane {
+        &self.cluster
+    }
+
+    /// Whom an API server must trust to call it: a `caBundle`.
+    pub(crate) fn bundle(&self) -> String {
+        base64::engine::general_purpose::STANDARD.encode(self.authority.certificate_pem())
     }
 
     /// What trusts its certificate.

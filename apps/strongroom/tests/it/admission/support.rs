@@ -288,16 +288,21 @@ impl Stream {
 
 /// Puts an image that starts this into a registry; its place and its name in there, and its config.
 pub(crate) fn push(registry: &Registry, config: &Value) -> (&'static str, String) {
+    ("team/app:1.0", push_as(registry, "team/app", "1.0", config))
+}
+
+/// The same under another name; its config.
+pub(crate) fn push_as(registry: &Registry, repository: &str, tag: &str, config: &Value) -> String {
     let config = json!({"architecture": "amd64", "os": "linux", "config": config,
         "rootfs": {"type": "layers", "diff_ids": []}})
     .to_string();
-    let digest = registry.push_blob("team/app", config.as_bytes()).unwrap();
+    let digest = registry.push_blob(repository, config.as_bytes()).unwrap();
     assert_eq!(digest, digest_of(config.as_bytes()));
     let kind = "application/vnd.oci.image.manifest.v1+json";
     let manifest = json!({"schemaVersion": 2, "mediaType": kind, "layers": [], "config": {
         "mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": config.len()}});
-    registry.push_manifest("team/app", "1.0", kind, manifest.to_string().as_bytes()).unwrap();
-    ("team/app:1.0", config)
+    registry.push_manifest(repository, tag, kind, manifest.to_string().as_bytes()).unwrap();
+    config
 }
 
 fn bundle() -> String {

@@ -1,6 +1,10 @@
 //! Pods that the chart's admission changed, on a real node: their programs see the values, no Kubernetes Secret, pod or
 //! log holds them, and while admission itself is replaced none is refused or slips through.
 
+mod files;
+mod guides;
+mod traces;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -9,26 +13,46 @@ use serde_json::{Value, json};
 use world::image::Image;
 use world::moto;
 use world::node::{Node, Options};
+use world::registry::Access;
 use world::shipped;
 
-use super::node::{can_run, import, install, upgrade};
+use self::files::Followers;
+use self::guides::Guides;
+use super::node::{can_run, import_as, install, upgrade};
 use super::{path, written};
 use crate::admission::support::{Stream, asking, with_account};
 use crate::operator::api::Api;
 use crate::operator::support::eventually;
 use crate::{AWS, CANARY, REGION, VAULT};
 
-const INIT: &str = "docker.io/strongroom/strongroom-init:test";
-/// The same, with what a cloud's identity webhook would give to a pod.
-const INIT_OF_CLOUD: &str = "docker.io/strongroom/strongroom-init-cloud:test";
-/// One static program and nothing else.
-const APP: &str = "docker.io/strongroom/app:test";
+/// The images, by the names that the guides have.
+const PROGRAM: &str = concat!("registry.example/strongroom:", env!("CARGO_PKG_VERSION"));
+const INIT: &str = concat!("registry.example/strongroom-init:", env!("CARGO_PKG_VERSION"));
+/// A shell, and the program [`SCRIPT`].
+const APP: &str = "registry.example/app:1";
+
+/// What is `/app`: it prints what it was given as one line, which appears once it is whole, and runs until it is told to
+/// end.
+const SCRIPT: &str = r#"#!/busybox sh
+trap 'exit 0' TERM
+printf %s "$DB_PASSWORD$PASSWORD"
+[ ! -e /secrets/password ] || /busybox cat /secrets/password
+echo
+while :; do /busybox sleep 60 & wait $!; done
+"#;
+
+/// Who may pull.
+const IDENTITY: Access<'_> = Access::Basic("puller", "pull");
 
 const NAMESPACES: &str = "
 {apiVersion: v1, kind: Namespace, metadata: {name: strongroom, labels: {pod-security.kubernetes.io/enforce: restricted}}}
 ---
 {apiVersion: v1, kind: Namespace, metadata: {name: team, labels: {pod-security.kubernetes.io/enforce: restricted,
-strongroom.dev/native-secrets: \"true\"}}}
+strongroom.dev/native-secrets: \"true\", secrets: strongroom}}}
+---
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: app, namespace: team}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: default, labels: {secrets: strongroom}}}
 ";
 
 /// `HOST:PORT` of a store, as pods reach it.
@@ -48,7 +72,7 @@ fn cloud(node: &Node) -> Vec<(&'static str, String)> {
 }
 
 fn import_images(node: &Node) {
-    import(node);
+    import_as(node, PROGRAM);
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("strongroom-init");
     // Built by its own tests, which run before these: the two programs are never built together.
@@ -56,23 +80,29 @@ fn import_images(node: &Node) {
     assert!(built.is_file(), "there is no {}: build -p strongroom-init with the same profile", built.display());
     assert!(Command::new("strip").arg("-o").arg(&program).arg(built).status().unwrap().success());
     let authorities = std::fs::read("/etc/ssl/certs/ca-certificates.crt").unwrap();
-    let mut with_cloud = shipped::init(INIT_OF_CLOUD, &program, &authorities);
-    for (name, value) in cloud(node) {
-        with_cloud = with_cloud.variable(name, &value);
-    }
     let app = Image::new(APP).file("busybox", &world::binaries::busybox().unwrap(), 0o755);
-    for image in [shipped::init(INIT, &program, &authorities), with_cloud, app] {
+    let app = app.bytes("app", SCRIPT.as_bytes(), 0o755).entrypoint(&["/app"]);
+    let app = app.bytes("follow", files::SCRIPT.as_bytes(), 0o755);
+    for mut image in [shipped::init(INIT, &program, &authorities), app] {
+        // What a cloud's identity webhook would give to a pod.
+        for (name, value) in cloud(node) {
+            image = image.variable(name, &value);
+        }
         let archive = folder.path().join("image.tar");
         image.write(&archive).unwrap();
         node.import_image(&archive).unwrap();
     }
 }
 
-/// Lets pods of `team` read one path of OpenBao as themselves.
+/// Lets pods of `team` read two paths of OpenBao as themselves.
 fn trust_pods(node: &Node) {
     let folder = tempfile::tempdir().unwrap();
     let policy = folder.path().join("app.hcl");
-    std::fs::write(&policy, r#"path "secret/data/app" { capabilities = ["read"] }"#).unwrap();
+    std::fs::write(
+        &policy,
+        r#"path "secret/data/db" { capabilities = ["read"] } path "secret/data/files" { capabilities = ["read"] }"#,
+    )
+    .unwrap();
     let authority = std::fs::read_to_string(node.certificate_authority()).unwrap();
     let commands: [&[&str]; 4] = [
         &["auth", "enable", "kubernetes"],
@@ -87,7 +117,7 @@ fn trust_pods(node: &Node) {
         &[
             "write",
             "auth/kubernetes/role/app",
-            "bound_service_account_names=default",
+            "bound_service_account_names=app",
             "bound_service_account_namespaces=team",
             "policies=app",
         ],
@@ -95,10 +125,11 @@ fn trust_pods(node: &Node) {
     for command in commands {
         VAULT.command(command).unwrap();
     }
+    VAULT.command(&["kv", "put", "secret/db", &format!("password={CANARY}")]).unwrap();
 }
 
-/// A pod whose program runs `script`, as Pod Security `restricted` wants it.
-fn pod(name: &str, script: &str, variables: &[(&str, String)], annotations: &Value) -> String {
+/// A pod whose program must not start.
+fn pod_that_waits(name: &str, variables: &[(&str, String)], annotations: &Value) -> Value {
     let env: Vec<Value> = variables.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -107,20 +138,16 @@ fn pod(name: &str, script: &str, variables: &[(&str, String)], annotations: &Val
             "restartPolicy": "Never",
             "securityContext": {"runAsNonRoot": true, "runAsUser": 12345, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [{
-                "name": "app", "image": APP, "imagePullPolicy": "Never", "env": env,
-                "command": ["/busybox", "sh", "-c", script],
-                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
-                    "readOnlyRootFilesystem": true},
+                "name": "app", "image": APP, "env": env, "command": ["/busybox", "echo", "started"],
+                "securityContext": guides::restricted(),
             }],
         },
     })
-    .to_string()
 }
 
-/// Waits for the end of a pod; its phase and what it printed.
-fn ended(node: &Node, name: &str, phase: &str) -> String {
-    let condition = format!("--for=jsonpath={{.status.phase}}={phase}");
-    let waited = node.kubectl(&["wait", &condition, "pod", name, "-n", "team", "--timeout=90s"]);
+/// Waits for something about a pod, and gives what it printed.
+fn printed(node: &Node, name: &str, condition: &str) -> String {
+    let waited = node.kubectl(&["wait", &format!("--for={condition}"), "pod", name, "-n", "team", "--timeout=90s"]);
     let described = || node.kubectl(&["describe", "pod", name, "-n", "team"]).unwrap_or_default();
     assert!(waited.is_ok(), "{waited:?}\n{}", described());
     node.kubectl(&["logs", name, "-n", "team", "-c", "app"]).unwrap_or_default()
@@ -128,7 +155,7 @@ fn ended(node: &Node, name: &str, phase: &str) -> String {
 
 /// One test, for one node: what comes later replaces the pods whose logs were looked at before.
 #[test]
-fn pods_of_each_served_system_start_with_their_values_and_not_without_and_none_slips_through() {
+fn pods_of_each_guide_start_with_their_values_and_not_without_and_none_slips_through() {
     if !can_run() {
         return;
     }
@@ -136,48 +163,71 @@ fn pods_of_each_served_system_start_with_their_values_and_not_without_and_none_s
     import_images(&node);
     trust_pods(&node);
     node.apply(NAMESPACES).unwrap();
+    let stored = AWS.put_secret(REGION, "node/injected", moto::Value::Text(CANARY)).unwrap();
+    let guides = Guides::read(&node, &stored.arn);
+    let (_registry, mirror) = guides::start_registry(&node);
     let extra: Vec<Value> = cloud(&node).iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-    let admission = json!({"enabled": true, "native": {"enabled": true}, "extraEnv": extra,
-        "extraArgs": {"sidecar-image": INIT_OF_CLOUD}, "init": {"image": {"tag": "test", "pullPolicy": "Never"}},
-        "vault": {"address": exposed(&node, VAULT.host_port())}});
-    let values = written(&json!({"admission": admission}).to_string());
-    install(&node, &["--values", path(&values)]);
+    let of_world = json!({"image": {"repository": "registry.example/strongroom"}, "admission": {"extraEnv": extra, "agent": {"leastRefresh": "1s"},
+        "extraArgs": {"sidecar-image": INIT, "registry-mirror": format!("registry.example={mirror}")}}});
+    let mut files = guides.values();
+    files.push(written(&of_world.to_string()));
+    let values: Vec<&str> = files.iter().flat_map(|file| ["--values", path(file)]).collect();
+    // The tag is that of the chart.
+    let values = [&values[..], &["--set", "image.tag="]].concat();
+    install(&node, &values);
+    guides.keep_manifests(&node);
     // Pods are ready a moment before the node leads there what is for their Service.
     let probe = written(&asking("probe").to_string());
     eventually("admission is reached", || node.kubectl(&["create", "--dry-run=server", "-f", path(&probe)]));
-    served_systems(&node);
     native(&node);
+    let programs = ["/strongroom admission", "/helper/bin/secrets-init ", "/strongroom-init agent ", "/app"];
+    let followers = traces::without_values_in_arguments(&node, &programs, || {
+        let followers = Followers::create(&node);
+        pods_of_guides(&node, &guides);
+        followers.a_change_arrives();
+        followers
+    });
+    followers.the_job_ends();
+    nothing_starts_without(&node, &stored.arn);
+    followers.nothing_starts_before_its_store_answers();
     no_value_is_shown(&node);
-    no_pod_slips_through(&node, path(&values));
+    traces::memory_goes_with_the_pod(&node, "from-aws-sidecar-injector", "secret-vol");
+    guides.kept_manifests_serve(&node);
+    no_pod_slips_through(&node, &values);
 }
 
-fn served_systems(node: &Node) {
-    let stored = AWS.put_secret(REGION, "node/injected", moto::Value::Text(CANARY)).unwrap();
-    let print = |variable: &str| format!("/busybox printf %s \"${variable}\"");
-    let arn = |suffix: &str| [cloud(node), vec![("VALUE", format!("{}{suffix}", stored.arn))]].concat();
-    node.apply(&pod("secrets-init", &print("VALUE"), &arn(""), &json!({}))).unwrap();
-    let path = json!({"secrets.k8s.aws/secret-arn": stored.arn});
-    node.apply(&pod("injector", "/busybox cat /tmp/secret", &[], &path)).unwrap();
-    let role = json!({"vault.security.banzaicloud.io/vault-role": "app"});
-    let reference = [("VALUE", "vault:secret/data/app#token".to_owned())];
-    node.apply(&pod("bank-vaults", &print("VALUE"), &reference, &role)).unwrap();
-    for name in ["secrets-init", "injector", "bank-vaults"] {
-        let printed = ended(node, name, "Succeeded");
-        assert!(printed == CANARY, "{name} printed {} bytes that are not the value", printed.len());
+fn pods_of_guides(node: &Node, guides: &Guides) {
+    let pods = guides.pods();
+    for pod in &pods {
+        node.apply(&pod.to_string()).unwrap();
     }
+    for pod in &pods {
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        printed(node, name, "condition=Ready");
+        eventually(name, || match printed(node, name, "condition=Ready") {
+            value if value == format!("{CANARY}\n") => Ok(()),
+            other => Err(format!("it printed {} bytes that are not the value", other.len())),
+        });
+    }
+}
 
-    // What cannot be had keeps the program from starting, and the pod's status says why.
+/// What cannot be had keeps the program from starting, and the pod's status says why.
+fn nothing_starts_without(node: &Node, arn: &str) {
     let last_words = |name: &str, list: &str| {
         let path = format!("jsonpath={{.status.{list}[0].state.terminated.message}}");
         node.kubectl(&["get", "pod", name, "-n", "team", "-o", &path]).unwrap()
     };
-    node.apply(&pod("without", "/busybox echo started", &arn("-gone"), &json!({}))).unwrap();
-    assert!(!ended(node, "without", "Failed").contains("started"));
+    let gone = [("VALUE", format!("{arn}-gone"))];
+    let missing = json!({"secrets.k8s.aws/secret-arn": arn.replace("injected", "absent")});
+    for pod in [pod_that_waits("without", &gone, &json!({})), pod_that_waits("no-file", &[], &missing)] {
+        node.apply(&pod.to_string()).unwrap();
+    }
+    let failed = "jsonpath={.status.phase}=Failed";
+    for name in ["without", "no-file"] {
+        assert!(!printed(node, name, failed).contains("started"), "{name}");
+    }
     let words = last_words("without", "containerStatuses");
     assert!(words.contains("VALUE") && words.contains("Secrets Manager"), "{words}");
-    let missing = json!({"secrets.k8s.aws/secret-arn": stored.arn.replace("injected", "absent")});
-    node.apply(&pod("no-file", "/busybox echo started", &[], &missing)).unwrap();
-    assert!(!ended(node, "no-file", "Failed").contains("started"));
     let words = last_words("no-file", "initContainerStatuses");
     assert!(words.contains("node/absent"), "{words}");
 }
@@ -194,17 +244,17 @@ fn no_value_is_shown(node: &Node) {
 
 /// Pods are created all the time while every replica is replaced, the authority and the certificate are, and in the
 /// middle of that the replica that leads ends.
-fn no_pod_slips_through(node: &Node, values: &str) {
+fn no_pod_slips_through(node: &Node, values: &[&str]) {
     let certificate = |key: &str| {
         let path = format!("jsonpath={{.data.{key}}}");
         node.kubectl(&["get", "secret", CERTIFICATE, "-n", "strongroom", "-o", &path]).unwrap()
     };
     let (authority, serving) = (certificate(r"ca\.crt"), certificate(r"tls\.crt"));
-    let namespace = with_account(node, &[]);
+    let namespace = with_account(node, &[("secrets", "strongroom")]);
     let stream = Stream::start(Api::of(node), &namespace, Duration::from_millis(120));
     // The new replicas want authorities that hold for less long than the one that is there: its time has come.
     let changes = "admission.podAnnotations.round=second,admission.extraArgs.authority-life=4000h";
-    upgrade(node, &["--values", values, "--set", changes]);
+    upgrade(node, &[values, &["--set", changes]].concat());
     eventually("there is a new authority", || differs(&authority, &certificate(r"ca\.crt")));
     let holder = ["get", "lease", CERTIFICATE, "-n", "strongroom", "-o", "jsonpath={.spec.holderIdentity}"];
     let leader = eventually("somebody leads", || {
@@ -244,13 +294,13 @@ fn served_by_all(node: &Node) -> Result<(), String> {
 
 /// NASE's Secret, by the chart's own rights.
 fn native(node: &Node) {
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "native", "namespace": "team"},
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "somesecret", "namespace": "team"},
         "stringData": {"nase": CANARY}});
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret.json");
     std::fs::write(&file, secret.to_string()).unwrap();
     node.kubectl(&["create", "-f", file.to_str().unwrap()]).unwrap();
-    let kept = node.kubectl(&["get", "secret", "native", "-n", "team", "-o", "jsonpath={.data.nase}"]).unwrap();
+    let kept = node.kubectl(&["get", "secret", "somesecret", "-n", "team", "-o", "jsonpath={.data.nase}"]).unwrap();
     use base64::Engine as _;
     let kept = base64::engine::general_purpose::STANDARD.decode(kept).unwrap();
     assert!(String::from_utf8(kept).is_ok_and(|arn| arn.starts_with("arn:aws:secretsmanager:")), "it did not move");

@@ -111,13 +111,18 @@ pub(crate) fn can_run() -> bool {
 
 /// Brings the image to a node.
 pub(crate) fn import(node: &Node) {
+    import_as(node, IMAGE);
+}
+
+/// The same under another name.
+pub(super) fn import_as(node: &Node, image: &str) {
     let folder = tempfile::tempdir().unwrap();
     let (program, archive) = (folder.path().join("strongroom"), folder.path().join("image.tar"));
     // What debuggers read is most of a test's program, and is not shipped.
     let mut strip = Command::new("strip");
     assert!(strip.arg("-o").arg(&program).arg(env!("CARGO_BIN_EXE_strongroom")).status().unwrap().success());
     let authorities = std::fs::read("/etc/ssl/certs/ca-certificates.crt").unwrap();
-    shipped::strongroom(IMAGE, &program, &authorities).write(&archive).unwrap();
+    shipped::strongroom(image, &program, &authorities).write(&archive).unwrap();
     node.import_image(&archive).unwrap();
 }
 
