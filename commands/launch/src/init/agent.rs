@@ -133,9 +133,10 @@ pub(super) fn parse(words: &[OsString], ambient: &Ambient) -> Result<AgentArgume
     let matches = command.try_get_matches_from_mut(words);
     let parsed = matches.and_then(|matches| AgentArguments::from_arg_matches(&matches)).and_then(|parsed| {
         // clap's own rule is off where a flag is there that --ready excludes.
-        let is_lost = parsed.wait.is_some() && !parsed.ready;
-        let lost = || command.error(ErrorKind::MissingRequiredArgument, "--wait is for --ready alone");
-        if is_lost { Err(lost()) } else { Ok(parsed) }
+        if parsed.wait.is_some() && !parsed.ready {
+            return Err(command.error(ErrorKind::MissingRequiredArgument, "--wait is for --ready alone"));
+        }
+        Ok(parsed)
     });
     let mut parsed = parsed.map_err(|error| {
         // Help goes to standard output and is a success; the rest is a mistake.
