@@ -91,6 +91,7 @@ fn told(log: &str, words: &str) -> usize {
 #[test]
 fn files_follow_their_secrets_forward_and_back() {
     for place in places() {
+        VAULT.command(&["kv", "metadata", "delete", "secret/agent-follows"]).unwrap();
         put("agent-follows", &["user=one", "password=first"]);
         let folder = volume();
         let list = r"
@@ -112,9 +113,7 @@ fn files_follow_their_secrets_forward_and_back() {
         put("agent-follows", &["user=two", "password=second"]);
         running.tell(Signal::SIGUSR1);
         holds("two", "second");
-        let metadata = VAULT.command(&["kv", "metadata", "get", "-field=current_version", "secret/agent-follows"]);
-        let before: u32 = metadata.unwrap().trim().parse::<u32>().unwrap() - 1;
-        VAULT.command(&["kv", "rollback", &format!("-version={before}"), "secret/agent-follows"]).unwrap();
+        VAULT.command(&["kv", "rollback", "-version=1", "secret/agent-follows"]).unwrap();
         running.tell(Signal::SIGHUP);
         holds("one", "first");
         running.end(Signal::SIGINT);
@@ -172,18 +171,20 @@ fn several_changes_are_told_once_to_the_master_and_to_the_url_until_it_takes_it(
     let name = format!("app{}", std::process::id());
     let mut child = app(&name, out.path());
     let (address, requests) = listener(&[500]);
+    let sources = volume();
+    let source = |key: &str| sources.path().join(key);
     for key in ["a", "b", "c"] {
-        put(&format!("agent-{key}"), &["k=one"]);
+        replace(&source(key), "one");
     }
     let folder = volume();
-    let file = |key: &str| format!("{key}=vault:secret/data/agent-{key}#k");
+    let file = |key: &str| format!("{key}={}", reference(&source(key)));
     let (a, b, c) = (file("a"), file("b"), file("c"));
     let signal = format!("HUP:{name}");
     let flags = ["--file", &a, "--file", &b, "--file", &c, "--signal", &signal, "--url", &address, "--debounce", "2s"];
-    let running = Running::start(&agent(folder.path(), &flags).envs(&vault()), Place::Among);
+    let running = Running::start(&agent(folder.path(), &flags), Place::Among);
     is_ready(folder.path());
     for key in ["a", "b", "c"] {
-        put(&format!("agent-{key}"), &["k=two"]);
+        replace(&source(key), "two");
         running.tell(Signal::SIGUSR1);
         wait_for_content(folder.path(), key, "two");
     }
@@ -308,7 +309,7 @@ fn a_lease_is_renewed_and_where_it_cannot_be_replaced_before_it_ends() {
     assert!((2..=3).contains(&users.len()), "{users:?}");
     let renewals = switchboard.requests().iter().filter(|seen| seen.path.contains("leases/renew")).count();
     assert!(renewals >= 2, "{renewals}");
-    let reads = switchboard.requests().iter().filter(|seen| seen.path.contains("agent-mq/creds/app")).count();
+    let reads = switchboard.requests().iter().filter(|seen| seen.path == "/v1/agent-mq/creds/app").count();
     assert_eq!(reads, users.len(), "one read for both files, and one for each new user");
     running.end(Signal::SIGTERM);
 }
@@ -337,13 +338,27 @@ fn replace(path: &Path, text: &str) {
     std::fs::rename(next, path).unwrap();
 }
 
+/// What a file holds, as a secret.
+fn reference(path: &Path) -> String {
+    format!("sr://file/{}", path.display().to_string().replace('/', "%2F"))
+}
+
+/// Waits until a program that has just been started holds signals back: until then they end it in the usual way.
+fn wait_for_held_signals(pid: u32) {
+    wait_for("held signals", || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let held = status.lines().find_map(|line| line.strip_prefix("SigBlk:"))?;
+        held.contains(|digit: char| digit.is_ascii_hexdigit() && digit != '0').then_some(())
+    });
+}
+
 #[test]
 fn a_signal_in_the_middle_of_a_write_leaves_one_whole_set() {
     const FILES: usize = 20;
     let around = volume();
     let source = around.path().join("source");
     let folder = around.path().join("files");
-    let reference = format!("sr://file/{}", source.display().to_string().replace('/', "%2F"));
+    let reference = reference(&source);
     let files: Vec<String> = (0..FILES).map(|number| format!("{number}={reference}")).collect();
     let flags: Vec<&str> = files.iter().flat_map(|file| ["--file", file]).collect();
     let text = |version: u32| format!("{version:03}").repeat(60_000);
@@ -353,6 +368,7 @@ fn a_signal_in_the_middle_of_a_write_leaves_one_whole_set() {
     for version in 1..=25 {
         replace(&source, &text(version));
         let running = Running::start(&agent(&folder, &flags), Place::Among);
+        wait_for_held_signals(running.pid);
         std::thread::sleep(Duration::from_millis(u64::from(version) * 2));
         running.end(Signal::SIGTERM);
         let found: Vec<String> = (0..FILES).map(|number| content(&folder, &number.to_string())).collect();

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use strongroom_agent::{Agent, Hook, Orders, Process, Ready, Settings, ready};
 use strongroom_deliver_files::Medium;
@@ -116,7 +117,7 @@ pub(super) struct AgentArguments {
     ready: bool,
 
     /// How long --ready waits for that [default: 0s]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, requires = "ready", help_heading = "Probe")]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Probe")]
     wait: Option<Duration>,
 }
 
@@ -128,9 +129,15 @@ const UNRESOLVED: &str = "failed to resolve secrets";
 
 /// Reads the `words` behind the name; what is wrong with them, or the help, has been printed when this is an error.
 pub(super) fn parse(words: &[OsString], ambient: &Ambient) -> Result<AgentArguments, ExitCode> {
-    let command = AgentArguments::command().no_binary_name(true);
-    let matches = command.try_get_matches_from(words);
-    let parsed = matches.and_then(|matches| AgentArguments::from_arg_matches(&matches));
+    let mut command = AgentArguments::command().no_binary_name(true);
+    let matches = command.try_get_matches_from_mut(words);
+    let parsed = matches.and_then(|matches| AgentArguments::from_arg_matches(&matches)).and_then(|parsed| {
+        // clap's own rule is off where a flag is there that --ready excludes.
+        if parsed.wait.is_some() && !parsed.ready {
+            return Err(command.error(ErrorKind::MissingRequiredArgument, "--wait is for --ready alone"));
+        }
+        Ok(parsed)
+    });
     let mut parsed = parsed.map_err(|error| {
         // Help goes to standard output and is a success; the rest is a mistake.
         let _ = error.print();
@@ -335,6 +342,7 @@ mod tests {
             &["--folder", "/x", "--refresh", "500ms"],
             &["--folder", "/x", "--refresh", "never"],
             &["--folder", "/x", "--wait", "8s"],
+            &["--folder", "/x", "--file", "a=b", "--wait", "8s"],
             &["--folder", "/x", "--once", "--ready"],
             &["--folder", "/x", "--once", "--signal", "HUP:x"],
             &["--folder", "/x", "--ready", "--file", "a=b"],

@@ -123,6 +123,12 @@ impl Store {
         change(&mut self.0.lock().unwrap());
     }
 
+    pub(crate) fn fail(&self, key: &str, class: Class) {
+        self.set(|state| {
+            state.fails.insert(key.to_owned(), class);
+        });
+    }
+
     /// Whether this value is still good.
     pub(crate) fn lends(&self, value: &str) -> bool {
         self.0.lock().unwrap().leases.get(value).is_some_and(|end| *end > Instant::now())
