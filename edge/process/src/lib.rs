@@ -18,7 +18,7 @@
 //! [`Resolving::keep`]. The [`Keeper`] restarts it.
 //!
 //! The only crate with `unsafe`: it is in `system`, one system call or one step of the child per block, and in `wiping`. What
-//! a long-lived program does about its memory is here too: [`release_unused_memory`], [`guard_memory`], [`WipingAllocator`].
+//! a long-lived program does about its memory is here too: [`release_unused_memory`], [`release_program_pages`], [`guard_memory`], [`WipingAllocator`].
 //! Linux only. No asynchronous runtime, no threads but the one that waits for signals during step 2.
 
 #![deny(unsafe_code)]
@@ -43,7 +43,7 @@ pub use arguments::Supervision;
 pub use command::{Command, Stdin};
 pub use keeper::{Keeper, Restart};
 pub use launch::LaunchError;
-pub use memory::{Guarded, guard_memory, wipe_stack};
+pub use memory::{Guarded, guard_memory, release_program_pages, wipe_stack};
 pub use options::{ExitRemap, Forward, Group, InvalidExitRemap, Options};
 pub use orders::Order;
 pub use others::{SignalError, signal_named, signal_process};

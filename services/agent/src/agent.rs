@@ -9,7 +9,7 @@ use strongroom_deliver_files::{Change, FileSet, Medium, SetFile};
 use strongroom_failure::Failure;
 use strongroom_files::File;
 use strongroom_http::TlsSettings;
-use strongroom_process::release_unused_memory;
+use strongroom_process::{release_program_pages, release_unused_memory};
 use strongroom_renew::{Pace, Rendered, Renewal};
 use strongroom_resolve::{Ask, Resolver};
 use tokio::time::{Instant, sleep_until};
@@ -129,7 +129,7 @@ impl Agent {
             if let Err(failures) = settled {
                 self.settle_failed(&failures);
             }
-            release_unused_memory();
+            rest();
             self.wait(orders).await;
         }
     }
@@ -226,9 +226,15 @@ impl Agent {
             if let Err(failure) = self.set.remove_previous() {
                 tracing::warn!(error = failure.to_string(), "the files before the last change are still there");
             }
-            release_unused_memory();
+            rest();
         }
     }
+}
+
+/// Until the next round most of the program is not needed: of its memory, a few hundred kilobytes stay.
+fn rest() {
+    release_unused_memory();
+    release_program_pages();
 }
 
 /// What the references of one file came to.

@@ -68,13 +68,11 @@ impl Bench {
     }
 
     /// Runs an agent until `script` is over.
-    pub(crate) fn run(&self, script: impl Future<Output = ()>) -> impl Future<Output = ()> {
-        async move {
-            let _logs = install_for_thread(LogFormat::Text, LogLevel::Info, self.log.clone());
-            tokio::select! {
-                () = self.agent().unwrap().run(self.orders.clone()) => panic!("the agent ended"),
-                () = script => {}
-            }
+    pub(crate) async fn run(&self, script: impl Future<Output = ()>) {
+        let _logs = install_for_thread(LogFormat::Text, LogLevel::Info, self.log.clone());
+        tokio::select! {
+            () = self.agent().unwrap().run(self.orders.clone()) => panic!("the agent ended"),
+            () = script => {}
         }
     }
 
