@@ -137,8 +137,7 @@ fn app(name: &str, out: &Path) -> Child {
     let program = out.join(name);
     std::fs::copy(std::fs::canonicalize("/bin/sh").unwrap(), &program).unwrap();
     let script = "
-        ( trap 'echo worker >> $OUT/got' HUP; echo started > $OUT/worker; while :; do sleep 0.05; done ) &
-        trap 'kill -9 %1' EXIT
+        ( trap 'echo worker >> $OUT/got' HUP; echo started > $OUT/worker; while kill -0 $$; do sleep 0.05; done ) &
         trap 'echo master >> $OUT/got' HUP; trap exit TERM; echo started > $OUT/master; while :; do sleep 0.05; done";
     let mut command = Command::new(program);
     command.args(["-c", script]).env("OUT", out).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
