@@ -76,7 +76,7 @@ fn a_pod_runs_and_shows_its_output() {
     assert_eq!(run_in(&NODE, "talker", "cat /proc/1/comm"), "sleep\n");
     assert!(run_in(&NODE, "talker", "mount").contains("tmpfs on /memory type tmpfs"));
     let command = |process| std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
-    assert!(NODE.processes().into_iter().any(|process| command(process) == b"sleep\01000\0"));
+    assert!(NODE.processes().into_iter().any(|process| command(process) == b"sleep\x001000\x00"));
     assert!(NODE.mounts().unwrap().contains("/kubernetes.io~empty-dir/memory tmpfs"));
     let token = run_in(&NODE, "talker", "cat /var/run/secrets/kubernetes.io/serviceaccount/token");
     assert_eq!(token.split('.').count(), 3, "a service account's token has three parts");
