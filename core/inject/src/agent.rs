@@ -13,7 +13,7 @@ use crate::draft::Draft;
 use crate::files::{Asked, FOLDER};
 use crate::found::{Feed, Found, Source, SourceKind, feeds};
 use crate::injected::{Life, resources, security_context};
-use crate::pod::{Container, list, text, trimmed, unexpanded};
+use crate::pod::{Container, is_within, list, text, trimmed, unexpanded};
 use crate::refusal::Refusal;
 use crate::survey::{Needs, Survey};
 use crate::{role, tokens, vault};
@@ -251,9 +251,7 @@ fn add_mounts(container: &Container<'_>, env: &[Value], mounts: &mut Vec<Value>)
     for file in files {
         let holds = |mount: &&Value| {
             let path = text(mount, "mountPath").map(trimmed);
-            path.is_some_and(|path| {
-                file.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            })
+            path.is_some_and(|path| is_within(file, path))
         };
         // Of two that hold the file, the inner one is what the container sees.
         let holding = list(container.value, "volumeMounts").iter().filter(holds);
@@ -265,7 +263,7 @@ fn add_mounts(container: &Container<'_>, env: &[Value], mounts: &mut Vec<Value>)
             continue;
         }
         // Read-only, unless something of ours is mounted inside of it.
-        let is_around = |ours: &Value| text(ours, "mountPath").is_some_and(|ours| ours.starts_with(trimmed(path)));
+        let is_around = |ours: &Value| text(ours, "mountPath").is_some_and(|ours| is_within(ours, trimmed(path)));
         let is_read_only = !mounts.iter().any(is_around);
         let mut copy = json!({"name": mount["name"], "mountPath": path, "readOnly": is_read_only});
         if let Some(inner) = text(mount, "subPath") {

@@ -33,7 +33,7 @@ use crate::annotations::Inject;
 use crate::draft::Draft;
 use crate::explanation::Outcome;
 use crate::injected::{Life, resources, security_context};
-use crate::pod::{List, Pod, is_path, trimmed, unexpanded};
+use crate::pod::{List, Pod, is_path, is_within, trimmed, unexpanded};
 use crate::refusal::{Reason, Refusal};
 use crate::settings::Settings;
 use crate::survey::Survey;
@@ -241,9 +241,7 @@ fn bad_path(annotation: &str, path: &str) -> Refusal {
 fn check_distinct(mut paths: Vec<&str>) -> Result<(), Refusal> {
     // A slash sorts before what could stand between a folder and what lies in it.
     paths.sort_unstable_by(|one, other| one.split('/').cmp(other.split('/')));
-    let clash = paths
-        .windows(2)
-        .find(|pair| pair[1].strip_prefix(pair[0]).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    let clash = paths.windows(2).find(|pair| is_within(pair[1], pair[0]));
     match clash {
         Some(pair) => Err(Refusal::of_annotation(SECRET_ARN, Reason::SamePath(pair[1].to_owned()))),
         None => Ok(()),

@@ -15,7 +15,7 @@ use crate::annotations::{
 use crate::draft::Draft;
 use crate::explanation::Outcome;
 use crate::injected::NOBODY;
-use crate::pod::{Container, List, Pod, is_path, list, text, trimmed};
+use crate::pod::{Container, List, Pod, is_path, is_within, list, text, trimmed};
 use crate::refusal::{Reason, Refusal};
 use crate::settings::Settings;
 use crate::survey::{Injected, Survey};
@@ -259,11 +259,6 @@ fn is_url(text: &str) -> bool {
 
 fn is_plain(letter: char) -> bool {
     !letter.is_control() && !letter.is_whitespace()
-}
-
-/// Whether `path` is `folder`, or lies in it.
-fn is_within(path: &str, folder: &str) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn demands_no_root(pod: &Pod<'_>) -> bool {

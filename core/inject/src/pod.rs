@@ -119,6 +119,11 @@ pub(crate) fn trimmed(path: &str) -> &str {
     path.trim_end_matches('/')
 }
 
+/// Whether `path` is `folder`, or lies in it; neither has a slash at its end.
+pub(crate) fn is_within(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// An absolute path that can be mounted and stays where it is.
 pub(crate) fn is_path(path: &str) -> bool {
     let is_part = |part: &str| !matches!(part, "" | "." | "..");

@@ -1,16 +1,10 @@
 //! What signals tell a program that stays: to end, or to do its work again.
 
-use std::thread;
 use std::time::Duration;
 
-use nix::errno::Errno;
-
-use crate::resolving::{Resolving, SetupError, failing};
+use crate::resolving::{Resolving, SetupError, failing, wait_aside};
 use crate::signals::SignalSet;
 use crate::system;
-
-/// Enough for a thread that waits, tells and ends the process; only touched pages are memory.
-const LISTENER_STACK_BYTES: usize = 64 * 1024;
 
 /// What a signal tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +23,7 @@ impl Resolving {
     /// # Errors
     /// Where the thread cannot be started.
     pub fn obey(&mut self, patience: Duration, hear: impl Fn(Order) + Send + 'static) -> Result<(), SetupError> {
-        let started = thread::Builder::new()
-            .name("signals".to_owned())
-            .stack_size(LISTENER_STACK_BYTES)
-            .spawn(move || listen(patience, &hear));
-        let started = started.map_err(|error| error.raw_os_error().map_or(Errno::EAGAIN, Errno::from_raw));
-        started.map(drop).map_err(failing("wait for signals"))
+        wait_aside(move || listen(patience, &hear)).map_err(failing("wait for signals"))
     }
 }
 

@@ -76,6 +76,12 @@ pub(crate) fn failing(step: &'static str) -> impl Fn(Errno) -> SetupError {
     move |errno| SetupError { step, source: errno.into() }
 }
 
+/// Starts the small thread that waits for signals.
+pub(crate) fn wait_aside(wait: impl FnOnce() + Send + 'static) -> Result<(), Errno> {
+    let started = thread::Builder::new().name("signals".to_owned()).stack_size(WATCH_STACK_BYTES).spawn(wait);
+    started.map(drop).map_err(|error| error.raw_os_error().map_or(Errno::EAGAIN, Errno::from_raw))
+}
+
 /// The thread that waits, and the one decision between it and the main thread: who was first.
 #[derive(Debug)]
 struct Watch {
@@ -87,11 +93,7 @@ impl Watch {
         let arrivals = system::signal_descriptor(SignalSet::ending())?;
         let decided = Arc::new(AtomicBool::new(false));
         let watch = Self { decided: Arc::clone(&decided) };
-        thread::Builder::new()
-            .name("signals".to_owned())
-            .stack_size(WATCH_STACK_BYTES)
-            .spawn(move || end_on_arrival(&arrivals, &decided))
-            .map_err(|error| error.raw_os_error().map_or(Errno::EAGAIN, Errno::from_raw))?;
+        wait_aside(move || end_on_arrival(&arrivals, &decided))?;
         Ok(watch)
     }
 

@@ -76,15 +76,8 @@ impl KeyVault {
     /// Where a setting or the credentials cannot be used.
     pub fn open(settings: Settings, meter: Arc<Meter>) -> Result<Self, Failure> {
         let vault = settings.vault()?;
-        let Timeouts { connect, call } = settings.timeouts;
-        let client = Client::new(strongroom_http::Settings {
-            tls: settings.tls.clone(),
-            proxy: settings.proxy.clone(),
-            addresses: settings.addresses,
-            timeouts: strongroom_http::Timeouts { connect, wait: call, total: call },
-            body_limit: BODY_LIMIT,
-            ..strongroom_http::Settings::default()
-        })?;
+        let (tls, proxy) = (settings.tls.clone(), settings.proxy.clone());
+        let client = settings.timeouts.client(tls, proxy, settings.addresses, BODY_LIMIT)?;
         let login = Login::new(&settings.credentials, &settings.cloud.login, &client)?;
         let tokens = Tokens::new(Arc::new(login), Arc::clone(&meter));
         Ok(Self { settings, vault, client, tokens, resource: Shared::default(), meter })

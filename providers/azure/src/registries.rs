@@ -96,15 +96,8 @@ impl Registries {
     /// # Errors
     /// Where a setting or the credentials cannot be used.
     pub fn open(settings: &RegistrySettings, meter: Arc<Meter>) -> Result<Self, Failure> {
-        let Timeouts { connect, call } = settings.timeouts;
-        let client = Client::new(strongroom_http::Settings {
-            tls: settings.tls.clone(),
-            proxy: settings.proxy.clone(),
-            addresses: settings.addresses,
-            timeouts: strongroom_http::Timeouts { connect, wait: call, total: call },
-            body_limit: BODY_LIMIT,
-            ..strongroom_http::Settings::default()
-        })?;
+        let (tls, proxy) = (settings.tls.clone(), settings.proxy.clone());
+        let client = settings.timeouts.client(tls, proxy, settings.addresses, BODY_LIMIT)?;
         let login = Arc::new(Login::new(&settings.credentials, &settings.login, &client)?);
         let is_of_machine = matches!(settings.credentials, Credentials::Managed { .. });
         let tokens = AUDIENCES.map(|_| Tokens::new(Arc::clone(&login), Arc::clone(&meter)));

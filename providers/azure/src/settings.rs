@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use strongroom_failure::{Class, Failure};
-use strongroom_http::{AddressPolicy, Proxy, TlsSettings, Uri};
+use strongroom_http::{AddressPolicy, Client, Proxy, TlsSettings, Uri};
 use strongroom_provider::TokenSource;
 use strongroom_secret::SecretBytes;
 
@@ -234,6 +234,29 @@ impl Default for Timeouts {
         // A connection takes milliseconds; a lost first packet is sent again after 1 s and 3 s. Key Vault answers
         // within a second, the login within two.
         Self { connect: Duration::from_secs(4), call: Duration::from_secs(10) }
+    }
+}
+
+impl Timeouts {
+    /// A client that waits so long and takes answers of at most `body_limit` bytes.
+    pub(crate) fn client(
+        self,
+        tls: TlsSettings,
+        proxy: Proxy,
+        addresses: AddressPolicy,
+        body_limit: usize,
+    ) -> Result<Client, Failure> {
+        let Self { connect, call } = self;
+        let timeouts = strongroom_http::Timeouts { connect, wait: call, total: call };
+        let settings = strongroom_http::Settings {
+            tls,
+            proxy,
+            addresses,
+            timeouts,
+            body_limit,
+            ..strongroom_http::Settings::default()
+        };
+        Ok(Client::new(settings)?)
     }
 }
 

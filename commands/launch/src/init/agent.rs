@@ -14,11 +14,13 @@ use strongroom_deliver_files::Medium;
 use strongroom_failure::{Class, Failure};
 use strongroom_files::{File, LARGEST_LIST};
 use strongroom_http::TlsSettings;
-use strongroom_process::{Order, Resolving, SetupError, Signal};
+use strongroom_process::{Order, Resolving, SetupError};
 use strongroom_read::{Ambient, Audience, ReadOptions, parse_duration, read_file, report};
 use strongroom_renew::Pace;
 use strongroom_telemetry::LogLevel;
 use tokio::runtime::Runtime;
+
+use crate::init::watch::{Interval, signal_of};
 
 /// The word that asks for it.
 pub(super) const NAME: &str = "agent";
@@ -29,9 +31,6 @@ const LIST_VARIABLE: &str = "STRONGROOM_FILES";
 /// How long the agent may take to end by itself: a write of files is finished meanwhile. Who stops it sees an end within a
 /// second, whatever it does.
 const PATIENCE: Duration = Duration::from_millis(700);
-
-/// Nothing needs to be asked more often, and stores count.
-const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
 
 /// Changes of several secrets that belong together are this close.
 const DEFAULT_DEBOUNCE: Duration = Duration::from_secs(1);
@@ -77,8 +76,8 @@ pub(super) struct AgentArguments {
     google_project: Option<String>,
 
     /// How often to read, at least 1s; each time spread by a tenth [default: 5m]
-    #[arg(long, value_name = "TIME", value_parser = parse_refresh, help_heading = "Reading")]
-    refresh: Option<Duration>,
+    #[arg(long, value_name = "TIME", help_heading = "Reading")]
+    refresh: Option<Interval>,
 
     /// The folder; made where it is missing. Nothing else writes to it
     #[arg(long, value_name = "DIR", help_heading = "Delivery")]
@@ -225,7 +224,7 @@ fn lead(
 
 impl AgentArguments {
     fn settings(&self, ambient: &Ambient) -> Result<Settings, Failure> {
-        let pace = self.refresh.map_or(Pace::default(), |refresh| Pace { refresh, ..Pace::default() });
+        let pace = Pace { refresh: self.refresh.unwrap_or_default().0, ..Pace::default() };
         let url = |text: &String| {
             // Not repeated: it may hold a token.
             text.parse().map(Hook::Url).map_err(|_| invalid("this is no URL").in_field("--url"))
@@ -277,16 +276,10 @@ fn below(source: &str, failure: Failure) -> Failure {
     failure.in_field(field)
 }
 
-fn parse_refresh(text: &str) -> Result<Duration, String> {
-    let refresh = parse_duration(text)?;
-    if refresh < SHORTEST_REFRESH { Err("1s is the least".to_owned()) } else { Ok(refresh) }
-}
-
 /// `SIGNAL:NAME` or `SIGNAL:/PATH`.
 fn parse_signal(text: &str) -> Result<Hook, String> {
     let (signal, process) = text.split_once(':').ok_or("write HUP:NAME, or HUP:/PATH of a pid file")?;
-    let long = format!("SIG{}", signal.strip_prefix("SIG").unwrap_or(signal));
-    let signal: Signal = long.parse().map_err(|_| "write a signal by its name, as in HUP:NAME")?;
+    let signal = signal_of(signal).ok_or("write a signal by its name, as in HUP:NAME")?;
     let process = match process {
         "" => return Err("write whom to signal, as in HUP:NAME".to_owned()),
         path if path.starts_with('/') => Process::PidFile(PathBuf::from(path)),
@@ -302,6 +295,8 @@ fn invalid(words: impl Into<String>) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use strongroom_process::Signal;
+
     use super::*;
 
     fn parsed(words: &[&str]) -> Result<AgentArguments, ExitCode> {

@@ -69,6 +69,11 @@ impl FromStr for Interval {
     }
 }
 
+/// The signal of this name, with or without `SIG` before it.
+pub(super) fn signal_of(name: &str) -> Option<Signal> {
+    Signal::from_str(&format!("SIG{}", name.strip_prefix("SIG").unwrap_or(name))).ok()
+}
+
 /// What the command is told of a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum OnChange {
@@ -86,10 +91,8 @@ impl FromStr for OnChange {
         if text == "restart" {
             return Ok(Self::Restart);
         }
-        let name = text.strip_prefix("SIG").unwrap_or(text);
-        let known = Signal::from_str(&format!("SIG{name}")).ok();
         // These two no command can notice.
-        let useful = known.filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP));
+        let useful = signal_of(text).filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP));
         useful.map(Self::Signal).ok_or_else(|| format!("\"{text}\" is neither restart nor a signal such as HUP"))
     }
 }
