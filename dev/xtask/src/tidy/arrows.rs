@@ -33,6 +33,7 @@ const ORDER: &[&str] = &[
     "core/token",
     "core/jwt",
     "core/transit",
+    "core/kamus",
     "edge/http",
     "edge/process",
     "edge/telemetry",
