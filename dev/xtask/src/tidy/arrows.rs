@@ -59,6 +59,7 @@ const ORDER: &[&str] = &[
     "pipeline/deliver-env",
     "pipeline/deliver-files",
     "pipeline/reconcile",
+    "pipeline/decrypt",
     "services/restarts",
     "services/certificates",
     "services/operator",
