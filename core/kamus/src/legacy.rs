@@ -104,6 +104,11 @@ impl MasterKey {
         key.filter(|key| key.len() == KEY_LENGTH).map(Self).ok_or(KamusError::BadKey)
     }
 
+    /// The 32 bytes.
+    pub fn expose(&self) -> &SecretBytes {
+        &self.0
+    }
+
     /// Whether it is the one that Kamus published.
     pub fn is_published(&self) -> bool {
         decode(PUBLISHED_KEY).is_some_and(|published| equal_in_constant_time(&published, self.0.expose()))

@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::kept::Kept;
+use crate::local::LegacyKey;
 use crate::management::KeyManagement;
 
 /// The longest text that is looked at, in bytes: more than a Secret can hold, encrypted and in base64.
@@ -35,6 +36,7 @@ impl Default for Limits {
 /// Opens texts for the accounts that they were encrypted for, and encrypts for accounts.
 pub struct Decrypter {
     management: Arc<dyn KeyManagement>,
+    legacy: Option<LegacyKey>,
     state: Mutex<State>,
     /// One entry for each key that is being unwrapped or was, so that each costs one call.
     opened: Mutex<HashMap<KeyId, Arc<OnceCell<OpenedKey>>>>,
@@ -48,10 +50,12 @@ struct State {
 }
 
 impl Decrypter {
-    /// A decrypter with an installation's keys, which `management` unwraps.
-    pub fn new(management: Arc<dyn KeyManagement>, ring: KeyRing, limits: Limits) -> Self {
+    /// A decrypter with an installation's keys, which `management` unwraps. Texts of Kamus' provider `AESKey` are read
+    /// where there is a `legacy` key.
+    pub fn new(management: Arc<dyn KeyManagement>, legacy: Option<LegacyKey>, ring: KeyRing, limits: Limits) -> Self {
         Self {
             management,
+            legacy,
             state: Mutex::new(State { ring: Arc::new(ring), kept: Kept::new(limits.fresh_keys, limits.lifetime) }),
             opened: Mutex::default(),
             envelopes: Mutex::default(),
@@ -98,7 +102,15 @@ impl Decrypter {
                 let fresh = self.envelope_key(&wrapped_key, identity).await?;
                 block.open(&fresh).map_err(failure)
             }
-            Text::Legacy(legacy) => self.management.open_legacy(&legacy, identity).await,
+            Text::Legacy(LegacyText::Block(block)) => match &self.legacy {
+                Some(key) => key.open(&block, identity),
+                None => {
+                    let words = "it was encrypted by Kamus with an AES key, which is not read here";
+                    let hint = "encrypt the value again, or give that key for migration";
+                    Err(Failure::new(Class::Invalid, words).with_hint(hint))
+                }
+            },
+            Text::Legacy(LegacyText::Direct(encrypted)) => self.management.open_legacy(&encrypted, identity).await,
         }
     }
 

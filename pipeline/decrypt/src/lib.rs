@@ -15,6 +15,6 @@ mod management;
 mod transit;
 
 pub use crate::decrypter::{Decrypter, Limits};
-pub use crate::local::{LegacyMode, LocalKey};
+pub use crate::local::{LegacyKey, LocalKey};
 pub use crate::management::KeyManagement;
 pub use crate::transit::TransitManagement;

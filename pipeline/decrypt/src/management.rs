@@ -1,7 +1,6 @@
 use async_trait::async_trait;
-use strongroom_failure::Failure;
+use strongroom_failure::{Class, Failure};
 use strongroom_kamus::Identity;
-use strongroom_kamus::legacy::LegacyText;
 use strongroom_secret::SecretBytes;
 
 /// Who keeps the key under which everything else is wrapped.
@@ -28,9 +27,15 @@ pub trait KeyManagement: Send + Sync {
     /// `Invalid` where Kamus made none with it, or made it for somebody else; else as [`KeyManagement::unwrap`].
     async fn unwrap_legacy(&self, wrapped_key: &[u8], identity: &Identity) -> Result<SecretBytes, Failure>;
 
-    /// What a text of Kamus that is no envelope holds, for `identity`.
+    /// What a text of Kamus holds that the key management itself encrypted for `identity`.
     ///
     /// # Errors
     /// As [`KeyManagement::unwrap_legacy`].
-    async fn open_legacy(&self, text: &LegacyText, identity: &Identity) -> Result<SecretBytes, Failure>;
+    async fn open_legacy(&self, encrypted: &[u8], identity: &Identity) -> Result<SecretBytes, Failure>;
+}
+
+/// A text of Kamus that another key management must open.
+pub(crate) fn elsewhere(what: &str) -> Failure {
+    let words = format!("the text is {what}, which is not this installation's key management");
+    Failure::new(Class::Invalid, words).with_hint("name the key management that Kamus used, or encrypt the value again")
 }

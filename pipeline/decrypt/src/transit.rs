@@ -3,12 +3,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use strongroom_failure::Failure;
 use strongroom_kamus::Identity;
-use strongroom_kamus::legacy::LegacyText;
 use strongroom_secret::SecretBytes;
 use strongroom_vault::{TransitKey, Vault};
 
-use crate::local::elsewhere;
-use crate::management::KeyManagement;
+use crate::management::{KeyManagement, elsewhere};
 
 /// A key of the transit engine of Vault, OpenBao or a built-in store.
 pub struct TransitManagement {
@@ -44,7 +42,7 @@ impl KeyManagement for TransitManagement {
         Err(elsewhere("one of Kamus, which knew no transit engines"))
     }
 
-    async fn open_legacy(&self, _: &LegacyText, _: &Identity) -> Result<SecretBytes, Failure> {
+    async fn open_legacy(&self, _: &[u8], _: &Identity) -> Result<SecretBytes, Failure> {
         Err(elsewhere("one of Kamus, which knew no transit engines"))
     }
 }

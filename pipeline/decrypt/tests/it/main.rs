@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use strongroom_decrypt::{Decrypter, KeyManagement, LegacyMode, Limits, LocalKey, TransitManagement};
+use strongroom_decrypt::{Decrypter, KeyManagement, LegacyKey, Limits, LocalKey, TransitManagement};
 use strongroom_failure::{Class, Failure};
-use strongroom_kamus::legacy::LegacyText;
+use strongroom_kamus::legacy::Derivation;
 use strongroom_kamus::{Identity, Installation, KeyRing, NewRecord};
 use strongroom_secret::SecretBytes;
 use strongroom_vault::{Auth, Credential, Settings, Token, Vault};
@@ -67,13 +67,13 @@ impl KeyManagement for Counting {
         Ok(SecretBytes::new(vec![7; 32]))
     }
 
-    async fn open_legacy(&self, text: &LegacyText, identity: &Identity) -> Result<SecretBytes, Failure> {
-        self.inner.open_legacy(text, identity).await
+    async fn open_legacy(&self, encrypted: &[u8], identity: &Identity) -> Result<SecretBytes, Failure> {
+        self.inner.open_legacy(encrypted, identity).await
     }
 }
 
 fn counting(failures: usize) -> Arc<Counting> {
-    let inner = LocalKey::new(&bytes(KEY), LegacyMode::Refused).unwrap();
+    let inner = LocalKey::new(&bytes(KEY)).unwrap();
     Arc::new(Counting { inner, unwrapped: AtomicUsize::new(0), failures: AtomicUsize::new(failures) })
 }
 
@@ -81,7 +81,7 @@ fn counting(failures: usize) -> Arc<Counting> {
 async fn a_key_is_unwrapped_once_however_many_wait_for_it() {
     let management = counting(0);
     let ring = ring(&*management).await;
-    let decrypter = Arc::new(Decrypter::new(management.clone(), ring, Limits::default()));
+    let decrypter = Arc::new(Decrypter::new(management.clone(), None, ring, Limits::default()));
     let texts: Vec<_> =
         (0..50).map(|n| decrypter.encrypt(&reader(), &bytes(&format!("value {n}"))).unwrap().to_string()).collect();
     let tasks: Vec<_> = texts
@@ -104,7 +104,7 @@ async fn a_key_is_unwrapped_once_however_many_wait_for_it() {
 async fn a_key_management_that_is_back_is_asked_again() {
     let management = counting(1);
     let ring = ring(&*management).await;
-    let decrypter = Decrypter::new(management.clone(), ring, Limits::default());
+    let decrypter = Decrypter::new(management.clone(), None, ring, Limits::default());
     let text = decrypter.encrypt(&reader(), &bytes("value")).unwrap().to_string();
     assert_eq!(decrypter.decrypt(&text, &reader()).await.unwrap_err().class, Class::Unavailable);
     assert_eq!(decrypter.decrypt(&text, &reader()).await.unwrap().expose(), b"value");
@@ -114,7 +114,7 @@ async fn a_key_management_that_is_back_is_asked_again() {
 async fn after_rotation_old_texts_open_and_new_ones_take_the_new_key() {
     let management = counting(0);
     let mut ring = ring(&*management).await;
-    let decrypter = Decrypter::new(management.clone(), ring.clone(), Limits::default());
+    let decrypter = Decrypter::new(management.clone(), None, ring.clone(), Limits::default());
     let old = decrypter.encrypt(&reader(), &bytes("old")).unwrap();
     add_key(&mut ring, &*management).await;
     decrypter.set_ring(ring.clone());
@@ -133,7 +133,7 @@ async fn after_rotation_old_texts_open_and_new_ones_take_the_new_key() {
 #[tokio::test(start_paused = true)]
 async fn an_envelope_of_kamus_costs_one_call_for_each_account() {
     let management = counting(0);
-    let decrypter = Decrypter::new(management.clone(), ring(&*management).await, Limits::default());
+    let decrypter = Decrypter::new(management.clone(), None, ring(&*management).await, Limits::default());
     let text = "env$AQID$C4gChhspnTa5yVqYmSitrg==:tr0Ke6OGUaUa8KZgMJg14g==";
     for _ in 0..3 {
         // The key is not the one of the text: what matters here is who was asked.
@@ -147,32 +147,32 @@ async fn an_envelope_of_kamus_costs_one_call_for_each_account() {
 #[tokio::test]
 async fn ka_02_kamus_texts_open_for_everybody_only_where_that_is_allowed_by_name() {
     let text = "4AD7lM6lc4dGvE3oF+5w8g==:WrcckiNNOAlMhuWHaM0kTw==";
-    let other = LocalKey::new(&bytes(KEY), LegacyMode::Refused).unwrap();
-    let ring = ring(&other).await;
-    for (mode, expected) in [(LegacyMode::Insecure, Some("test")), (LegacyMode::ByIdentity, None)] {
-        let key = Arc::new(LocalKey::new(&bytes(PUBLISHED), mode).unwrap());
-        let decrypter = Decrypter::new(key, ring.clone(), Limits::default());
-        let opened = decrypter.decrypt(text, &Identity::new("default", "default").unwrap()).await.ok();
-        assert_eq!(opened.as_ref().and_then(SecretBytes::expose_text), expected, "{mode:?}");
+    let management = Arc::new(LocalKey::new(&bytes(KEY)).unwrap());
+    let ring = ring(&*management).await;
+    let reader = Identity::new("default", "default").unwrap();
+    for (derivation, expected) in [(Derivation::Insecure, Some("test")), (Derivation::ByIdentity, None)] {
+        let legacy = LegacyKey::new(&bytes(PUBLISHED), derivation).unwrap();
+        let decrypter = Decrypter::new(management.clone(), Some(legacy), ring.clone(), Limits::default());
+        let opened = decrypter.decrypt(text, &reader).await.ok();
+        assert_eq!(opened.as_ref().and_then(SecretBytes::expose_text), expected, "{derivation:?}");
     }
-    let refused = Decrypter::new(Arc::new(other), ring, Limits::default());
-    let failure = refused.decrypt(text, &reader()).await.unwrap_err();
+    let decrypter = Decrypter::new(management, None, ring, Limits::default());
+    let failure = decrypter.decrypt(text, &reader).await.unwrap_err();
     assert!(failure.words.contains("not read here"), "{failure}");
 }
 
 #[tokio::test]
 async fn the_published_key_wraps_nothing() {
-    assert!(LocalKey::new(&bytes(PUBLISHED), LegacyMode::Refused).is_err());
-    let key = LocalKey::new(&bytes(PUBLISHED), LegacyMode::Insecure).unwrap();
-    assert!(key.wrap(&bytes("key")).await.unwrap_err().words.contains("everybody has it"));
+    let failure = LocalKey::new(&bytes(PUBLISHED)).err().unwrap();
+    assert!(failure.words.contains("everybody has it"), "{failure}");
 }
 
 #[tokio::test]
 async fn another_local_key_unwraps_nothing() {
-    let ours = LocalKey::new(&bytes(KEY), LegacyMode::Refused).unwrap();
+    let ours = LocalKey::new(&bytes(KEY)).unwrap();
     let ring = ring(&ours).await;
-    let theirs = LocalKey::new(&bytes("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), LegacyMode::Refused).unwrap();
-    let decrypter = Decrypter::new(Arc::new(theirs), ring, Limits::default());
+    let theirs = LocalKey::new(&bytes("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")).unwrap();
+    let decrypter = Decrypter::new(Arc::new(theirs), None, ring, Limits::default());
     let text = decrypter.encrypt(&reader(), &bytes("value")).unwrap().to_string();
     assert!(decrypter.decrypt(&text, &reader()).await.unwrap_err().words.contains("another key"));
 }
@@ -186,7 +186,7 @@ async fn a_transit_engine_keeps_the_installations_key() {
     let settings = Settings::new(bao.address(), Auth::Token(Token(token)));
     let vault = Arc::new(Vault::open(settings, Arc::default()).unwrap());
     let management = Arc::new(TransitManagement::new(vault, "transit/installation"));
-    let decrypter = Decrypter::new(management.clone(), ring(&*management).await, Limits::default());
+    let decrypter = Decrypter::new(management.clone(), None, ring(&*management).await, Limits::default());
     let text = decrypter.encrypt(&reader(), &bytes("value")).unwrap().to_string();
     assert_eq!(decrypter.decrypt(&text, &reader()).await.unwrap().expose(), b"value");
 }
