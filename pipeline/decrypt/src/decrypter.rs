@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use strongroom_crypto::{SealingKey, sha256};
+use strongroom_crypto::{SealingKey, hkdf_sha256_32, sha256};
 use strongroom_failure::{Class, Failure};
 use strongroom_kamus::legacy::LegacyText;
 use strongroom_kamus::{Identity, KamusError, KeyId, KeyRing, OpenedKey, SealedText, Text};
@@ -112,6 +112,18 @@ impl Decrypter {
             },
             Text::Legacy(LegacyText::Direct(encrypted)) => self.management.open_legacy(&encrypted, identity).await,
         }
+    }
+
+    /// A key of 32 bytes for `purpose`, made of the ring's oldest key: whoever may unwrap that one has it, and nobody else.
+    ///
+    /// # Errors
+    /// As [`Decrypter::decrypt`]; `Invalid` where there is no key yet.
+    pub async fn derive(&self, purpose: &[u8]) -> Result<SecretBytes, Failure> {
+        let ring = self.ring();
+        let oldest = ring.keys.first().ok_or_else(|| failure(KamusError::UnknownKey))?;
+        let key = self.management.unwrap(&oldest.wrapped_key).await?;
+        oldest.open(&ring.installation, &key).map_err(failure)?;
+        hkdf_sha256_32(&key, purpose).map_err(|_| failure(KamusError::Failed))
     }
 
     async fn open(&self, text: &SealedText, identity: &Identity) -> Result<SecretBytes, Failure> {

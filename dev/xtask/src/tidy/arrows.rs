@@ -62,6 +62,7 @@ const ORDER: &[&str] = &[
     "pipeline/decrypt",
     "services/restarts",
     "services/certificates",
+    "services/kamus",
     "services/operator",
     "services/server",
     "services/admission",
