@@ -137,6 +137,20 @@ pub fn data_key_of_text(unwrapped: &SecretBytes) -> Result<SecretBytes, KamusErr
     MasterKey::read(unwrapped).map(|key| key.0)
 }
 
+/// The key of an identity at AWS KMS (provider `AwsKms`): an alias, with Kamus' setting `CmkPrefix` in it where that is
+/// not empty.
+pub fn aws_alias(prefix: &str, identity: &Identity) -> String {
+    let dash = if prefix.is_empty() { "" } else { "-" };
+    format!("alias/{prefix}{dash}kamus/{}", identity.key_id())
+}
+
+/// The key of an identity at Google Cloud KMS (provider `GoogleKms`), by Kamus' settings of those names. At Azure Key
+/// Vault it is named [`Identity::key_id`].
+pub fn google_key(project: &str, location: &str, key_ring: &str, identity: &Identity) -> String {
+    let key = identity.key_id();
+    format!("projects/{project}/locations/{location}/keyRings/{key_ring}/cryptoKeys/{key}")
+}
+
 fn decode(text: &str) -> Option<Vec<u8>> {
     let dense: String = text.chars().filter(|character| !character.is_ascii_whitespace()).collect();
     BASE64.decode(dense).ok()
