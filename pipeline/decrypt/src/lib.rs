@@ -8,12 +8,14 @@
 
 #![forbid(unsafe_code)]
 
+mod clouds;
 mod decrypter;
 mod kept;
 mod local;
 mod management;
 mod transit;
 
+pub use crate::clouds::{AwsManagement, AzureManagement, GoogleManagement};
 pub use crate::decrypter::{Decrypter, Limits};
 pub use crate::local::{LegacyKey, LocalKey};
 pub use crate::management::KeyManagement;

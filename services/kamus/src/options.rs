@@ -3,8 +3,14 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use kube::Client;
-use strongroom_decrypt::{Decrypter, KeyManagement, LegacyKey, Limits, LocalKey, TransitManagement};
+use strongroom_aws::{AccessKey, Endpoints, Session};
+use strongroom_azure::{Cloud, Credentials, Form, Vaults};
+use strongroom_decrypt::{
+    AwsManagement, AzureManagement, Decrypter, GoogleManagement, KeyManagement, LegacyKey, Limits, LocalKey,
+    TransitManagement,
+};
 use strongroom_failure::{Class, Failure};
+use strongroom_http::{AddressPolicy, Proxy, TlsSettings};
 use strongroom_kamus::Installation;
 use strongroom_kamus::legacy::Derivation;
 use strongroom_kube::{Access, Connection, Secrets};
@@ -24,8 +30,14 @@ const KAMUS: &str = "Reading what Kamus encrypted";
 pub(crate) enum Management {
     /// A key in a file
     Local,
-    /// A key of a transit engine
+    /// A key of a transit engine: Vault's, OpenBao's or a built-in store's
     Transit,
+    /// A key of AWS KMS
+    Aws,
+    /// A key of Google Cloud KMS
+    Google,
+    /// A key of Azure Key Vault
+    Azure,
 }
 
 /// Where an installation's keys lie, who wraps them, and how texts of Kamus are read.
@@ -35,7 +47,9 @@ pub struct KeyOptions {
     #[arg(long, value_name = "KIND", value_enum, help_heading = KEYS)]
     key_management: Option<Management>,
 
-    /// The key management's key: MOUNT/NAME of a transit engine, which is found and logged in to by VAULT_*
+    /// The key management's key: MOUNT/NAME of a transit engine (found and logged in to by VAULT_*); id, ARN or alias of
+    /// AWS KMS (AWS_*); projects/P/locations/L/keyRings/R/cryptoKeys/K (GOOGLE_*); https://VAULT.vault.azure.net/keys/NAME
+    /// (AZURE_*). Texts of Kamus are opened by the keys that it made in the same account, ring or vault
     #[arg(long, value_name = "KEY", help_heading = KEYS)]
     key: Option<String>,
 
@@ -91,12 +105,38 @@ impl KeyOptions {
                 Ok(Arc::new(LocalKey::new(&text).map_err(|failure| failure.in_field(field))?))
             }
             Management::Transit => {
-                let missing = || invalid("names no key").in_field("--key").with_hint("write MOUNT/NAME");
-                let place = self.key.as_deref().ok_or_else(missing)?;
+                let place = self.named_key("write MOUNT/NAME")?;
                 let vault = Vault::open(strongroom_vault::Settings::from_environment(lookup)?, Arc::default())?;
                 Ok(Arc::new(TransitManagement::new(Arc::new(vault), place)))
             }
+            Management::Aws => {
+                let key = self.named_key("write the id, ARN or alias of a key of KMS")?;
+                let prefix = lookup("KeyManagement__AwsKms__CmkPrefix").unwrap_or_default();
+                let session = Session::new(aws(lookup), Arc::default())?;
+                Ok(Arc::new(AwsManagement::new(session, key.to_owned(), prefix)))
+            }
+            Management::Google => {
+                let key = self.named_key("write projects/P/locations/L/keyRings/R/cryptoKeys/K")?;
+                let settings = strongroom_google::Settings::from_environment(lookup)?;
+                let endpoint = lookup("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS").filter(|text| !text.is_empty());
+                let keys = strongroom_google::KeyManagement::open(&settings, endpoint, Arc::default())?;
+                let made = GoogleManagement::new(keys, key.to_owned());
+                Ok(Arc::new(made.map_err(|failure| failure.in_field("--key"))?))
+            }
+            Management::Azure => {
+                let hint = "write https://VAULT.vault.azure.net/keys/NAME";
+                let wrong = || invalid("names no key of a vault").in_field("--key").with_hint(hint);
+                let (vault, name) = self.named_key(hint)?.split_once("/keys/").ok_or_else(wrong)?;
+                let keys = strongroom_azure::Keys::open(azure(vault, lookup)?, Arc::default())?;
+                let made = AzureManagement::new(keys, name.trim_end_matches('/').to_owned());
+                Ok(Arc::new(made.map_err(|failure| failure.in_field("--key"))?))
+            }
         }
+    }
+
+    fn named_key(&self, hint: &str) -> Result<&str, Failure> {
+        let missing = || invalid("no key is named").in_field("--key").with_hint(hint);
+        self.key.as_deref().ok_or_else(missing)
     }
 
     /// A flag, else Kamus' own word.
@@ -106,6 +146,9 @@ impl KeyOptions {
         }
         match lookup("KeyManagement__Provider").as_deref() {
             None | Some("" | "AESKey") => Ok(Management::Local),
+            Some("AwsKms") => Ok(Management::Aws),
+            Some("GoogleKms") => Ok(Management::Google),
+            Some("AzureKeyVault") => Ok(Management::Azure),
             Some(other) => {
                 let words = format!("Unsupported provider type: {other}");
                 Err(invalid(words).in_field("KeyManagement__Provider").with_hint("use --key-management"))
@@ -196,6 +239,45 @@ impl KeyOptions {
         let ring = place.ensure(&self.installation()?, &*management).await?;
         Ok(Decrypter::new(management, self.legacy(lookup)?, ring, Limits::default()))
     }
+}
+
+/// The ambient identity of AWS, or the one that Kamus' settings name.
+fn aws(lookup: Lookup<'_>) -> strongroom_aws::Settings {
+    let find = |name: &str| lookup(name).filter(|text| !text.is_empty());
+    let of_kamus = |name: &str| find(&format!("KeyManagement__AwsKms__{name}"));
+    let key = of_kamus("Key").zip(of_kamus("Secret"));
+    strongroom_aws::Settings {
+        region: of_kamus("Region"),
+        access_key: key.map(|(id, secret)| AccessKey { id, secret: SecretBytes::from(secret), session_token: None }),
+        endpoints: Endpoints {
+            kms: find("AWS_ENDPOINT_URL_KMS").or_else(|| find("AWS_ENDPOINT_URL")),
+            ..Endpoints::default()
+        },
+        ..strongroom_aws::Settings::default()
+    }
+}
+
+/// A vault of Azure's public cloud, or of another one that `AZURE_AUTHORITY_HOST` logs in to.
+fn azure(vault: &str, lookup: Lookup<'_>) -> Result<strongroom_azure::Settings, Failure> {
+    let clouds = [Cloud::public(), Cloud::us_government(), Cloud::china()];
+    let login = lookup("AZURE_AUTHORITY_HOST").filter(|text| !text.is_empty());
+    let cloud = match login.as_deref().map(|login| login.trim_end_matches('/')) {
+        None => Cloud::public(),
+        Some(login) => clouds.into_iter().find(|cloud| cloud.login == login).unwrap_or_else(|| Cloud {
+            login: login.to_owned(),
+            vaults: Vaults::Asked(Some("https://vault.azure.net".to_owned())),
+        }),
+    };
+    Ok(strongroom_azure::Settings {
+        vault_url: vault.to_owned(),
+        credentials: Credentials::from_environment(lookup)?,
+        cloud,
+        form: Form::Classic,
+        tls: TlsSettings::from_environment(lookup),
+        proxy: Proxy::from_environment(lookup)?,
+        addresses: AddressPolicy::Any,
+        timeouts: strongroom_azure::Timeouts::default(),
+    })
 }
 
 /// The text of a key and where it is from: a file, or the variable that Kamus' containers have.
