@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use strongroom_admission::AdmissionCommand;
 use strongroom_es::{Crds, EsCommand, Why};
 use strongroom_inspect::{Explain, Get, Select};
+use strongroom_kamus_services::KamusCommand;
 use strongroom_launch::Run;
 use strongroom_migrate::MigrateCommand;
 use strongroom_operator::OperatorCommand;
@@ -47,6 +48,7 @@ enum Command {
     Admission(Box<AdmissionCommand>),
     Server(Box<ServerCommand>),
     Dev(Box<DevCommand>),
+    Kamus(Box<KamusCommand>),
     Login(LoginCommand),
     Logout(LogoutCommand),
     Kv(KvCommand),
@@ -84,6 +86,7 @@ fn main() -> ExitCode {
         Command::Admission(admission) => return admission.run(&variables),
         Command::Server(server) => return server.run(&variables),
         Command::Dev(dev) => return dev.run(&variables),
+        Command::Kamus(kamus) => return kamus.run(&variables),
         Command::Login(login) => return login.run(&variables),
         Command::Logout(logout) => return logout.run(&variables),
         Command::Kv(kv) => return kv.run(&variables),

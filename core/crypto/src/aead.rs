@@ -73,6 +73,19 @@ pub fn open(key: &SecretBytes, context: &[u8], sealed: &[u8]) -> Result<SecretBy
     Aead::Aes256Gcm.open(key, context, sealed)
 }
 
+/// Encrypts `plain` under a `key` that is never used again, authenticated together with `context`: a nonce of zeros, which
+/// is not kept.
+pub(crate) fn seal_once(key: &SecretBytes, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, Reason> {
+    let mut sealed = seal_under(&prepared(&AES_256_GCM, key.expose())?, [0; NONCE_LEN], context, plain)?;
+    sealed.drain(..NONCE_LEN);
+    Ok(sealed)
+}
+
+/// Decrypts what [`seal_once`] made.
+pub(crate) fn open_once(key: &SecretBytes, context: &[u8], sealed: &[u8]) -> Result<SecretBytes, Reason> {
+    open_inside(&prepared(&AES_256_GCM, key.expose())?, [0; NONCE_LEN], context, sealed)
+}
+
 /// A key that seals alike for alike: the same context and plain bytes always give the same bytes, which is all that they
 /// tell. The nonce is a keyed hash of context and plain bytes: any two that differ share one with a chance of 2^-96.
 pub struct AlikeKey {
@@ -140,9 +153,18 @@ fn seal_under(key: &LessSafeKey, nonce: [u8; NONCE_LEN], context: &[u8], plain: 
 
 fn open_under(key: &LessSafeKey, context: &[u8], sealed: &[u8]) -> Result<SecretBytes, Reason> {
     let (nonce, inside) = sealed.split_first_chunk().ok_or(WRONG)?;
+    open_inside(key, *nonce, context, inside)
+}
+
+fn open_inside(
+    key: &LessSafeKey,
+    nonce: [u8; NONCE_LEN],
+    context: &[u8],
+    inside: &[u8],
+) -> Result<SecretBytes, Reason> {
     let mut plain = Zeroizing::new(inside.to_vec());
     let length = key
-        .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context), &mut plain)
+        .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut plain)
         .map_err(|_| WRONG)?
         .len();
     plain.truncate(length);

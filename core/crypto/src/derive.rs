@@ -1,6 +1,6 @@
 //! Keys and hashes from passwords, and keys from keys.
 
-use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 use strongroom_secret::SecretBytes;
 use zeroize::Zeroizing;
 
@@ -51,9 +51,20 @@ pub fn scrypt_64(password: &[u8], salt: &[u8]) -> Result<Zeroizing<[u8; 64]>, Re
 /// # Errors
 /// Where the library fails.
 pub fn hkdf_sha256_32(key: &SecretBytes, info: &[u8]) -> Result<SecretBytes, Reason> {
+    expanded(&Salt::none(HKDF_SHA256).extract(key.expose()), info)
+}
+
+/// The second step of [`hkdf_sha256_32`] alone: `key` is what the first one would have made.
+///
+/// # Errors
+/// Where the library fails.
+pub fn hkdf_expand_sha256_32(key: &SecretBytes, info: &[u8]) -> Result<SecretBytes, Reason> {
+    expanded(&Prk::new_less_safe(HKDF_SHA256, key.expose()), info)
+}
+
+fn expanded(key: &Prk, info: &[u8]) -> Result<SecretBytes, Reason> {
     let mut made = SecretBytes::new(vec![0; 32]);
-    let extracted = Salt::none(HKDF_SHA256).extract(key.expose());
-    let expanded = extracted.expand(&[info], HKDF_SHA256).and_then(|expanded| expanded.fill(made.expose_mut()));
+    let expanded = key.expand(&[info], HKDF_SHA256).and_then(|expanded| expanded.fill(made.expose_mut()));
     expanded.map_err(|_| "HKDF failed")?;
     Ok(made)
 }

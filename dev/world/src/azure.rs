@@ -1,14 +1,14 @@
 //! A stand-in for Azure Key Vault and the token services around it, written from the public REST description.
 //!
-//! [`vault`] knows objects, versions and their states, [`login`] who gets a token, [`answer`] the form of answers; here
-//! they are put behind listeners. Azure's own Python clients agree with it in the tests.
+//! [`vault`] knows objects, versions and their states, [`keys`] what keys do, [`login`] who gets a token, [`answer`] the
+//! form of answers; here they are put behind listeners. Azure's own Python clients agree with it in the tests.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HOST, HeaderValue, WWW_AUTHENTICATE};
@@ -27,6 +27,7 @@ use vault::{Ask, Vault};
 
 mod answer;
 mod imports;
+mod keys;
 mod login;
 mod vault;
 
@@ -185,7 +186,15 @@ impl AzureStandIn {
         self.put(Kind::Secret, name, Object::new(json!(value)))
     }
 
-    /// Disables an object's newest version: it cannot be read, and lists show it as disabled.
+    /// Makes an RSA key of 2048 bits, which encrypts and decrypts, or a new version of it; returns the version's name.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn make_key(&self, name: &str) -> Result<String> {
+        lock(&self.desk.vault).make_key(name).map_err(|refusal| anyhow!(refusal.message))
+    }
+
+    /// Disables an object's newest version: it cannot be read or used, and lists show it as disabled.
     pub fn disable(&self, kind: Kind, name: &str) {
         lock(&self.desk.vault).disable(kind, name);
     }

@@ -1,8 +1,9 @@
-//! A stand-in for Google Secret Manager v1, Pub/Sub v1 and the token services around them, written from the public REST
-//! descriptions.
+//! A stand-in for Google Secret Manager v1, Cloud KMS v1, Pub/Sub v1 and the token services around them, written from
+//! the public REST descriptions.
 //!
-//! [`secrets`] knows secrets and their states, [`topics`] messages, [`tokens`] who gets a token, [`answer`] the form of answers; here they are
-//! put behind listeners. Google's own Python client agrees with it in the tests.
+//! [`secrets`] knows secrets and their states, [`keys`] keys, [`topics`] messages, [`tokens`] who gets a token,
+//! [`answer`] the form of answers; here they are put behind listeners. Google's own Python clients agree with it in the
+//! tests.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -26,11 +27,13 @@ use crate::cache::RunFolder;
 use crate::certificates::Authority;
 use crate::service::{Background, Body, collect, lock, serve_connection};
 use answer::{Refusal, api, json_body, text};
+use keys::Keys;
 use secrets::{Ask, State, Store, project_number, secret_name};
 use tokens::{Fields, Identities, OauthRefusal, Tokens};
 use topics::Topics;
 
 mod answer;
+mod keys;
 mod secrets;
 mod tokens;
 mod topics;
@@ -45,7 +48,7 @@ const PULL_HELD: Duration = Duration::from_secs(3);
 const NAMES: [&str; 4] =
     ["localhost", "127.0.0.1", "*.googleapis.com", "secretmanager.europe-west3.rep.googleapis.com"];
 
-/// A running stand-in: Secret Manager, OAuth, STS, IAM credentials and a metadata server.
+/// A running stand-in: Secret Manager, Cloud KMS, OAuth, STS, IAM credentials and a metadata server.
 ///
 /// Everything that Google serves over TLS it serves over TLS, with a certificate of its own authority for `localhost`,
 /// `127.0.0.1` and `*.googleapis.com`; the metadata server is plain HTTP as Google's. Nothing can be read without a
@@ -86,6 +89,7 @@ impl GoogleStandIn {
         let desk = Arc::new(Desk {
             identities,
             store: Mutex::default(),
+            keys: Mutex::default(),
             topics: Mutex::default(),
             tokens: Mutex::new(Tokens::new()),
         });
@@ -110,7 +114,7 @@ impl GoogleStandIn {
         })
     }
 
-    /// `https://127.0.0.1:PORT`: Secret Manager, `/token` (OAuth), `/v1/token` (STS) and IAM credentials.
+    /// `https://127.0.0.1:PORT`: Secret Manager, Cloud KMS, `/token` (OAuth), `/v1/token` (STS) and IAM credentials.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
@@ -229,6 +233,41 @@ impl GoogleStandIn {
     /// From now on answers reads of this secret with a checksum that does not fit its value.
     pub fn corrupt(&self, project: &str, secret: &str) {
         lock(&self.desk.store).corrupt(&secret_name(project, None, secret));
+    }
+
+    /// Makes a key of Cloud KMS with one version, in this ring (`projects/P/locations/L/keyRings/R`), which is made if
+    /// need be; returns the key's name.
+    ///
+    /// # Errors
+    /// When it exists.
+    pub fn make_key(&self, ring: &str, key: &str) -> Result<String> {
+        lock(&self.desk.keys).make(ring, key).map_err(|refusal| anyhow!(refusal.message))
+    }
+
+    /// Makes a version of a key, which encrypts from now on; older ones decrypt what they encrypted. Returns its number.
+    ///
+    /// # Errors
+    /// When there is no such key.
+    pub fn rotate_key(&self, key: &str) -> Result<usize> {
+        lock(&self.desk.keys).renew(key).map_err(|refusal| anyhow!(refusal.message))
+    }
+
+    /// Enables or disables a key's primary version: while it is disabled, using it fails with `FAILED_PRECONDITION`.
+    ///
+    /// # Errors
+    /// When there is no such key.
+    pub fn enable_key(&self, key: &str, is_enabled: bool) -> Result<()> {
+        lock(&self.desk.keys).set_enabled(key, None, is_enabled).map_err(|refusal| anyhow!(refusal.message))
+    }
+
+    /// From now on answers `PERMISSION_DENIED` for this key, whether it exists or not.
+    pub fn deny_key(&self, key: &str) {
+        lock(&self.desk.keys).deny(key, true);
+    }
+
+    /// From now on answers with checksums that do not fit what this key makes.
+    pub fn corrupt_key(&self, key: &str) {
+        lock(&self.desk.keys).corrupt(key);
     }
 
     /// Makes a topic and a subscription to it, both of this name in the project; returns the subscription's.
@@ -357,6 +396,7 @@ enum Face {
 struct Desk {
     identities: Identities,
     store: Mutex<Store>,
+    keys: Mutex<Keys>,
     topics: Mutex<Topics>,
     tokens: Mutex<Tokens>,
 }
@@ -419,6 +459,9 @@ impl Desk {
             return answer;
         }
         let query = form(head.uri.query().unwrap_or_default());
+        if let Some(answer) = lock(&self.keys).answer(method, path, &query, body) {
+            return answer;
+        }
         lock(&self.store).answer(&Ask { method, path, query: &query, body })
     }
 

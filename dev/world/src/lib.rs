@@ -1,5 +1,6 @@
 //! Real parts for tests and for people: a Kubernetes control plane, a node, OpenBao, an AWS emulator, stand-ins for
-//! Google Secret Manager and Azure Key Vault, and a fault switchboard to put between them and a program. Not shipped.
+//! Google Secret Manager, Cloud KMS and Azure Key Vault, and a fault switchboard to put between them and a program. Not
+//! shipped.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ mod gate;
 pub mod google;
 pub mod helm;
 pub mod image;
+pub mod kamus;
 pub mod moto;
 pub mod node;
 pub mod npm;

@@ -4,7 +4,7 @@
 //! managed identity ([`Credentials`]). Never retries by itself, except that a token which the vault refuses is replaced
 //! once. Keys name objects: `NAME` or `secret/NAME`, `key/NAME` (a JSON Web Key), `cert/NAME` (DER).
 //!
-//! [`Registries`] logs in to Azure's registries of images by the same identities.
+//! [`Keys`] encrypts and decrypts with a vault's keys, which never leave it; [`Registries`] logs in to Azure's registries of images by the same identities.
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +13,7 @@ mod assertion;
 mod challenge;
 #[cfg(feature = "push")]
 mod imports;
+mod keys;
 mod login;
 mod name;
 #[cfg(feature = "push")]
@@ -34,6 +35,7 @@ use strongroom_provider::{
 #[cfg(feature = "push")]
 use strongroom_provider::{DeleteAnswer, Place, Push, PushAnswer};
 
+pub use crate::keys::{Algorithm, Encrypted, KeyName, Keys};
 pub use crate::registries::{Registries, RegistryLogin, RegistrySettings};
 pub use crate::settings::{Cloud, Credentials, Form, ManagedEndpoint, Settings, Timeouts, TokenFile, Vaults};
 
@@ -109,19 +111,31 @@ impl KeyVault {
         kind: Kind,
         operation: &'static str,
     ) -> Result<Response, Failure> {
-        let request = || request(method.clone(), address, body);
-        let resource = self.resource().await?;
-        let mut token = self.tokens.current(&resource).await?;
-        let mut response = self.ask(request()?, Some(&token), operation).await?;
-        if response.status == StatusCode::UNAUTHORIZED {
-            tracing::debug!("Azure Key Vault refuses the access token; asking for another");
-            token = self.tokens.instead_of(&token, &resource).await?;
-            response = self.ask(request()?, Some(&token), operation).await?;
-        }
+        let (response, token) = self.ask_twice(method, address, body, operation).await?;
         if response.status.is_success() {
             return Ok(response);
         }
         Err(answer::refusal(&response, kind, &[&token.secret]))
+    }
+
+    /// An answer, with one fresh token where the vault refuses the first; and the token that was used.
+    async fn ask_twice(
+        &self,
+        method: Method,
+        address: &str,
+        body: &SecretBytes,
+        operation: &'static str,
+    ) -> Result<(Response, Token), Failure> {
+        let request = || request(method.clone(), address, body);
+        let resource = self.resource().await?;
+        let token = self.tokens.current(&resource).await?;
+        let response = self.ask(request()?, Some(&token), operation).await?;
+        if response.status != StatusCode::UNAUTHORIZED {
+            return Ok((response, token));
+        }
+        tracing::debug!("Azure Key Vault refuses the access token; asking for another");
+        let token = self.tokens.instead_of(&token, &resource).await?;
+        Ok((self.ask(request()?, Some(&token), operation).await?, token))
     }
 
     async fn ask(

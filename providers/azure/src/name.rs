@@ -83,9 +83,7 @@ impl ObjectName {
             Some(Version::Id(version) | Version::Stage(version)) => Some(version.as_str()),
             None => None,
         };
-        // A name has at most 127 letters, a version 32.
-        let fits = |text: &str| (1..=127).contains(&text.len()) && text.bytes().all(is_letter);
-        if !fits(name) || !version.is_none_or(fits) {
+        if !is_name(name) || !version.is_none_or(is_name) {
             return Err(malformed());
         }
         Ok(Self { kind, name: name.to_owned(), version: version.map(ToOwned::to_owned) })
@@ -99,6 +97,11 @@ impl ObjectName {
             None => format!("{collection}/{name}"),
         }
     }
+}
+
+/// Whether this may be an object's name, which has at most 127 letters, or a version, which has 32.
+pub(crate) fn is_name(text: &str) -> bool {
+    (1..=127).contains(&text.len()) && text.bytes().all(is_letter)
 }
 
 fn is_letter(byte: u8) -> bool {

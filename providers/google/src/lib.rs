@@ -7,7 +7,8 @@
 //! `projects/P/locations/L/secrets/S`, or `S` alone in the project of the settings, else of the metadata server.
 //!
 //! A [`Subscription`] of Pub/Sub, through which the store tells of changes, is pulled by the same identity;
-//! [`AccessTokens`] gives its tokens to who logs in elsewhere at Google's.
+//! [`AccessTokens`] gives its tokens to who logs in elsewhere at Google's; [`KeyManagement`] encrypts and decrypts with
+//! keys of Cloud KMS.
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +17,7 @@ mod answer;
 mod cluster;
 mod credentials;
 mod grants;
+mod keys;
 mod metadata;
 mod name;
 #[cfg(feature = "push")]
@@ -42,6 +44,7 @@ use strongroom_provider::{DeleteAnswer, Place, Push, PushAnswer};
 
 pub use crate::access::{AccessToken, AccessTokens};
 pub use crate::cluster::Cluster;
+pub use crate::keys::KeyManagement;
 pub use crate::settings::{Credentials, Exchange, Federation, ProxySettings, Settings, Timeouts};
 pub use crate::subscription::{Notification, Subscription};
 

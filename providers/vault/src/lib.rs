@@ -30,6 +30,7 @@ mod push;
 mod search;
 mod session;
 mod settings;
+mod transit;
 mod vault;
 
 pub use crate::aws::{AwsCaller, SignedRequest};
@@ -38,4 +39,5 @@ pub use crate::leases::{Action, Answered, Handle, Lease, Login};
 pub use crate::settings::{
     AppRole, Auth, Aws, Certificate, Consistency, HeaderText, Jwt, KvVersion, Password, Settings, Token,
 };
+pub use crate::transit::TransitKey;
 pub use crate::vault::Vault;

@@ -8,6 +8,7 @@ mod aws_ssm;
 mod canary;
 mod commands_es;
 mod install;
+mod kamus;
 mod kes;
 mod migration;
 mod operator;

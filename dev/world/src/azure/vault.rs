@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::rand;
+use aws_lc_rs::rsa::PrivateDecryptingKey;
 use serde_json::{Map, Value as Json, json};
 use time::OffsetDateTime;
 
 use super::answer::Refusal;
 use super::imports;
+use super::keys::{self, Use};
 
 /// How many a page holds when the client does not say, and at most.
 const PAGE: usize = 25;
@@ -118,6 +120,8 @@ pub enum Denial {
 #[derive(Debug, Default)]
 pub(super) struct Vault {
     objects: BTreeMap<(Kind, String), Vec<Version>>,
+    /// Keys that were made here, by their versions' names.
+    private: BTreeMap<String, PrivateDecryptingKey>,
     denied: BTreeMap<String, Denial>,
 }
 
@@ -154,7 +158,14 @@ impl Vault {
         let segments: Vec<_> = ask.path.split('/').filter(|segment| !segment.is_empty()).collect();
         let (collection, rest) = segments.split_first().ok_or_else(unknown)?;
         let kind = Kind::of(collection).ok_or_else(unknown)?;
-        self.admit(kind, rest.first().copied().unwrap_or_default(), ask.method)?;
+        let action = match (ask.method, rest) {
+            ("GET", []) => "list",
+            ("GET", _) => "get",
+            ("DELETE", _) => "delete",
+            ("POST", [_, .., verb]) if kind == Kind::Key => verb,
+            _ => "set",
+        };
+        self.admit(kind, rest.first().copied().unwrap_or_default(), action)?;
         match (ask.method, rest) {
             ("GET", []) => self.list(kind, ask),
             ("GET", [name, "versions"]) => self.list_versions(kind, name, ask),
@@ -163,10 +174,22 @@ impl Vault {
             ("PUT", [name]) if kind == Kind::Secret => self.set(name, ask),
             ("PUT", [name]) if kind == Kind::Key => self.import(kind, name, ask),
             ("POST", [name, "import"]) if kind == Kind::Certificate => self.import(kind, name, ask),
+            ("POST", [name, "create"]) if kind == Kind::Key => self.create(name, ask),
+            // Where no version is named, nothing stands between two slashes.
+            ("POST", [name, verb]) if kind == Kind::Key => self.apply(name, None, verb, ask),
+            ("POST", [name, version, verb]) if kind == Kind::Key => self.apply(name, Some(version), verb, ask),
             ("PATCH", [name, version]) => self.update(kind, name, version, ask),
             ("DELETE", [name]) => self.delete(kind, name, ask.base),
             _ => Err(unknown()),
         }
+    }
+
+    /// Makes a key of 2048 bits; returns its version.
+    pub(super) fn make_key(&mut self, name: &str) -> Result<String, Refusal> {
+        let (private, public) = keys::create(&Map::from_iter([("kty".to_owned(), json!("RSA"))]))?;
+        let version = self.put(Kind::Key, name, Object::new(public));
+        self.private.insert(version.clone(), private);
+        Ok(version)
     }
 
     pub(super) fn put(&mut self, kind: Kind, name: &str, object: Object) -> String {
@@ -194,13 +217,7 @@ impl Vault {
         };
     }
 
-    fn admit(&self, kind: Kind, name: &str, method: &str) -> Result<(), Refusal> {
-        let action = match (method, name) {
-            ("GET", "") => "list",
-            ("GET", _) => "get",
-            ("DELETE", _) => "delete",
-            _ => "set",
-        };
+    fn admit(&self, kind: Kind, name: &str, action: &str) -> Result<(), Refusal> {
         let caller = "appid=11111111-2222-3333-4444-555555555555;oid=00000000-0000-0000-0000-000000000001";
         let collection = kind.collection();
         let (code, message) = match self.denied.get(name) {
@@ -285,6 +302,29 @@ impl Vault {
         self.put(kind, name, Object::new(content));
         self.change(kind, name, None, &given)?;
         Ok(self.version(kind, name, None)?.bundle(kind, name, ask.base))
+    }
+
+    fn create(&mut self, name: &str, ask: &Ask<'_>) -> Result<Json, Refusal> {
+        let given = document(ask.body)?;
+        let (private, public) = keys::create(&given)?;
+        let version = self.put(Kind::Key, name, Object::new(public));
+        self.private.insert(version, private);
+        self.change(Kind::Key, name, None, &given)?;
+        Ok(self.version(Kind::Key, name, None)?.bundle(Kind::Key, name, ask.base))
+    }
+
+    fn apply(&self, name: &str, version: Option<&str>, verb: &str, ask: &Ask<'_>) -> Result<Json, Refusal> {
+        let what = Use::of(verb).ok_or_else(|| Refusal::new(404, "NotFound", "no such path"))?;
+        let version = self.version(Kind::Key, name, version)?;
+        if !version.is_enabled {
+            let message = format!("Operation {verb} is not allowed on a disabled key.");
+            return Err(Refusal::forbidden("KeyDisabled", message));
+        }
+        let private = self.private.get(&version.id);
+        let private =
+            private.ok_or_else(|| Refusal::bad_parameter("This key was imported without its private part."))?;
+        let value = keys::apply(private, what, &document(ask.body)?)?;
+        Ok(json!({"kid": version.address(Kind::Key, name, Some(&version.id), ask.base), "value": value}))
     }
 
     fn update(&mut self, kind: Kind, name: &str, version: &str, ask: &Ask<'_>) -> Result<Json, Refusal> {

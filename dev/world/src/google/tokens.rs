@@ -20,8 +20,8 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
 
-/// What a service account may sign for without asking for a token first.
-const SECRET_MANAGER_AUDIENCE: &str = "https://secretmanager.googleapis.com/";
+/// What tokens may be for that a service account signs itself, each for one service.
+const AUDIENCES: [&str; 2] = ["https://secretmanager.googleapis.com/", "https://cloudkms.googleapis.com/"];
 
 /// The longest that an assertion may say that it is good, and what a token is good for unless told otherwise.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -144,7 +144,7 @@ impl Tokens {
         }
         let is_signed = identities.verified_claims(token).is_ok_and(|claims| {
             let scope = claims["scope"].as_str().unwrap_or_default();
-            claims["aud"] == SECRET_MANAGER_AUDIENCE || scope.contains("cloud-platform")
+            AUDIENCES.iter().any(|audience| claims["aud"] == *audience) || scope.contains("cloud-platform")
         });
         if !is_signed || self.revoked.contains(token) {
             return Err(Refusal::unauthenticated(true));

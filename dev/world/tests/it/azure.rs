@@ -176,3 +176,55 @@ print(answer.status_code, answer.json()['error']['code'], answer.headers['WWW-Au
     ];
     assert_eq!(printed, expected);
 }
+
+#[test]
+fn azures_client_encrypts_and_decrypts_with_keys_and_not_with_disabled_ones() {
+    let azure = AzureStandIn::start().unwrap();
+    azure.make_key("given").unwrap();
+    azure.make_key("denied").unwrap();
+    azure.deny("denied", Denial::Role);
+    let printed = run(
+        &azure,
+        &[],
+        "
+from unittest import mock
+from azure.keyvault.keys.crypto import CryptographyClient, EncryptionAlgorithm, KeyWrapAlgorithm
+keys = KeyClient(VAULT, credential(), retry_total=0)
+first = keys.create_rsa_key('made', size=2048, hardware_protected=True, tags={'team': 'a'})
+print(first.key_type.value, len(first.key.n), first.properties.tags, first.key.d)
+client = lambda key: CryptographyClient(key, credential(), retry_total=0)
+def decrypt(key, algorithm, ciphertext):
+    answer = attempt(client(key).decrypt, algorithm, ciphertext)
+    return answer if isinstance(answer, str) else answer.plaintext
+both = [EncryptionAlgorithm.rsa_oaep, EncryptionAlgorithm.rsa_oaep_256]
+# This library encrypts by itself with the public part.
+local = [client(first).encrypt(algorithm, b'value').ciphertext for algorithm in both]
+print([decrypt(first, algorithm, ciphertext) for algorithm, ciphertext in zip(both, local)])
+print(decrypt(first, both[1], local[0]), decrypt(first, both[0], b'x'))
+far = client(first)
+with mock.patch.object(far._local_provider, 'supports', return_value=False):
+    encrypted = far.encrypt(both[0], b'value')
+print(encrypted.ciphertext != local[0], encrypted.key_id == first.id, decrypt(first, both[0], encrypted.ciphertext))
+wrapped = client(first).wrap_key(KeyWrapAlgorithm.rsa_oaep_256, b'k' * 32).encrypted_key
+print(client(first).unwrap_key(KeyWrapAlgorithm.rsa_oaep_256, wrapped).key == b'k' * 32)
+print(decrypt(keys.get_key('given'), both[0], local[0]))
+second = keys.create_rsa_key('made', size=3072)
+print(len(second.key.n), decrypt(f'{VAULT}/keys/made', both[0], local[0]), decrypt(first, both[0], local[0]))
+keys.update_key_properties('made', first.properties.version, enabled=False)
+print(decrypt(first, both[0], local[0]))
+print(decrypt(f'{VAULT}/keys/denied', both[0], local[0]), '|', decrypt(f'{VAULT}/keys/none', both[0], local[0]))
+",
+    );
+    let expected = [
+        "RSA-HSM 256 {'team': 'a'} None",
+        "[b'value', b'value']",
+        "400 BadParameter 400 BadParameter",
+        "True True b'value'",
+        "True",
+        "400 BadParameter",
+        "384 400 BadParameter b'value'",
+        "403 Forbidden KeyDisabled",
+        "403 Forbidden ForbiddenByRbac | 404 KeyNotFound",
+    ];
+    assert_eq!(printed, expected);
+}

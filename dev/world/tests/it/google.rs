@@ -320,3 +320,84 @@ print(attempt(subscriber.pull, subscription=name + 'x', max_messages=1))
     assert_eq!(printed, expected);
     assert_eq!(google.unacknowledged(&format!("projects/{}/subscriptions/changes", google.project())), 0);
 }
+
+#[test]
+fn googles_client_encrypts_with_keys_that_are_rotated_disabled_and_denied() {
+    let google = GoogleStandIn::start().unwrap();
+    let ring = format!("projects/{}/locations/europe-west3/keyRings/ring", google.project());
+    let denied = google.make_key(&ring, "denied").unwrap();
+    google.deny_key(&denied);
+    let corrupt = google.make_key(&ring, "corrupt").unwrap();
+    google.corrupt_key(&corrupt);
+    let printed = run(
+        &google,
+        "
+from google.cloud import kms_v1
+kms = kms_v1.KeyManagementServiceClient(credentials=credentials_from(credentials_file), transport='rest',
+    client_options={'api_endpoint': endpoint})
+place = f'projects/{project}/locations/europe-west3'
+def sum_of(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+def make(ring, name):
+    return kms.create_crypto_key(request={'parent': ring, 'crypto_key_id': name, 'crypto_key': {
+        'purpose': 'ENCRYPT_DECRYPT', 'version_template': {'algorithm': 'GOOGLE_SYMMETRIC_ENCRYPTION', 'protection_level': 'HSM'}}})
+made = kms.create_key_ring(request={'parent': place, 'key_ring_id': 'made', 'key_ring': {}})
+print(made.name == f'{place}/keyRings/made')
+print(attempt(kms.create_key_ring, parent=place, key_ring_id='made', key_ring={}))
+key = make(made.name, 'k')
+print(key.name.rsplit('/', 1)[1], key.purpose.name, key.primary.state.name, key.version_template.protection_level.name)
+value = bytes(range(256))
+first = kms.encrypt(request={'name': key.name, 'plaintext': value, 'plaintext_crc32c': sum_of(value)})
+print(first.verified_plaintext_crc32c, first.ciphertext_crc32c == sum_of(first.ciphertext), first.name.rsplit('/', 1)[1])
+print(value in first.ciphertext, first.ciphertext == kms.encrypt(request={'name': key.name, 'plaintext': value}).ciphertext)
+def decrypt(name, ciphertext, **more):
+    answer = attempt(kms.decrypt, name=name, ciphertext=ciphertext, **more)
+    return answer if isinstance(answer, str) else (answer.plaintext == value, answer.plaintext_crc32c == sum_of(answer.plaintext), answer.used_primary)
+print(decrypt(key.name, first.ciphertext, ciphertext_crc32c=sum_of(first.ciphertext)))
+print(attempt(kms.encrypt, name=key.name, plaintext=value, plaintext_crc32c=1), decrypt(key.name, first.ciphertext, ciphertext_crc32c=1))
+bound = kms.encrypt(request={'name': key.name, 'plaintext': value, 'additional_authenticated_data': b'a'}).ciphertext
+print(decrypt(key.name, bound), decrypt(key.name, bound, additional_authenticated_data=b'a'))
+second = kms.create_crypto_key_version(request={'parent': key.name, 'crypto_key_version': {}})
+kms.update_crypto_key_primary_version(request={'name': key.name, 'crypto_key_version_id': '2'})
+print(second.name.rsplit('/', 1)[1], kms.encrypt(request={'name': key.name, 'plaintext': b''}).name.rsplit('/', 1)[1])
+print(decrypt(key.name, first.ciphertext))
+def switch(state):
+    kms.update_crypto_key_version(request={'crypto_key_version': {'name': f'{key.name}/cryptoKeyVersions/1', 'state': state},
+        'update_mask': field_mask_pb2.FieldMask(paths=['state'])})
+switch('DISABLED')
+print(decrypt(key.name, first.ciphertext))
+switch('ENABLED')
+print(decrypt(key.name, first.ciphertext))
+other = make(made.name, 'other')
+print(decrypt(other.name, first.ciphertext), decrypt(key.name, first.ciphertext[:-1]), decrypt(key.name, b'short'))
+print(attempt(kms.encrypt, name=f'{made.name}/cryptoKeys/none', plaintext=b'x'), attempt(kms.encrypt, name=key.name, plaintext=b'x' * 65537))
+print(attempt(kms.encrypt, name=f'{place}/keyRings/ring/cryptoKeys/denied', plaintext=b'x'))
+damaged = kms.encrypt(request={'name': f'{place}/keyRings/ring/cryptoKeys/corrupt', 'plaintext': b'x'})
+print(damaged.ciphertext_crc32c == sum_of(damaged.ciphertext))
+",
+    );
+    let expected = [
+        "True",
+        "ALREADY_EXISTS",
+        "k ENCRYPT_DECRYPT ENABLED HSM",
+        "True True 1",
+        "False False",
+        "(True, True, True)",
+        "INVALID_ARGUMENT INVALID_ARGUMENT",
+        "INVALID_ARGUMENT (True, True, True)",
+        "2 2",
+        "(True, True, False)",
+        "FAILED_PRECONDITION",
+        "(True, True, False)",
+        "INVALID_ARGUMENT INVALID_ARGUMENT INVALID_ARGUMENT",
+        "NOT_FOUND INVALID_ARGUMENT",
+        "PERMISSION_DENIED",
+        "False",
+    ];
+    assert_eq!(printed, expected);
+}

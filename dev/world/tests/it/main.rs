@@ -9,6 +9,7 @@ mod command_line;
 mod control_plane;
 mod google;
 mod image;
+mod kamus;
 mod moto;
 mod node;
 mod npm;

@@ -10,6 +10,8 @@ mod certificates;
 mod common;
 mod faults;
 mod identities;
+#[cfg(feature = "key-management")]
+mod keys;
 mod parameter_store;
 #[cfg(feature = "push")]
 mod push;

@@ -6,6 +6,7 @@
 mod faults;
 mod identities;
 mod imports;
+mod keys;
 mod network;
 mod push;
 mod reads;

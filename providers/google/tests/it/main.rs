@@ -4,6 +4,7 @@
 
 mod credentials;
 mod faults;
+mod keys;
 mod network;
 mod push;
 mod reads;

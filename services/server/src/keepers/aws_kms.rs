@@ -9,6 +9,9 @@ use strongroom_secret::SecretBytes;
 
 use crate::seal::Seal;
 
+/// The root key is wrapped for this alone: KMS gives it to nobody who does not say so, and CloudTrail shows it.
+const CONTEXT: [(&str, &str); 1] = [("strongroom", "seal")];
+
 /// A key of KMS, used with the machine's or the pod's own credentials.
 pub(crate) struct AwsKms {
     key: String,
@@ -35,10 +38,10 @@ impl Seal for AwsKms {
     }
 
     async fn wrap(&self, root: &SecretBytes) -> Result<Vec<u8>, Failure> {
-        self.session()?.wrap_with_key(&self.key, root).await
+        self.session()?.wrap_with_key(&self.key, &CONTEXT, root).await
     }
 
     async fn unwrap(&self, wrapped: &[u8]) -> Result<SecretBytes, Failure> {
-        self.session()?.unwrap_with_key(&self.key, wrapped).await
+        self.session()?.unwrap_with_key(&self.key, &CONTEXT, wrapped).await
     }
 }

@@ -1,0 +1,21 @@
+//! Secrets in Git: a value is encrypted for one service account, and opens for whoever proves to be that account.
+//!
+//! Two families of texts: those of Kamus, which are only ever opened ([`legacy`]), and our own ([`SealedText`]). What a
+//! text is can be told from itself ([`Text::read`]). Identity always takes part: in our own form by a label that is
+//! authenticated, in those of Kamus by the name of the key ([`Identity::key_id`]), its derived key, or, in the mode that
+//! Kamus had by default, not at all: that one is opened only by [`legacy::Derivation::Insecure`].
+//!
+//! Pure: keys come in, and who unwraps them elsewhere is asked by the caller.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod identity;
+pub mod legacy;
+mod ring;
+mod text;
+
+pub use crate::error::KamusError;
+pub use crate::identity::Identity;
+pub use crate::ring::{Installation, KeyRecord, KeyRing, NewRecord, OpenedKey};
+pub use crate::text::{KeyId, SealedText, Text};

@@ -1,0 +1,70 @@
+//! `strongroom kamus keys`: an installation's keys, by hand.
+
+use std::io::Write as _;
+
+use clap::{Args, Subcommand};
+use strongroom_failure::{Class, Failure};
+use strongroom_kamus::KeyRing;
+
+use crate::options::{KeyOptions, Lookup};
+use crate::ring::RingPlace;
+
+/// Make, rotate and show the keys that values are encrypted for
+#[derive(Args, Debug)]
+pub(crate) struct KeysCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand, Debug)]
+enum Action {
+    /// Make the keys, where there are none yet
+    Create(KeyOptions),
+    /// Add a key: new values are encrypted for it, and old ones still open
+    Rotate(KeyOptions),
+    /// Show names and dates of the keys
+    List(KeyOptions),
+    /// Print what `strongroom encrypt` needs to work without the encryptor: a JSON document without secrets
+    Public(KeyOptions),
+}
+
+impl KeysCommand {
+    pub(crate) async fn run(self, lookup: Lookup<'_>) -> Result<(), Failure> {
+        let (Action::Create(options) | Action::Rotate(options) | Action::List(options) | Action::Public(options)) =
+            &self.action;
+        let connection = if options.needs_cluster() { Some(options.connect(lookup).await?) } else { None };
+        let cluster = connection.as_ref().map(|connection| (connection.client(), connection.namespace()));
+        let place = options.place(cluster)?;
+        let text = match &self.action {
+            Action::Create(options) => {
+                let management = options.management(lookup)?;
+                listed(&place.ensure(&options.installation()?, &*management).await?)
+            }
+            Action::Rotate(options) => listed(&place.rotate(&*options.management(lookup)?).await?),
+            Action::List(_) => listed(&there(&place).await?),
+            Action::Public(_) => {
+                let document = crate::encryptor::public_document(&there(&place).await?)?;
+                format!("{document}\n")
+            }
+        };
+        // A reader that has gone away has read enough.
+        let _ = std::io::stdout().write_all(text.as_bytes());
+        Ok(())
+    }
+}
+
+async fn there(place: &RingPlace) -> Result<KeyRing, Failure> {
+    let none = || Failure::new(Class::NotFound, "there are no keys yet").with_hint("strongroom kamus keys create");
+    place.read().await?.ok_or_else(none)
+}
+
+/// A line for each key, the newest last.
+fn listed(ring: &KeyRing) -> String {
+    let mut text = format!("installation {}\n", ring.installation);
+    for (place, record) in ring.keys.iter().enumerate() {
+        let id = record.id().map(|id| id.to_string()).unwrap_or_default();
+        let use_ = if place + 1 == ring.keys.len() { "encrypts and opens" } else { "opens" };
+        text.push_str(&format!("{id}  {}  {use_}\n", record.created));
+    }
+    text
+}
