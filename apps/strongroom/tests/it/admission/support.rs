@@ -147,7 +147,7 @@ impl Admission {
             hook("/validate", "external-secrets.io", &["*"], &both),
             hook("/injected-pods", "", &["pods"], &["CREATE"]),
         ];
-        for (kind, hooks) in [("Mutating", &changes[..]), ("Validating", &judges)] {
+        for (kind, hooks) in [("Mutating", &changes[..]), ("Validating", &judges[..])] {
             let configuration = json!({
                 "apiVersion": "admissionregistration.k8s.io/v1", "kind": format!("{kind}WebhookConfiguration"),
                 "metadata": {"name": name}, "webhooks": hooks,

@@ -76,7 +76,8 @@ fn only_what_admission_marks_is_read_unless_that_is_asked_for() {
         let hooks = all.iter().flat_map(|all| all["webhooks"].as_array().unwrap()).cloned();
         hooks.filter(|hook| hook["name"] == "kamus-secrets.strongroom.dev").collect::<Vec<Value>>()
     };
-    let [hook] = &hooks(MARKED)[..] else { panic!("one webhook") };
+    let found = hooks(MARKED);
+    let [hook] = &found[..] else { panic!("one webhook") };
     assert_eq!(hook["failurePolicy"], "Fail");
     assert_eq!(hook["rules"][0]["resources"], json!(["kamussecrets"]));
     assert!(!texts(&container(&rendered(MARKED), "operator")["args"]).contains(&"--kamus-allow-unverified"));
