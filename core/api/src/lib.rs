@@ -8,6 +8,7 @@
 
 pub mod external_secrets;
 pub mod generators;
+pub mod kamus;
 pub mod kes;
 pub mod secret_operator;
 

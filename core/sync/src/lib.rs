@@ -18,6 +18,7 @@ pub mod keys;
 pub mod manifest;
 pub mod object;
 pub mod outline;
+pub mod owned;
 pub mod push;
 pub mod push_status;
 pub mod refresh;

@@ -32,7 +32,7 @@ pub use crate::foreign::{Presence, deployments_available, lease_held};
 pub use crate::readiness::{Initialized, ReadyHandle};
 pub use crate::reads::{Token, read_config_map, read_service_account, request_token, server_time};
 pub use crate::recorder::{EventKind, Recorder, RecorderSettings};
-pub use crate::reviews::{TokenOwner, may_i, review_token};
+pub use crate::reviews::{Action, Asker, TokenOwner, may, may_i, review_token};
 pub use crate::secrets::{Preconditions, SecretObject, Secrets, merge_patch, merge_patch_status};
 pub use crate::traffic::{Request, Traffic};
 pub use crate::watch::{

@@ -1,5 +1,7 @@
 //! Questions about who somebody is and what they may do, which API servers answer as objects.
 
+use std::collections::BTreeMap;
+
 use http::Method;
 use kube::Client;
 use serde::Deserialize;
@@ -84,6 +86,66 @@ pub async fn may_i(client: &Client, verb: &str, group: &str, resource: &str) -> 
     });
     let address = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
     let status: AccessStatus = review_of(client, address, review, "ask what we may do", &[]).await?;
+    Ok(status.allowed)
+}
+
+/// Somebody whom an API server has identified, as it tells webhooks.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Asker {
+    /// The name; `system:serviceaccount:NAMESPACE:NAME` for service accounts.
+    pub username: String,
+    /// What tells two of the same name apart.
+    pub uid: String,
+    /// The groups.
+    pub groups: Vec<String>,
+    /// What else authenticators and authorizers know of it.
+    pub extra: BTreeMap<String, Vec<String>>,
+}
+
+/// What somebody does to one object of a namespace.
+#[derive(Clone, Copy, Debug)]
+pub struct Action<'a> {
+    /// `create`, `get`.
+    pub verb: &'a str,
+    /// The API group; empty for the core's.
+    pub group: &'a str,
+    /// The plural: `serviceaccounts`.
+    pub resource: &'a str,
+    /// `token`; empty for the object itself.
+    pub subresource: &'a str,
+    /// Where.
+    pub namespace: &'a str,
+    /// Which.
+    pub name: &'a str,
+}
+
+/// Whether `asker` may do `action`.
+///
+/// # Errors
+/// [`Class::Denied`] where we may not ask, and where the API server does not answer.
+pub async fn may(client: &Client, asker: &Asker, action: &Action<'_>) -> Result<bool, Failure> {
+    let Action { verb, group, resource, subresource, namespace, name } = action;
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": asker.username,
+            "uid": asker.uid,
+            "groups": asker.groups,
+            "extra": asker.extra,
+            "resourceAttributes": {
+                "verb": verb,
+                "group": group,
+                "resource": resource,
+                "subresource": subresource,
+                "namespace": namespace,
+                "name": name,
+            },
+        },
+    });
+    let address = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+    let status: AccessStatus = review_of(client, address, review, "ask what somebody may do", &[]).await?;
     Ok(status.allowed)
 }
 

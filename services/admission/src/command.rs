@@ -15,6 +15,7 @@ Paths:
   /pods            pods: references in variables, AWS' injector's annotations, ours; Deployments are allowed unchanged
   /mutating-pods   pods: annotations that ask for files alone, AWS' injector's and ours
   /secrets         Secrets: the key nase moves to AWS Secrets Manager
+  /kamus-secrets   KamusSecrets: may their authors act as the service account? They get a mark for the operator
   /validate        objects of the operator: what is wrong with them
   /injected-pods   pods as they are stored: an event says what was injected
   /healthz /livez /readyz /metrics

@@ -3,9 +3,11 @@
 //!
 //! An API server's call goes through [`serve`](self) by its path: `review` reads it, `pods` asks `core/inject` what to do
 //! and fetches what that needs to know (`sources`: ConfigMaps and Secrets; `pulling`, `node` and `edge/registry`: images),
-//! `native` moves values of Secrets (NASE), `validation` asks `core/api` what is wrong with an object. What is served
+//! `native` moves values of Secrets (NASE), `kamus` asks whether a KamusSecret's author may act as its account,
+//! `validation` asks `core/api` what is wrong with an object. What is served
 //! under another project's name is told by the path: `/pods` (kube-secrets-init, and Deployments as NASE had them),
-//! `/mutating-pods` (files alone, as AWS' sidecar injector), `/secrets` (NASE), `/validate` and `/injected-pods` (ours).
+//! `/mutating-pods` (files alone, as AWS' sidecar injector), `/secrets` (NASE), `/kamus-secrets`, `/validate` and
+//! `/injected-pods` (ours).
 //!
 //! - What cannot be done is refused, by an answer and not by an error: a webhook that fails open does not open on it.
 //! - No body is logged or quoted; of what ConfigMaps and Secrets hold only references are kept.
@@ -14,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod command;
+mod kamus;
 mod metrics;
 mod native;
 mod node;

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use strongroom_inject::Operation;
+use strongroom_kube::Asker;
 
 /// The versions that are spoken.
 const VERSIONS: [&str; 2] = ["admission.k8s.io/v1", "admission.k8s.io/v1beta1"];
@@ -45,6 +46,9 @@ pub(crate) struct Request {
     /// Whether nothing is to be written anywhere.
     #[serde(default)]
     pub(crate) dry_run: Option<bool>,
+    /// Who asks for it.
+    #[serde(default)]
+    pub(crate) user_info: Asker,
     /// The object as it is to be; null for deletions.
     #[serde(default)]
     pub(crate) object: Value,
@@ -92,7 +96,8 @@ pub(crate) enum Verdict {
     },
     /// It may not.
     Denied {
-        /// An HTTP status, which API clients act on: 400 is the sender's to mend, 500 may be tried again.
+        /// An HTTP status, which API clients act on: 400 is the sender's to mend, 403 somebody else's, 500 may be tried
+        /// again.
         code: u16,
         /// What people see.
         message: String,
@@ -179,7 +184,11 @@ impl Envelope {
                 }
             }
             Verdict::Denied { code, message } => {
-                let reason = if *code == 400 { "BadRequest" } else { "InternalError" };
+                let reason = match code {
+                    400 => "BadRequest",
+                    403 => "Forbidden",
+                    _ => "InternalError",
+                };
                 response["status"] = json!({"status": "Failure", "message": message, "reason": reason, "code": code});
             }
         }

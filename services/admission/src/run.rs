@@ -20,6 +20,7 @@ use strongroom_secret::SecretBytes;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::kamus::Kamus;
 use crate::metrics::{CertificateEnd, Reviews};
 use crate::native::Native;
 use crate::node::Node;
@@ -72,6 +73,7 @@ pub(crate) async fn run(settings: AdmissionSettings, lookup: Lookup<'_>) -> Resu
     let serves_metrics = telemetry.is_none();
     let admission = Arc::new(admission(&settings, &connection, recorder.clone(), serves_metrics, lookup)?);
     admission.pods.sources.follow(&mut tasks);
+    admission.kamus.follow(&mut tasks);
     tasks.spawn(keep_small(Arc::clone(&admission)));
     let tls = tokio::select! {
         tls = tls(certificate, &connection, recorder, &identity, admission.reviews.certificate(), &mut tasks) => tls?,
@@ -147,6 +149,7 @@ fn admission(
     Ok(Admission {
         files_alone: files_alone(&pods.settings),
         pods,
+        kamus: Kamus::new(&settings.keys, connection, lookup)?,
         native: Native::new(client, strongroom_aws::Settings::default(), meter)?,
         recorder,
         reviews,

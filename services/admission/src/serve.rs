@@ -11,6 +11,7 @@ use strongroom_kube::{EventKind, Recorder};
 use strongroom_secret::SecretBytes;
 use strongroom_telemetry::METRICS_CONTENT_TYPE;
 
+use crate::kamus::Kamus;
 use crate::metrics::Reviews;
 use crate::native::Native;
 use crate::pods::{Pods, deadline};
@@ -23,6 +24,7 @@ pub(crate) struct Admission {
     /// The settings of `/mutating-pods`.
     pub(crate) files_alone: strongroom_inject::Settings,
     pub(crate) native: Native,
+    pub(crate) kamus: Kamus,
     pub(crate) recorder: Recorder,
     pub(crate) reviews: Reviews,
     /// Whether metrics are served beside the reviews.
@@ -43,13 +45,11 @@ impl Admission {
             (Method::GET, "/healthz") => text(StatusCode::OK, ""),
             (Method::GET, "/livez" | "/readyz") => text(StatusCode::OK, "ok"),
             (Method::GET, "/metrics") if self.serves_metrics => self.metrics(),
-            (Method::POST, "/pods" | "/mutating-pods" | "/secrets" | "/validate" | "/injected-pods") => {
+            (Method::POST, path) if is_webhook(path) => {
                 let until = deadline(received.uri.query(), began);
-                self.reviewed(&path, received.body.expose(), began, until).await
+                self.reviewed(path, received.body.expose(), began, until).await
             }
-            (_, "/pods" | "/mutating-pods" | "/secrets" | "/validate" | "/injected-pods") => {
-                text(StatusCode::METHOD_NOT_ALLOWED, "only POST\n")
-            }
+            (_, path) if is_webhook(path) => text(StatusCode::METHOD_NOT_ALLOWED, "only POST\n"),
             _ => text(StatusCode::NOT_FOUND, "not found\n"),
         }
     }
@@ -85,6 +85,7 @@ impl Admission {
                 Verdict::Allowed { patch: Vec::new(), warnings: nase::deployment(&request.object) }
             }
             ("/secrets", ("", "secrets")) => self.native.review(request).await,
+            ("/kamus-secrets", ("soluto.com", "kamussecrets")) => self.kamus.review(request).await,
             ("/injected-pods", ("", "pods")) => {
                 self.tell(request);
                 Verdict::unchanged()
@@ -120,12 +121,18 @@ impl Admission {
 /// The most characters of an event: Kubernetes takes a kilobyte.
 const EVENT_LIMIT: usize = 900;
 
+/// Whether API servers call this path.
+fn is_webhook(path: &str) -> bool {
+    matches!(path, "/pods" | "/mutating-pods" | "/secrets" | "/kamus-secrets" | "/validate" | "/injected-pods")
+}
+
 /// What a path is called in metrics; of pods as kube-secrets-init has it.
 fn webhook(path: &str) -> &'static str {
     match path {
         "/pods" => "init-secrets-pods",
         "/mutating-pods" => "aws-secret-inject",
         "/secrets" => "nase-secrets",
+        "/kamus-secrets" => "kamus-secrets",
         "/injected-pods" => "injected-pods",
         _ => "validate",
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use serde_json::Value;
 use strongroom_api::GoDuration;
+use strongroom_kamus_services::KeyOptions;
 use strongroom_telemetry::{LogFormat, LogLevel};
 
 const OURS: &str = "Strongroom";
@@ -179,6 +180,10 @@ pub struct AdmissionSettings {
     /// How long new connections are taken after a signal, in seconds: until the API server hears that this replica ends
     #[arg(long, value_name = "SECONDS", default_value_t = 5, help_heading = OURS)]
     pub linger_seconds: u64,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a comment would become the flags' common help")]
+    pub keys: KeyOptions,
 
     /// Which key of a pull secret is read: both are
     #[arg(long, value_name = "KEY", help_heading = NO_EFFECT)]

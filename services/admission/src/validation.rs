@@ -8,7 +8,7 @@ use serde_json::Value;
 use strongroom_api::external_secrets::{
     ClusterExternalSecret, ClusterPushSecret, ClusterSecretStore, ExternalSecret, PushSecret, SecretStore,
 };
-use strongroom_api::{StorePolicy, kes};
+use strongroom_api::{StorePolicy, kamus, kes};
 use strongroom_failure::Failure;
 
 use crate::review::{Request, Verdict};
@@ -53,6 +53,7 @@ fn problems(group: &str, kind: &str, object: &Value) -> Option<Vec<String>> {
         ("external-secrets.io", "PushSecret") => of(object, PushSecret::problems),
         ("external-secrets.io", "ClusterPushSecret") => of(object, ClusterPushSecret::problems),
         ("kubernetes-client.io", "ExternalSecret") => of(object, kes::ExternalSecret::problems),
+        ("soluto.com", "KamusSecret") => of(object, kamus::KamusSecret::problems),
         ("strongroom.dev", "StorePolicy") => of(object, |policy: &StorePolicy| policy.policy().problems().to_vec()),
         _ => return None,
     };

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use strongroom_failure::{Class, Failure};
 use strongroom_kamus::KeyRing;
 
-use crate::options::{KeyOptions, Lookup};
+use crate::options::{ClusterOptions, KeyOptions, Lookup};
 use crate::ring::RingPlace;
 
 /// Make, rotate and show the keys that values are encrypted for
@@ -19,28 +19,38 @@ pub(crate) struct KeysCommand {
 #[derive(Subcommand, Debug)]
 enum Action {
     /// Make the keys, where there are none yet
-    Create(KeyOptions),
+    Create(KeysOptions),
     /// Add a key: new values are encrypted for it, and old ones still open
-    Rotate(KeyOptions),
+    Rotate(KeysOptions),
     /// Show names and dates of the keys
-    List(KeyOptions),
+    List(KeysOptions),
     /// Print what `strongroom encrypt` needs to work without the encryptor: a JSON document without secrets
-    Public(KeyOptions),
+    Public(KeysOptions),
+}
+
+#[derive(Args, Clone, Debug)]
+struct KeysOptions {
+    #[command(flatten)]
+    keys: KeyOptions,
+
+    #[command(flatten)]
+    cluster: ClusterOptions,
 }
 
 impl KeysCommand {
     pub(crate) async fn run(self, lookup: Lookup<'_>) -> Result<(), Failure> {
         let (Action::Create(options) | Action::Rotate(options) | Action::List(options) | Action::Public(options)) =
             &self.action;
-        let connection = if options.needs_cluster() { Some(options.connect(lookup).await?) } else { None };
+        let KeysOptions { keys: options, cluster } = options;
+        let connection = if options.needs_cluster() { Some(cluster.connect(lookup).await?) } else { None };
         let cluster = connection.as_ref().map(|connection| (connection.client(), connection.namespace()));
         let place = options.place(cluster)?;
         let text = match &self.action {
-            Action::Create(options) => {
+            Action::Create(_) => {
                 let management = options.management(lookup)?;
                 listed(&place.ensure(&options.installation()?, &*management).await?)
             }
-            Action::Rotate(options) => listed(&place.rotate(&*options.management(lookup)?).await?),
+            Action::Rotate(_) => listed(&place.rotate(&*options.management(lookup)?).await?),
             Action::List(_) => listed(&there(&place).await?),
             Action::Public(_) => {
                 let document = crate::encryptor::public_document(&there(&place).await?)?;

@@ -20,9 +20,11 @@ mod rates;
 mod reviews;
 mod ring;
 mod serve;
+mod source;
 mod trail;
 mod wire;
 
 pub use crate::command::KamusCommand;
 pub use crate::options::KeyOptions;
 pub use crate::ring::{Following, RingPlace};
+pub use crate::source::KeySource;

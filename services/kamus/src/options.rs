@@ -81,7 +81,11 @@ pub struct KeyOptions {
     /// texts, whoever they are for: use it while you move to texts of our own, and not longer
     #[arg(long, help_heading = KAMUS)]
     insecure_any_account_reads_kamus_texts: bool,
+}
 
+/// Which cluster the services ask.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ClusterOptions {
     /// kubeconfig file; when absent KUBECONFIG, the pod's own service account, or ~/.kube/config
     #[arg(long, value_name = "FILE", help_heading = KEYS)]
     kubeconfig: Option<PathBuf>,
@@ -179,26 +183,6 @@ impl KeyOptions {
         LegacyKey::new(&text, derivation).map(Some).map_err(|failure| failure.in_field(field))
     }
 
-    /// A client for the cluster.
-    ///
-    /// # Errors
-    /// Where no cluster is known.
-    pub async fn connect(&self, lookup: Lookup<'_>) -> Result<Connection, Failure> {
-        let access = match &self.kubeconfig {
-            Some(file) => Access::Kubeconfig { files: vec![file.clone()], context: None },
-            None => Access::from_environment(&lookup).ok_or_else(|| {
-                invalid("no cluster is known").with_hint("run in a pod, or give --kubeconfig or KUBECONFIG")
-            })?,
-        };
-        Connection::open(&strongroom_kube::Settings {
-            access,
-            role: "kamus",
-            queries_per_second: 1_000.0,
-            burst: 2_000,
-        })
-        .await
-    }
-
     /// Where the keys lie; `client` and `namespace` are for a Secret.
     ///
     /// # Errors
@@ -215,6 +199,11 @@ impl KeyOptions {
             (None, None, _) => Err(invalid("nothing says where the installation's keys lie")
                 .with_hint("give --keys-secret NAME in a cluster, or --keys-file FILE")),
         }
+    }
+
+    /// Whether it is said where the keys lie.
+    pub fn is_given(&self) -> bool {
+        self.keys_file.is_some() || self.keys_secret.is_some()
     }
 
     /// Whether the keys lie in a Secret.
@@ -238,6 +227,28 @@ impl KeyOptions {
         let management = self.management(lookup)?;
         let ring = place.ensure(&self.installation()?, &*management).await?;
         Ok(Decrypter::new(management, self.legacy(lookup)?, ring, Limits::default()))
+    }
+}
+
+impl ClusterOptions {
+    /// A client for the cluster.
+    ///
+    /// # Errors
+    /// Where no cluster is known.
+    pub(crate) async fn connect(&self, lookup: Lookup<'_>) -> Result<Connection, Failure> {
+        let access = match &self.kubeconfig {
+            Some(file) => Access::Kubeconfig { files: vec![file.clone()], context: None },
+            None => Access::from_environment(&lookup).ok_or_else(|| {
+                invalid("no cluster is known").with_hint("run in a pod, or give --kubeconfig or KUBECONFIG")
+            })?,
+        };
+        Connection::open(&strongroom_kube::Settings {
+            access,
+            role: "kamus",
+            queries_per_second: 1_000.0,
+            burst: 2_000,
+        })
+        .await
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::decryptor::Decryptor;
 use crate::encryptor::Encryptor;
 use crate::meters::Meters;
-use crate::options::{KeyOptions, Lookup};
+use crate::options::{ClusterOptions, KeyOptions, Lookup};
 use crate::rates::Rates;
 use crate::reviews::{Audiences, Reviews};
 use crate::ring::Following;
@@ -77,6 +77,9 @@ pub(crate) struct EncryptorOptions {
 
     #[command(flatten)]
     keys: KeyOptions,
+
+    #[command(flatten)]
+    cluster: ClusterOptions,
 }
 
 /// Serve the decryptor: a pod sends a text and its token, and gets the value where it is the account that it was encrypted for
@@ -87,6 +90,9 @@ pub(crate) struct DecryptorOptions {
 
     #[command(flatten)]
     keys: KeyOptions,
+
+    #[command(flatten)]
+    cluster: ClusterOptions,
 
     /// An audience of tokens that are taken, beside the API server's own; repeatable
     #[arg(long = "audience", value_name = "NAME", default_value = "kamus", help_heading = SERVICE)]
@@ -111,7 +117,7 @@ pub(crate) struct DecryptorOptions {
 
 impl EncryptorOptions {
     pub(crate) async fn run(self, lookup: Lookup<'_>) -> Result<(), Failure> {
-        let connection = if self.keys.needs_cluster() { Some(self.keys.connect(lookup).await?) } else { None };
+        let connection = if self.keys.needs_cluster() { Some(self.cluster.connect(lookup).await?) } else { None };
         let cluster = connection.as_ref().map(|connection| (connection.client(), connection.namespace()));
         let place = self.keys.place(cluster)?;
         let keys = Arc::new(self.keys.decrypter(&place, lookup).await?);
@@ -124,7 +130,7 @@ impl EncryptorOptions {
 
 impl DecryptorOptions {
     pub(crate) async fn run(self, lookup: Lookup<'_>) -> Result<(), Failure> {
-        let connection = self.keys.connect(lookup).await?;
+        let connection = self.cluster.connect(lookup).await?;
         let place = self.keys.place(Some((connection.client(), connection.namespace())))?;
         let keys = Arc::new(self.keys.decrypter(&place, lookup).await?);
         let audiences = Audiences { own: self.audiences, strict: self.strict_audience };

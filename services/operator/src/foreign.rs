@@ -27,6 +27,9 @@ const KES_DEPLOYMENT: &str = "app.kubernetes.io/name=kubernetes-external-secrets
 const AWS_SSM_DEPLOYMENT: &str = "app=aws-ssm";
 const AWS_SSM_IMAGE: &str = "aws-ssm";
 
+/// The labels of the Deployment of Kamus' controller, in its own chart. It has no Lease.
+const KAMUS_DEPLOYMENT: &str = "app=kamus,component=controller";
+
 /// The label of the Deployment of stakater's Reloader where its chart puts one, and the name of its image.
 const RELOADER_DEPLOYMENT: &str = "app.kubernetes.io/name=reloader";
 const RELOADER_IMAGE: &str = "reloader";
@@ -52,7 +55,9 @@ pub(crate) async fn look(operator: &Operator) {
     let is_kes_gone = is_kes_served && note(operator, &operator.kes.foreign, signs(KES_DEPLOYMENT)).await;
     let of_aws_ssm = Signs { image: Some(AWS_SSM_IMAGE), ..signs(AWS_SSM_DEPLOYMENT) };
     let is_aws_ssm_gone = operator.aws_ssm.is_served && note(operator, &operator.aws_ssm.foreign, of_aws_ssm).await;
-    if is_gone || is_kes_gone || is_aws_ssm_gone {
+    let is_kamus_served = operator.kamus.is_served();
+    let is_kamus_gone = is_kamus_served && note(operator, &operator.kamus.foreign, signs(KAMUS_DEPLOYMENT)).await;
+    if is_gone || is_kes_gone || is_aws_ssm_gone || is_kamus_gone {
         operator.learn(|index| index.everything());
     }
 }

@@ -11,7 +11,7 @@ use strongroom_api::external_secrets::{
     ClusterExternalSecret, ClusterSecretStore, Condition, ExternalSecret, ExternalSecretStatus, SecretStore,
     SecretStoreKind, SecretStoreSpec, SecretStoreStatus,
 };
-use strongroom_api::{StorePolicy, kes};
+use strongroom_api::{StorePolicy, kamus, kes};
 use strongroom_aws_ssm::Asked;
 use strongroom_reconcile::Priority;
 use strongroom_sync::current::Current;
@@ -43,6 +43,8 @@ pub(crate) enum Key {
     ClusterPushSecret(Arc<str>),
     /// A Secret with annotations of aws-ssm.
     AwsSsm(Name),
+    /// A KamusSecret.
+    Kamus(Name),
     /// A GeneratorState.
     GeneratorState(Name),
 }
@@ -56,6 +58,8 @@ pub(crate) enum Group {
     Kes(Arc<str>),
     /// Secrets with annotations of aws-ssm that read as one role, or as the operator itself.
     AwsSsm(Option<Arc<str>>),
+    /// KamusSecrets: one key management opens all of them.
+    Kamus,
     /// Everything else of a kind: each one alone, for they wait for stores too.
     Alone(Key),
 }
@@ -119,6 +123,7 @@ pub(crate) struct Index {
     cluster_external_secrets: HashMap<Arc<str>, Arc<ClusterExternalSecret>>,
     store_policies: HashMap<Arc<str>, Arc<StorePolicy>>,
     kes: HashMap<Name, Arc<kes::ExternalSecret>>,
+    kamus: HashMap<Name, Arc<kamus::KamusSecret>>,
     secrets: HashMap<Name, Arc<SecretFacts>>,
     /// What Secrets ask for by annotations of aws-ssm.
     aws_ssm: HashMap<Name, Arc<Asked>>,
@@ -282,6 +287,44 @@ impl Index {
         object.metadata.resource_version = resource_version.or(object.metadata.resource_version.take());
     }
 
+    /// Takes in a KamusSecret as it is now.
+    pub(crate) fn apply_kamus(&mut self, mut object: kamus::KamusSecret) -> Wakes {
+        let Some(name) = name_of(&object.metadata) else { return Vec::new() };
+        object.metadata.managed_fields = None;
+        let before = self.kamus.get(&name);
+        let is_new = before.is_none_or(|before| is_another_wish(&before.metadata, &object.metadata));
+        self.kamus.insert(name.clone(), Arc::new(object));
+        is_new.then_some((Key::Kamus(name), Priority::Urgent)).into_iter().collect()
+    }
+
+    /// Takes in that a KamusSecret is gone.
+    pub(crate) fn delete_kamus(&mut self, name: &Name) -> Wakes {
+        self.kamus.remove(name);
+        vec![(Key::Kamus(name.clone()), Priority::Routine)]
+    }
+
+    /// A KamusSecret.
+    pub(crate) fn kamus(&self, name: &Name) -> Option<Arc<kamus::KamusSecret>> {
+        self.kamus.get(name).cloned()
+    }
+
+    /// Names of all KamusSecrets that are known.
+    pub(crate) fn kamus_names(&self) -> Vec<Name> {
+        self.kamus.keys().cloned().collect()
+    }
+
+    /// Takes in a status that we ourselves just wrote, so that nobody decides by the one before.
+    pub(crate) fn note_kamus_status(
+        &mut self,
+        name: &Name,
+        status: kamus::KamusSecretStatus,
+        resource_version: Option<String>,
+    ) {
+        let Some(object) = self.kamus.get_mut(name).map(Arc::make_mut) else { return };
+        object.status = Some(status);
+        object.metadata.resource_version = resource_version.or(object.metadata.resource_version.take());
+    }
+
     /// Takes in that a StorePolicy is gone.
     pub(crate) fn delete_store_policy(&mut self, name: &str) -> Wakes {
         self.store_policies.remove(name);
@@ -395,7 +438,8 @@ impl Index {
         let fan_outs = fan_outs.map(|name| (Key::ClusterExternalSecret(Arc::clone(name)), Priority::Routine));
         let policies = self.store_policies.keys().map(|name| (Key::StorePolicy(Arc::clone(name)), Priority::Routine));
         let kes = self.kes.keys().map(|name| (Key::Kes(name.clone()), Priority::Routine));
-        let fan_outs = fan_outs.chain(self.pushes.clusters());
+        let kamus = self.kamus.keys().map(|name| (Key::Kamus(name.clone()), Priority::Routine));
+        let fan_outs = fan_outs.chain(self.pushes.clusters()).chain(kamus);
         let states = self.generator_states.names().map(|name| (Key::GeneratorState(name.clone()), Priority::Routine));
         let fan_outs = fan_outs.chain(states);
         stores.chain(fan_outs).chain(policies).chain(kes).chain(self.everybody()).collect()
@@ -454,6 +498,8 @@ impl Index {
         wakes.extend(secrets.iter().flat_map(|name| self.delete_secret(name)));
         let pushes: Vec<Name> = self.pushes.names().filter(inside).cloned().collect();
         wakes.extend(pushes.iter().flat_map(|name| self.pushes.delete(name)));
+        let kamus: Vec<Name> = self.kamus.keys().filter(inside).cloned().collect();
+        wakes.extend(kamus.iter().flat_map(|name| self.delete_kamus(name)));
         let states: Vec<Name> = self.generator_states.names().filter(inside).cloned().collect();
         wakes.extend(states.iter().flat_map(|name| self.generator_states.delete(name)));
         wakes
@@ -463,7 +509,8 @@ impl Index {
         let wishes = self.by_target.of(secret).map(|name| (Key::ExternalSecret(name.clone()), Priority::Urgent));
         // Theirs has their own name.
         let kes = self.kes.contains_key(secret).then(|| (Key::Kes(secret.clone()), Priority::Urgent));
-        wishes.chain(kes).collect()
+        let kamus = self.kamus.contains_key(secret).then(|| (Key::Kamus(secret.clone()), Priority::Urgent));
+        wishes.chain(kes).chain(kamus).collect()
     }
 
     fn unmark(&mut self, name: &Name, secret: &SecretFacts) {

@@ -18,6 +18,7 @@ use strongroom_sync::hash::DataHash;
 use crate::announcements::Announcements;
 use crate::aws_ssm::AwsSsm;
 use crate::index::{Group, Index, Key, Wakes};
+use crate::kamus::Kamus;
 use crate::kes::Kes;
 use crate::memory::Memories;
 use crate::metrics::Metrics;
@@ -38,6 +39,7 @@ pub(crate) struct Operator {
     pub(crate) openings: Openings,
     pub(crate) kes: Kes,
     pub(crate) aws_ssm: AwsSsm,
+    pub(crate) kamus: Kamus,
     pub(crate) memories: Memories,
     pub(crate) announcements: Announcements,
     pub(crate) metrics: Metrics,
@@ -69,12 +71,13 @@ pub(crate) struct Parts {
 
 impl Operator {
     /// # Errors
-    /// Where a variable cannot be understood.
+    /// Where a variable or a flag cannot be understood.
     pub(crate) fn new(parts: Parts, loop_settings: &LoopSettings) -> Result<Arc<Self>, Failure> {
         let Parts { settings, connection, variables, recorder, data_hash } = parts;
         let metrics = Metrics::new(settings.enable_extended_metric_labels);
         let kes = Kes::new(&settings, &variables, &metrics.registry)?;
         let aws_ssm = AwsSsm::new(&settings, &variables, &metrics.registry)?;
+        let kamus = Kamus::new(&settings, &variables, &connection, &metrics.registry)?;
         let meter = Arc::<Meter>::default();
         Ok(Arc::new(Self {
             queue: Queue::new(loop_settings.limits),
@@ -84,6 +87,7 @@ impl Operator {
             metrics,
             kes,
             aws_ssm,
+            kamus,
             meter,
             recorder,
             data_hash,

@@ -12,7 +12,7 @@ use clap::Args;
 use kube::core::GroupVersionKind;
 use strongroom_api::external_secrets::vocabulary::GROUP;
 use strongroom_api::external_secrets::{ClusterExternalSecret, ClusterPushSecret};
-use strongroom_api::{generators, kes as kes_api};
+use strongroom_api::{generators, kamus as kamus_api, kes as kes_api};
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{Answer, Route, Server, StatusCode, stop_signal};
 use strongroom_kube::{
@@ -30,6 +30,7 @@ use crate::eso;
 use crate::events;
 use crate::foreign;
 use crate::index::{Group, Key};
+use crate::kamus;
 use crate::kes;
 use crate::missed_pods;
 use crate::operator::{Operator, Parts};
@@ -136,6 +137,7 @@ async fn lead(operator: &Arc<Operator>, restarts: Restarts, loop_settings: LoopS
     let optional = Optional {
         policies: policies_are_watched(operator).await?,
         kes: kes_is_served(operator).await?,
+        kamus: kamus_is_served(operator).await?,
         push_secrets: push_secrets_are_served(operator).await?,
         cluster_push_secrets: cluster_push_secrets_are_served(operator).await?,
         generator_states: is_installed(operator, generators::GROUP, generators::VERSION, "GeneratorState").await?,
@@ -165,6 +167,7 @@ async fn lead(operator: &Arc<Operator>, restarts: Restarts, loop_settings: LoopS
         // Ends with the work.
         let following = events::follow(operator).await?;
         let rolling = secret_operator::follow(operator)?;
+        let keys = operator.kamus.follow();
         let looking = tokio::spawn(foreign::keep_looking(Arc::clone(operator)));
         let tidying = tokio::spawn(keep_small(Arc::clone(operator)));
         let reporting = tokio::spawn(missed_pods::report(Arc::clone(operator)));
@@ -173,7 +176,7 @@ async fn lead(operator: &Arc<Operator>, restarts: Restarts, loop_settings: LoopS
         tracing::info!("the operator works");
         operator.queue.pause(false);
         let ended = work(operator, loop_settings, &mut stop, leadership.as_mut()).await;
-        drop((following, rolling));
+        drop((following, rolling, keys));
         looking.abort();
         tidying.abort();
         reporting.abort();
@@ -254,6 +257,7 @@ async fn reconcile(operator: Arc<Operator>, key: Key) -> Outcome {
         Key::Kes(name) => Box::pin(kes::reconcile(operator, name)).await,
         Key::PushSecret(name) => Box::pin(eso::push_secret::reconcile(operator, name)).await,
         Key::ClusterPushSecret(name) => Box::pin(eso::fan_out::reconcile::<ClusterPushSecret>(operator, name)).await,
+        Key::Kamus(name) => Box::pin(kamus::reconcile(operator, name)).await,
         Key::AwsSsm(name) => Box::pin(aws_ssm::reconcile(operator, name)).await,
         Key::GeneratorState(name) => Box::pin(eso::generators::states::reconcile(operator, name)).await,
     }
@@ -297,6 +301,18 @@ async fn kes_is_served(operator: &Operator) -> Result<bool, Failure> {
     is_installed(operator, kes_api::GROUP, "v1", kes_api::KIND).await
 }
 
+/// Whether KamusSecrets are served, which needs their kind.
+async fn kamus_is_served(operator: &Operator) -> Result<bool, Failure> {
+    if !operator.kamus.is_served() {
+        return Ok(false);
+    }
+    if is_installed(operator, kamus_api::GROUP, kamus_api::VERSION, kamus_api::KIND).await? {
+        return Ok(true);
+    }
+    let words = format!("the kind {} of {} is not installed", kamus_api::KIND, kamus_api::API_VERSION);
+    Err(Failure::new(Class::Invalid, words).in_field("--kamus").with_hint("kubectl apply -f deploy/crds/kamus.yaml"))
+}
+
 /// Whether PushSecrets are served: where their kind is installed.
 async fn push_secrets_are_served(operator: &Operator) -> Result<bool, Failure> {
     if !operator.settings.enable_push_secret_reconciler {
@@ -330,6 +346,9 @@ fn group_of(operator: &Operator, key: &Key) -> Group {
     let index = operator.index();
     if let Key::AwsSsm(name) = key {
         return Group::AwsSsm(index.aws_ssm(name).and_then(|asked| asked.role.as_deref().map(Into::into)));
+    }
+    if let Key::Kamus(_) = key {
+        return Group::Kamus;
     }
     let Key::Kes(name) = key else { return index.group(key) };
     let store = index.kes(name).and_then(|object| kes::store_of(&object, &operator.kes.settings));
@@ -417,6 +436,7 @@ fn live(operator: &Operator) -> Answer {
 fn readiness(operator: &Operator, ready: &Initialized) -> Answer {
     let mut reasons = ready.pending();
     let foreign = operator.foreign().into_iter().chain(operator.kes.foreign()).chain(operator.aws_ssm.foreign());
+    let foreign = foreign.chain(operator.kamus.foreign());
     reasons.extend(foreign.map(|who| format!("another controller serves the same objects: {who}")));
     if reasons.is_empty() {
         return Answer::text(StatusCode::OK, "ok\n");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use strongroom_api::GoDuration;
 use strongroom_failure::{Class, Failure};
+use strongroom_kamus_services::KeyOptions;
 use strongroom_restarts::RestartSettings;
 use strongroom_sync::status;
 use strongroom_telemetry::{LogFormat, LogLevel};
@@ -14,6 +15,7 @@ const OURS: &str = "Strongroom";
 const CLUSTER: &str = "Cluster";
 const ESO: &str = "As in External Secrets Operator";
 const EVENTS: &str = "Following changes";
+const KAMUS: &str = "Kamus";
 const ADMISSION: &str = "Admission";
 const NO_EFFECT: &str = "Accepted for External Secrets Operator's sake, without effect";
 
@@ -214,6 +216,19 @@ pub struct OperatorSettings {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a comment would become the flags' common help")]
     pub events: EventSettings,
+
+    /// Serve KamusSecrets (soluto.com), with the installation's keys: --keys-secret, or --keys-file
+    #[arg(long, help_heading = KAMUS)]
+    pub kamus: bool,
+
+    /// Serve those too that admission did not mark: whoever may make KamusSecrets then reads what is encrypted for any
+    /// service account of the namespace
+    #[arg(long, requires = "kamus", help_heading = KAMUS)]
+    pub kamus_allow_unverified: bool,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a comment would become the flags' common help")]
+    pub keys: KeyOptions,
 
     #[command(flatten)]
     ignored: Ignored,

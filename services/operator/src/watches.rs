@@ -12,7 +12,7 @@ use strongroom_api::external_secrets::{
     ClusterExternalSecret, ClusterPushSecret, ClusterSecretStore, ExternalSecret, PushSecret, SecretStore,
 };
 use strongroom_api::generators::GeneratorState;
-use strongroom_api::{StorePolicy, kes};
+use strongroom_api::{StorePolicy, kamus, kes};
 use strongroom_kube::{Initialized, ObjectName, Observed, Scope, Selection, watch_all, watch_namespaces};
 use strongroom_policy::StorePolicies;
 use tokio::sync::mpsc;
@@ -50,6 +50,8 @@ pub(crate) struct Optional {
     pub(crate) policies: bool,
     /// ExternalSecrets of kubernetes-external-secrets.
     pub(crate) kes: bool,
+    /// KamusSecrets.
+    pub(crate) kamus: bool,
     /// PushSecrets.
     pub(crate) push_secrets: bool,
     /// ClusterPushSecrets.
@@ -105,6 +107,9 @@ fn namespaced(
     follow_in::<ExternalSecret>(operator, ready, namespaces, tasks);
     if optional.push_secrets {
         follow_in::<PushSecret>(operator, ready, namespaces, tasks);
+    }
+    if optional.kamus {
+        follow_in::<kamus::KamusSecret>(operator, ready, namespaces, tasks);
     }
 }
 
@@ -168,6 +173,9 @@ fn one_namespace(operator: &Arc<Operator>, ready: &Initialized, namespace: Strin
         follow_in::<ExternalSecret>(&operator, &ready, &namespaces, &mut last);
         if optional.push_secrets {
             follow_in::<PushSecret>(&operator, &ready, &namespaces, &mut last);
+        }
+        if optional.kamus {
+            follow_in::<kamus::KamusSecret>(&operator, &ready, &namespaces, &mut last);
         }
         drop(handle);
         while last.join_next().await.is_some() {}
@@ -386,6 +394,22 @@ impl Taken for kes::ExternalSecret {
 
     fn known(operator: &Operator) -> Vec<ObjectName> {
         operator.index().kes_names().iter().map(object_name).collect()
+    }
+}
+
+impl Taken for kamus::KamusSecret {
+    const KIND: &'static str = "KamusSecrets";
+
+    fn apply(self, operator: &Operator) {
+        operator.learn(|index| index.apply_kamus(self));
+    }
+
+    fn delete(operator: &Operator, gone: &ObjectName) {
+        operator.learn(|index| index.delete_kamus(&name(gone)));
+    }
+
+    fn known(operator: &Operator) -> Vec<ObjectName> {
+        operator.index().kamus_names().iter().map(object_name).collect()
     }
 }
 

@@ -25,7 +25,7 @@ static KAMUS: LazyLock<Kamus> = LazyLock::new(|| {
     let bao: &OpenBao = &VAULT;
     bao.command(&["secrets", "enable", "-path=kamus-transit", "transit"]).unwrap();
     bao.command(&["write", "-f", "kamus-transit/keys/installation"]).unwrap();
-    let place = namespace("kamus");
+    let place = namespace(&CLUSTER, &[]);
     let secret = format!("--keys-secret={place}/kamus-keys");
     let flags = [secret.as_str(), "--key-management=transit", "--key=kamus-transit/installation"];
     let vault = [("VAULT_ADDR", bao.address()), ("VAULT_TOKEN", bao.root_token())];
@@ -52,7 +52,9 @@ impl Service {
     fn start(name: &str, flags: &[&str], variables: &[(&str, &str)], kubeconfig: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("env");
-        command.args(["-i", "PATH=/usr/bin:/bin"]).args(variables.iter().map(|(name, value)| format!("{name}={value}")));
+        command
+            .args(["-i", "PATH=/usr/bin:/bin"])
+            .args(variables.iter().map(|(name, value)| format!("{name}={value}")));
         command.arg(env!("CARGO_BIN_EXE_strongroom")).args(["kamus", name, "--listen-address=127.0.0.1:0"]);
         command.arg("--kubeconfig").arg(kubeconfig).args(flags);
         let part = Part::start(name, &command, folder.path()).unwrap();
@@ -113,7 +115,7 @@ fn a_value_comes_back_to_its_account_and_to_nobody_else() {
     for token in [web.as_str(), &token(&kamus.namespace, "web", &["kamus"]), &format!(" {web} ")] {
         assert!(kamus.decryptor.decrypt(token, &text) == (200, CANARY.to_owned()), "the owner is refused");
     }
-    let elsewhere = namespace("kamus-elsewhere");
+    let elsewhere = namespace(&CLUSTER, &[]);
     for stranger in [token(&kamus.namespace, "other", &[]), token(&elsewhere, "web", &[])] {
         let (status, words) = kamus.decryptor.decrypt(&stranger, &text);
         assert_eq!((status, words.contains(CANARY)), (400, false), "{words}");
@@ -139,7 +141,13 @@ fn a_value_comes_back_to_its_account_and_to_nobody_else() {
 fn ka_03_texts_and_codes_are_those_of_kamus() {
     let kamus = &*KAMUS;
     let json = "Content-Type: application/json\r\n";
-    for body in ["", "{}", "nonsense", r#"{"data":"x","namespace":"n"}"#, r#"{"data":null,"service-account":"a","namespace":"n"}"#] {
+    for body in [
+        "",
+        "{}",
+        "nonsense",
+        r#"{"data":"x","namespace":"n"}"#,
+        r#"{"data":null,"service-account":"a","namespace":"n"}"#,
+    ] {
         let (status, _, words) = kamus.encryptor.send("POST", "/api/v1/encrypt", json, body);
         assert_eq!((status, words.as_str()), (400, INCOMPLETE_ENCRYPTION), "{body}");
     }
@@ -186,8 +194,7 @@ fn a_key_that_is_added_encrypts_and_the_old_one_still_opens() {
     let (_, old) = kamus.encryptor.encrypt(&kamus.namespace, "web", "old");
     let place = format!("--keys-secret={}/kamus-keys", kamus.namespace);
     let kubeconfig = CLUSTER.kubeconfig().to_str().unwrap().to_owned();
-    let flags =
-        [&place, "--kubeconfig", &kubeconfig, "--key-management=transit", "--key=kamus-transit/installation"];
+    let flags = [&place, "--kubeconfig", &kubeconfig, "--key-management=transit", "--key=kamus-transit/installation"];
     let vault = [("VAULT_ADDR", VAULT.address()), ("VAULT_TOKEN", VAULT.root_token())];
     let rotated = crate::strongroom(&[&["kamus", "keys", "rotate"][..], &flags].concat(), &vault, b"");
     assert_eq!(rotated.code, 0, "{}", rotated.stderr);
@@ -195,7 +202,11 @@ fn a_key_that_is_added_encrypts_and_the_old_one_still_opens() {
     assert!(!old.contains(&newest));
     eventually("the encryptor follows", || {
         let (_, new) = kamus.encryptor.encrypt(&kamus.namespace, "web", "new");
-        if new.contains(&newest) && kamus.decryptor.decrypt(&web, &new) == (200, "new".to_owned()) { Ok(()) } else { Err(new) }
+        if new.contains(&newest) && kamus.decryptor.decrypt(&web, &new) == (200, "new".to_owned()) {
+            Ok(())
+        } else {
+            Err(new)
+        }
     });
     assert_eq!(kamus.decryptor.decrypt(&web, &old), (200, "old".to_owned()));
     // What lies in the cluster opens nothing by itself.
@@ -215,7 +226,7 @@ fn ka_02_without_key_derivation_everybody_reads_and_only_where_that_is_allowed_b
     let ring = folder.path().join("ring.json");
     let ring = format!("--keys-file={}", ring.display());
     let text = "4AD7lM6lc4dGvE3oF+5w8g==:WrcckiNNOAlMhuWHaM0kTw==";
-    let place = namespace("kamus-legacy");
+    let place = namespace(&CLUSTER, &[]);
     let anybody = token(&place, "anybody", &[]);
     let flags = [&ring, "--local-key-file", &local, "--kamus-aes-key-file", &published];
     let allowed = [&flags[..], &["--insecure-any-account-reads-kamus-texts"]].concat();

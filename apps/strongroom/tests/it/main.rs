@@ -9,6 +9,7 @@ mod canary;
 mod commands_es;
 mod install;
 mod kamus;
+mod kamus_secrets;
 mod kes;
 mod migration;
 mod operator;

@@ -5,6 +5,7 @@
 mod cluster;
 mod crds;
 mod generators;
+mod kamus;
 mod kes;
 mod problems;
 mod reading;

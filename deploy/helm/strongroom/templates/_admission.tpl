@@ -88,6 +88,9 @@ app.kubernetes.io/component: admission
 - --mutating-configuration={{ include "strongroom.admission.name" . }}
 - --validating-configuration={{ include "strongroom.admission.name" . }}
 {{- end }}
+{{- if include "strongroom.kamus.isMarked" . }}
+{{ include "strongroom.kamus.keyArguments" . }}
+{{- end }}
 {{- range $flag, $value := $admission.extraArgs }}
 {{- if or (kindIs "invalid" $value) (eq (toString $value) "") }}
 - --{{ $flag }}

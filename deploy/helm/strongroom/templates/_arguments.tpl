@@ -95,6 +95,13 @@
 - --unsafe-allow-generic-targets
 - {{ printf "--target-kinds=%s" (join "," .Values.genericTargets.kinds) | quote }}
 {{- end }}
+{{- if .Values.kamus.enabled }}
+- --kamus
+{{- if .Values.kamus.allowUnverified }}
+- --kamus-allow-unverified
+{{- end }}
+{{ include "strongroom.kamus.keyArguments" . }}
+{{- end }}
 {{- range $flag, $value := .Values.extraArgs }}
 {{- if or (kindIs "invalid" $value) (eq (toString $value) "") }}
 - --{{ $flag }}

@@ -9,10 +9,18 @@
 {{- end -}}
 {{- end }}
 
+{{- /* The text of all CRDs that are wanted. */}}
+{{- define "strongroom.crds" -}}
+{{ .Files.Get "files/crds.yaml" }}
+{{- if .Values.kamus.enabled }}
+{{ .Files.Get "files/kamus.yaml" }}
+{{- end }}
+{{- end }}
+
 {{- /* The names of the CRDs that are somebody else's. */}}
 {{- define "strongroom.foreignCrds" -}}
 {{- $names := list -}}
-{{- range $document := splitList "\n---\n" (printf "\n%s" (.Files.Get "files/crds.yaml")) -}}
+{{- range $document := splitList "\n---\n" (printf "\n%s" (include "strongroom.crds" .)) -}}
 {{- if trim $document -}}
 {{- $name := ($document | fromYaml).metadata.name -}}
 {{- if include "strongroom.isForeignCrd" (dict "name" $name "context" $) }}{{ $names = append $names $name }}{{ end -}}

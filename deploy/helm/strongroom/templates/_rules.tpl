@@ -38,6 +38,19 @@
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, update, delete]
+{{- if .Values.kamus.enabled }}
+- apiGroups: [soluto.com]
+  resources: [kamussecrets]
+  verbs: [list, watch]
+- apiGroups: [soluto.com]
+  resources: [kamussecrets/status]
+  verbs: [patch]
+{{- if .Values.openshiftFinalizers }}
+- apiGroups: [soluto.com]
+  resources: [kamussecrets/finalizers]
+  verbs: [update]
+{{- end }}
+{{- end }}
 # Authorities of stores, templates, and the cloud roles that service accounts name.
 - apiGroups: [""]
   resources: [configmaps, serviceaccounts]

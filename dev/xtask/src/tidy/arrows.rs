@@ -35,6 +35,7 @@ const ORDER: &[&str] = &[
     "core/jwt",
     "core/transit",
     "core/kamus",
+    "core/kamus-secret",
     "edge/http",
     "edge/process",
     "edge/telemetry",

@@ -1,7 +1,7 @@
 //! kubernetes-external-secrets ("KES"): ExternalSecrets of `kubernetes-client.io/v1`, as one more source of Secrets.
 //!
 //! What is decided is in `core/kes`; here it meets the cluster: [`round`] goes through one synchronisation, [`ask`] and
-//! [`stores`] read, [`template`] has lodash templates rendered, [`write`](mod@write) and [`status`] tell.
+//! [`stores`] read, [`template`] has lodash templates rendered, [`status`] tells.
 
 mod ask;
 mod metrics;
@@ -9,7 +9,6 @@ mod round;
 mod status;
 mod stores;
 mod template;
-mod write;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -19,12 +19,12 @@ use tokio::time::Instant;
 
 use super::ask::ask;
 use super::stores;
-use super::write::Written;
 use crate::announcements::Announced;
 use crate::index::Key;
 use crate::names::{Name, StoreName};
 use crate::openings::Opened;
 use crate::operator::{Operator, reference};
+use crate::owned::{Writing, Written};
 use crate::reader::Seen;
 use crate::remembered::Remembered;
 
@@ -33,6 +33,9 @@ const ASKING_LIMIT: Duration = Duration::from_secs(60);
 
 /// Why an event says that a synchronisation failed.
 const FAILED: &str = "SyncFailed";
+
+/// Who writes these Secrets.
+const FIELD_MANAGER: &str = "kubernetes-external-secrets";
 
 pub(super) struct Round<'a> {
     pub(super) operator: &'a Operator,
@@ -78,10 +81,10 @@ impl Round<'_> {
         let ended = Box::pin(self.synchronise()).await;
         self.operator.kes.metrics.ended(self.name, backend, ended.is_ok());
         match ended {
-            Ok((written, digest)) => {
+            Ok(written) => {
                 let generation = self.object.metadata.generation.unwrap_or_default();
                 self.remembered.asked = Some((now, generation));
-                self.remembered.left = Some((written.resource_version.clone(), digest));
+                self.remembered.left = Some(written.left.clone());
                 self.remember();
                 if let Some(announced) = self.announced {
                     self.operator.announcements.settle(&Key::Kes(self.name.clone()), announced);
@@ -133,11 +136,11 @@ impl Round<'_> {
     }
 
     /// The version of the Secret of its name, where there is one.
-    pub(super) fn secret_version(&self) -> Option<String> {
+    fn secret_version(&self) -> Option<String> {
         self.operator.index().secret(self.name).map(|facts| facts.resource_version.to_string())
     }
 
-    async fn synchronise(&mut self) -> Result<(Written, [u8; 28]), Vec<Failure>> {
+    async fn synchronise(&mut self) -> Result<Written, Vec<Failure>> {
         let one = |failure: Failure| vec![failure];
         let problems = self.object.problems();
         if !problems.is_empty() {
@@ -155,9 +158,14 @@ impl Round<'_> {
         let values = ask(&lane, &wants, Instant::now() + ASKING_LIMIT, self.announced.is_some()).await?;
         let pieces = self.operator.kes.templates.render(spec, &values).await?;
         let wanted = wanted(self.object, spec, values, pieces).map_err(one)?;
-        let digest = wanted.digest();
-        let written = Box::pin(self.write(&wanted, digest)).await.map_err(one)?;
-        Ok((written, digest))
+        let writing = Writing {
+            operator: self.operator,
+            own: Key::Kes(self.name.clone()),
+            name: self.name,
+            manager: FIELD_MANAGER,
+            left: self.remembered.left.as_ref(),
+        };
+        Box::pin(writing.write(&wanted)).await.map_err(one)
     }
 
     fn may_read(&self, spec: &ExternalSecretSpec) -> Result<(), Failure> {

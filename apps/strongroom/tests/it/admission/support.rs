@@ -151,13 +151,17 @@ impl Admission {
                 "timeoutSeconds": 10,
             })
         };
-        let changes =
-            [hook("/pods", "", &["pods"], &["CREATE"]), hook("/secrets", "", &["secrets"], &["CREATE", "UPDATE"])];
+        let both = ["CREATE", "UPDATE"];
+        let changes = [
+            hook("/pods", "", &["pods"], &["CREATE"]),
+            hook("/secrets", "", &["secrets"], &both),
+            hook("/kamus-secrets", "soluto.com", &["kamussecrets"], &both),
+        ];
         let judges = [
-            hook("/validate", "external-secrets.io", &["*"], &["CREATE", "UPDATE"]),
+            hook("/validate", "external-secrets.io", &["*"], &both),
             hook("/injected-pods", "", &["pods"], &["CREATE"]),
         ];
-        for (kind, hooks) in [("Mutating", &changes), ("Validating", &judges)] {
+        for (kind, hooks) in [("Mutating", &changes[..]), ("Validating", &judges[..])] {
             let configuration = json!({
                 "apiVersion": "admissionregistration.k8s.io/v1", "kind": format!("{kind}WebhookConfiguration"),
                 "metadata": {"name": name}, "webhooks": hooks,

@@ -4,6 +4,7 @@
 mod admission;
 mod chart;
 mod injected;
+mod kamus;
 pub(crate) mod node;
 mod values;
 

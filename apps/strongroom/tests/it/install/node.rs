@@ -310,7 +310,7 @@ fn metric_names(expression: &str) -> Vec<String> {
 
 #[test]
 fn the_files_that_the_chart_links_to_are_there() {
-    for link in ["crds.yaml", "dashboard.json", "alerts.yaml"] {
+    for link in ["crds.yaml", "kamus.yaml", "dashboard.json", "alerts.yaml"] {
         let path = file("deploy/helm/strongroom/files").join(link);
         assert!(Path::new(&path).is_file(), "{link} leads nowhere");
     }

@@ -123,6 +123,7 @@ fn path(kind: &str, namespace: &str) -> String {
         "pushsecrets" | "clusterpushsecrets" => "/apis/external-secrets.io/v1alpha1",
         "storepolicies" => "/apis/strongroom.dev/v1alpha1",
         "generatorstates" | "vaultdynamicsecrets" => "/apis/generators.external-secrets.io/v1alpha1",
+        "kamussecrets" => "/apis/soluto.com/v1alpha2",
         "leases" => "/apis/coordination.k8s.io/v1",
         _ => "/api/v1",
     };

@@ -1,35 +1,49 @@
-//! Making the Secret what it is to be: at most one write, none where it is that already.
+//! Making a Secret that belongs to an object of its own name what it is to be: at most one write, none where it is that
+//! already. Of kubernetes-external-secrets' objects and of Kamus'.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use strongroom_failure::{Class, Failure};
-use strongroom_kes::secret::{Current, Plan, Wanted};
 use strongroom_kube::{SecretObject, Secrets, WriteFailure};
 use strongroom_reconcile::Priority;
+use strongroom_sync::owned::{Current, Plan, Wanted};
 
-use super::round::Round;
 use crate::index::Key;
-
-/// Who writes these Secrets.
-const FIELD_MANAGER: &str = "kubernetes-external-secrets";
+use crate::names::Name;
+use crate::operator::Operator;
 
 /// Others may write in between; more than this often in a row is a fight.
 const MOST_TRIES: usize = 5;
 
-/// What was done, and the resource version that the Secret was left with.
-pub(super) struct Written {
-    pub(super) event: Option<(&'static str, &'static str)>,
-    pub(super) resource_version: String,
+/// Who writes which object's Secret.
+pub(crate) struct Writing<'a> {
+    pub(crate) operator: &'a Operator,
+    /// The object.
+    pub(crate) own: Key,
+    /// Its name, and the Secret's.
+    pub(crate) name: &'a Name,
+    /// Who writes, as `managedFields` have it.
+    pub(crate) manager: &'static str,
+    /// The Secret as it was left: its resource version, and a digest of what was wanted.
+    pub(crate) left: Option<&'a (String, [u8; 28])>,
 }
 
-impl Round<'_> {
+/// What was done, and how the Secret was left.
+pub(crate) struct Written {
+    pub(crate) event: Option<(&'static str, &'static str)>,
+    pub(crate) left: (String, [u8; 28]),
+}
+
+impl Writing<'_> {
     /// Writes `wanted` where the cluster has something else; the Secret is read only where it is not known to be as it
     /// was left.
-    pub(super) async fn write(&self, wanted: &Wanted, digest: [u8; 28]) -> Result<Written, Failure> {
-        let known = self.secret_version();
-        if let Some(version) = known.clone().filter(|known| self.remembered.left == Some((known.clone(), digest))) {
-            return Ok(Written { event: None, resource_version: version });
+    pub(crate) async fn write(&self, wanted: &Wanted) -> Result<Written, Failure> {
+        let digest = wanted.digest();
+        let known = self.operator.index().secret(self.name).map(|facts| facts.resource_version.to_string());
+        let is_as_left = |known: &String| self.left.is_some_and(|(version, left)| version == known && *left == digest);
+        if let Some(version) = known.clone().filter(is_as_left) {
+            return Ok(Written { event: None, left: (version, digest) });
         }
-        let secrets = Secrets::new(self.operator.connection.client(), FIELD_MANAGER);
+        let secrets = Secrets::new(self.operator.connection.client(), self.manager);
         let mut is_there = known.is_some();
         for _ in 0..MOST_TRIES {
             let current = match is_there {
@@ -39,7 +53,7 @@ impl Round<'_> {
             let (written, event) = match wanted.plan(current.as_ref())? {
                 Plan::Nothing => {
                     let version = current.and_then(|current| current.metadata.resource_version).unwrap_or_default();
-                    return Ok(Written { event: None, resource_version: version });
+                    return Ok(Written { event: None, left: (version, digest) });
                 }
                 Plan::Create(metadata) => {
                     (secrets.create(&object(wanted, metadata)).await, ("Created", "secret created"))
@@ -51,8 +65,8 @@ impl Round<'_> {
             match written {
                 Ok(metadata) => {
                     self.learn(&metadata);
-                    let resource_version = metadata.resource_version.unwrap_or_default();
-                    return Ok(Written { event: Some(event), resource_version });
+                    let version = metadata.resource_version.unwrap_or_default();
+                    return Ok(Written { event: Some(event), left: (version, digest) });
                 }
                 Err(WriteFailure::AlreadyExists | WriteFailure::Conflict) => is_there = true,
                 Err(WriteFailure::NotFound) if is_there => is_there = false,
@@ -64,9 +78,8 @@ impl Round<'_> {
 
     /// Takes our own write into the index, so that its echo is no news to us.
     fn learn(&self, metadata: &ObjectMeta) {
-        let own = Key::Kes(self.name.clone());
         self.operator.learn(|index| {
-            let wakes = index.apply_secret(metadata).into_iter().filter(|(key, _)| *key != own);
+            let wakes = index.apply_secret(metadata).into_iter().filter(|(key, _)| *key != self.own);
             wakes.map(|(key, _)| (key, Priority::Routine)).collect()
         });
     }
