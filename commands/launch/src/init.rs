@@ -1,9 +1,11 @@
 //! `strongroom-init`: the first process of a container. Called `secrets-init` (a copy, a link), it also takes that
 //! program's unprefixed variables and words its errors as that program did. Called `aws-secrets-manager-secret-sidecar`,
-//! or with that as its first word, it starts nothing: it writes the files of AWS' secret sidecar injector.
+//! or with that as its first word, it starts nothing: it writes the files of AWS' secret sidecar injector. So it is with
+//! `kamus-init-container`, which writes what Kamus' files hold.
 
 mod arguments;
 mod copy;
+mod kamus;
 mod secret_sidecar;
 mod version;
 
@@ -29,12 +31,14 @@ pub(crate) enum Applet {
     SecretsInit,
     /// `aws-secrets-manager-secret-sidecar`.
     SecretSidecar,
+    /// `kamus-init-container`.
+    KamusInitContainer,
 }
 
 impl Applet {
     fn of(program: &OsStr) -> Self {
         let name = program.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-        let known = [Self::SecretsInit, Self::SecretSidecar];
+        let known = [Self::SecretsInit, Self::SecretSidecar, Self::KamusInitContainer];
         known.into_iter().find(|applet| applet.name().as_bytes() == name).unwrap_or(Self::StrongroomInit)
     }
 
@@ -44,6 +48,7 @@ impl Applet {
             Self::StrongroomInit => "strongroom-init",
             Self::SecretsInit => "secrets-init",
             Self::SecretSidecar => "aws-secrets-manager-secret-sidecar",
+            Self::KamusInitContainer => kamus::NAME,
         }
     }
 }
@@ -62,6 +67,7 @@ pub fn main(arguments: Vec<OsString>, variables: &[OsString]) -> ExitCode {
         Ok(Request::Version) => version::print(),
         Ok(Request::Copy { destinations }) => copy::run(&program, &destinations),
         Ok(Request::SecretSidecar { arguments, words }) => secret_sidecar::run(&arguments, &words, ambient),
+        Ok(Request::KamusInitContainer { words, allow_disk }) => kamus::run(&words, allow_disk, &ambient),
         Ok(Request::Start(arguments)) => match start(applet, &arguments, variables, ambient) {
             Ok(never) => never,
             Err(code) => code,

@@ -5,6 +5,8 @@
 //! authenticated, in those of Kamus by the name of the key ([`Identity::key_id`]), its derived key, or, in the mode that
 //! Kamus had by default, not at all: that one is opened only by [`legacy::Derivation::Insecure`].
 //!
+//! [`output`] is what Kamus' init container made of opened values.
+//!
 //! Pure: keys come in, and who unwraps them elsewhere is asked by the caller.
 
 #![forbid(unsafe_code)]
@@ -12,6 +14,7 @@
 mod error;
 mod identity;
 pub mod legacy;
+pub mod output;
 mod ring;
 mod text;
 

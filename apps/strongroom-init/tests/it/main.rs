@@ -5,6 +5,7 @@
 mod bank_vaults;
 mod canary;
 mod delivery;
+mod kamus;
 mod node;
 mod program;
 mod secret_sidecar;

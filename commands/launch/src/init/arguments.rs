@@ -28,6 +28,7 @@ Examples:
   strongroom-init --dry-run -- /app          what would be read, with which identity, in how many calls
   strongroom-init copy /helper/bin           put this program into a volume for another container
   strongroom-init aws-secrets-manager-secret-sidecar         write the secrets of SECRET_ARN or SECRET_ARNS below /tmp
+  strongroom-init kamus-init-container -e /encrypted -d /run/secrets -n config.json     decrypt by Kamus' decryptor
 
 Exit codes: the command's own; 128+n when signal n killed it; 127 not found, 126 not executable, 1 not started.";
 
@@ -48,13 +49,20 @@ pub(super) enum Request {
         /// What follows the program's name; nothing is right.
         words: Vec<OsString>,
     },
+    /// Decrypt the files of Kamus' init container.
+    KamusInitContainer {
+        /// What follows the program's name: flags of its own.
+        words: Vec<OsString>,
+        /// Whether `--allow-disk` stands before the name.
+        allow_disk: bool,
+    },
     /// Print the version.
     Version,
 }
 
 /// Flags and command of one call.
 #[derive(Debug, Parser)]
-#[command(about = ABOUT, after_help = EXAMPLES, disable_version_flag = true, override_usage = "strongroom-init [flags] [--] CMD ARG…\n       strongroom-init copy DEST\n       strongroom-init [flags] aws-secrets-manager-secret-sidecar")]
+#[command(about = ABOUT, after_help = EXAMPLES, disable_version_flag = true, override_usage = "strongroom-init [flags] [--] CMD ARG…\n       strongroom-init copy DEST\n       strongroom-init [flags] aws-secrets-manager-secret-sidecar\n       strongroom-init [flags] kamus-init-container [flags]")]
 pub(super) struct InitArguments {
     #[command(flatten)]
     pub(super) read: ReadOptions,
@@ -174,6 +182,11 @@ impl InitArguments {
 
 /// Reads the command line; what is wrong with it, or its help, has been printed when this is an error.
 pub(super) fn parse(applet: Applet, arguments: Vec<OsString>, ambient: &Ambient) -> Result<Request, ExitCode> {
+    if applet == Applet::KamusInitContainer {
+        // Its flags are its own.
+        let words = arguments.into_iter().skip(1).collect();
+        return Ok(Request::KamusInitContainer { words, allow_disk: false });
+    }
     let command = InitArguments::command().name(applet.name());
     let prepared = with_two_dashes(&command, arguments);
     let is_command = prepared.as_ref().is_ok_and(|(_, is_command)| *is_command);
@@ -194,6 +207,7 @@ pub(super) fn parse(applet: Applet, arguments: Vec<OsString>, ambient: &Ambient)
     }
     let is_copy = matches!(first, Some("copy" | "cp"));
     let is_sidecar = first == Some(Applet::SecretSidecar.name());
+    let is_kamus = first == Some(Applet::KamusInitContainer.name());
     let completed = parsed.complete(applet, ambient).map_err(|failure| {
         strongroom_read::report(strongroom_read::Audience::Person, "", &[failure]);
         ExitCode::FAILURE
@@ -202,6 +216,11 @@ pub(super) fn parse(applet: Applet, arguments: Vec<OsString>, ambient: &Ambient)
         let named = usize::from(applet != Applet::SecretSidecar);
         let words = completed.command[named..].to_vec();
         return Ok(Request::SecretSidecar { arguments: Box::new(completed), words });
+    }
+    if is_kamus {
+        completed.read.install_logs();
+        let words = completed.command[1..].to_vec();
+        return Ok(Request::KamusInitContainer { words, allow_disk: completed.deliver.allow_disk });
     }
     if is_copy {
         completed.read.install_logs();
