@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use strongroom_kamus::{Identity, Installation, KeyRing, NewRecord, OpenedKey, Text};
+use strongroom_secret::SecretBytes;
 use world::certificates::Authority;
 use world::switchboard::Switchboard;
 
@@ -307,4 +308,76 @@ fn plain_values_of_manifests_are_found_and_encrypted_where_they_stand() {
     assert!(refused.code == 1 && refused.stderr.contains("stringData.other: has a tag"), "{}", refused.stderr);
     assert!(!refused.stderr.contains(CANARY));
     assert_eq!(std::fs::read_to_string(&manifest).unwrap(), text);
+}
+
+/// A key management's key, and the one that Kamus published.
+const LOCAL: &str = "tWG4dk8ARsETnFL3jCf1xtMVe05imlx9vimER7iky2s=";
+const PUBLISHED: &str = "rWnWbaFutavdoeqUiVYMNJGvmjQh31qaIej/vAxJ9G0=";
+
+/// Under the published key, without key derivation: `test`.
+const LEGACY: &str = "4AD7lM6lc4dGvE3oF+5w8g==:WrcckiNNOAlMhuWHaM0kTw==";
+
+#[test]
+fn a_repository_of_kamus_is_moved_over_by_one_command_and_again_after_a_rotation() {
+    let folder = tempfile::tempdir().unwrap();
+    let (local, published) = (file(folder.path(), "local", LOCAL), file(folder.path(), "published", PUBLISHED));
+    let ring = folder.path().join("ring.json");
+    let keys = ["--keys-file", ring.to_str().unwrap(), "--local-key-file", &local];
+    let kamus = |words: &[&str], more: &[&str]| strongroom(&[&["kamus"], words, &keys, more].concat(), &[], b"");
+    let manifest = |number: usize| {
+        format!(
+            "# number {number}\napiVersion: soluto.com/v1alpha2\nkind: KamusSecret\nmetadata: {{name: s{number}, namespace: team-a}}\nserviceAccount: web\nstringData:\n  a: {LEGACY}  # why\n  b: |\n    {LEGACY}\ntype: Opaque\n"
+        )
+    };
+    let files: Vec<String> =
+        (0..200).map(|number| file(folder.path(), &format!("{number}.yaml"), &manifest(number))).collect();
+    let names: Vec<&str> = files.iter().map(String::as_str).collect();
+    assert_eq!(kamus(&["keys", "create"], &[]).code, 0);
+    let public = |name: &str| file(folder.path(), name, kamus(&["keys", "public"], &[]).text());
+    let check = |key: &str| strongroom(&[&["encrypt", "--public-key", key, "--check"], &names[..]].concat(), &[], b"");
+    let first = public("first.json");
+    assert!(
+        check(&first).text().contains("0.yaml: KamusSecret s0: stringData.b: is encrypted in a form of Kamus' own")
+    );
+    // Only where the danger is named, and nothing changes before.
+    let refused = kamus(&["rewrap"], &names[..1]);
+    assert!(refused.code == 1 && refused.stderr.contains("s0: stringData.a: "), "{}", refused.stderr);
+    let legacy = ["--kamus-aes-key-file", &published, "--insecure-any-account-reads-kamus-texts"];
+    let rehearsed = kamus(&["rewrap", "--dry-run"], &[&legacy[..], &names[..1]].concat());
+    assert_eq!(rehearsed.text(), format!("{}: 2 would be encrypted anew\n", names[0]), "{}", rehearsed.stderr);
+    assert_eq!(std::fs::read_to_string(names[0]).unwrap(), manifest(0));
+    // Stopped half way, and begun again with all.
+    assert_eq!(kamus(&["rewrap"], &[&legacy[..], &names[..90]].concat()).code, 0);
+    let rest = kamus(&["rewrap"], &[&legacy[..], &names[..]].concat());
+    assert_eq!((rest.code, rest.text().lines().count()), (0, 110), "{}", rest.stderr);
+    assert_eq!((check(&first).code, check(&first).text()), (0, ""));
+    let moved = std::fs::read_to_string(names[7]).unwrap();
+    assert!(!moved.contains(LEGACY), "{moved}");
+    let kept: Vec<String> =
+        manifest(7).lines().filter(|line| !line.contains(LEGACY) && *line != "  b: |").map(str::to_owned).collect();
+    let lines: Vec<&str> = moved.lines().filter(|line| !line.contains("sr1.")).collect();
+    assert_eq!(lines, kept);
+    assert!(moved.contains("  # why\n") && moved.starts_with("# number 7\n") && moved.ends_with("\ntype: Opaque\n"));
+    // Another key: all of it once more, without Kamus' key.
+    assert_eq!(kamus(&["keys", "rotate"], &[]).code, 0);
+    let second = public("second.json");
+    assert_eq!((check(&first).code, check(&second).text().lines().count()), (0, 400));
+    assert_eq!(kamus(&["rewrap"], &names).code, 0);
+    assert_eq!(check(&second).code, 0);
+    assert_eq!(kamus(&["rewrap"], &names).text(), "");
+    let moved = std::fs::read_to_string(names[199]).unwrap();
+    let text = moved.split("  a: ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    assert_eq!(opened(&ring, text, "web").as_deref(), Some("test"));
+    assert_eq!(opened(&ring, text, "api"), None);
+}
+
+/// What the installation's keys open for an account of team-a.
+fn opened(ring: &Path, text: &str, account: &str) -> Option<String> {
+    let ring = KeyRing::read(&std::fs::read(ring).unwrap()).unwrap();
+    let local = strongroom_decrypt::LocalKey::new(&SecretBytes::from(LOCAL.to_owned())).unwrap();
+    let keys = strongroom_decrypt::Decrypter::new(Arc::new(local), None, ring, strongroom_decrypt::Limits::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let identity = Identity::new("team-a", account).unwrap();
+    let value = runtime.block_on(keys.decrypt(text, &identity)).ok()?;
+    value.expose_text().map(str::to_owned)
 }
