@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use strongroom_admission::AdmissionCommand;
+use strongroom_encrypt_command::EncryptCommand;
 use strongroom_es::{Crds, EsCommand, Why};
 use strongroom_inspect::{Explain, Get, Select};
 use strongroom_kamus_services::KamusCommand;
@@ -49,6 +50,7 @@ enum Command {
     Server(Box<ServerCommand>),
     Dev(Box<DevCommand>),
     Kamus(Box<KamusCommand>),
+    Encrypt(Box<EncryptCommand>),
     Login(LoginCommand),
     Logout(LogoutCommand),
     Kv(KvCommand),
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
         Command::Server(server) => return server.run(&variables),
         Command::Dev(dev) => return dev.run(&variables),
         Command::Kamus(kamus) => return kamus.run(&variables),
+        Command::Encrypt(encrypt) => return encrypt.run(&variables),
         Command::Login(login) => return login.run(&variables),
         Command::Logout(logout) => return logout.run(&variables),
         Command::Kv(kv) => return kv.run(&variables),

@@ -1,11 +1,13 @@
 //! `strongroom-init`: the first process of a container. Called `secrets-init` (a copy, a link), it also takes that
 //! program's unprefixed variables and words its errors as that program did. Called `aws-secrets-manager-secret-sidecar`,
-//! or with that as its first word, it starts nothing: it writes the files of AWS' secret sidecar injector. With `agent` as
-//! its first word it stays and keeps files current.
+//! or with that as its first word, it starts nothing: it writes the files of AWS' secret sidecar injector. So it is with
+//! `kamus-init-container`, which writes what Kamus' files hold. With `agent` as its first word it stays and keeps files
+//! current.
 
 mod agent;
 mod arguments;
 mod copy;
+mod kamus;
 mod secret_sidecar;
 mod version;
 mod watch;
@@ -32,12 +34,14 @@ pub(crate) enum Applet {
     SecretsInit,
     /// `aws-secrets-manager-secret-sidecar`.
     SecretSidecar,
+    /// `kamus-init-container`.
+    KamusInitContainer,
 }
 
 impl Applet {
     fn of(program: &OsStr) -> Self {
         let name = program.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-        let known = [Self::SecretsInit, Self::SecretSidecar];
+        let known = [Self::SecretsInit, Self::SecretSidecar, Self::KamusInitContainer];
         known.into_iter().find(|applet| applet.name().as_bytes() == name).unwrap_or(Self::StrongroomInit)
     }
 
@@ -47,6 +51,7 @@ impl Applet {
             Self::StrongroomInit => "strongroom-init",
             Self::SecretsInit => "secrets-init",
             Self::SecretSidecar => "aws-secrets-manager-secret-sidecar",
+            Self::KamusInitContainer => kamus::NAME,
         }
     }
 }
@@ -66,6 +71,7 @@ pub fn main(arguments: Vec<OsString>, variables: &[OsString]) -> ExitCode {
         Ok(Request::Copy { destinations }) => copy::run(&program, &destinations),
         Ok(Request::Agent(arguments)) => agent::run(&arguments, ambient),
         Ok(Request::SecretSidecar { arguments, words }) => secret_sidecar::run(&arguments, &words, ambient),
+        Ok(Request::KamusInitContainer { words, allow_disk }) => kamus::run(&words, allow_disk, &ambient),
         Ok(Request::Start(arguments)) => match start(applet, &arguments, variables, ambient) {
             Ok(never) => never,
             Err(code) => code,

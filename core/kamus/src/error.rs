@@ -31,6 +31,9 @@ pub enum KamusError {
     /// A ring of keys that cannot be read.
     #[error("the ring of keys cannot be read")]
     BadRing,
+    /// What is no document of a public key, or names another key than it holds.
+    #[error("this is no document of a public key")]
+    BadPublicKey,
     /// The library or the kernel's randomness failed.
     #[error("encryption failed")]
     Failed,

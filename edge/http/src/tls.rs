@@ -8,9 +8,12 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
+};
 use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
 use serde::{Deserialize, Deserializer};
+use strongroom_crypto::sha1;
 use strongroom_secret::SecretBytes;
 
 use crate::{Cause, Error};
@@ -30,6 +33,9 @@ pub struct TlsSettings {
     pub server_name: Option<String>,
     /// Trust any certificate: anyone on the way can read everything. Only where a person asked for it by name.
     pub insecure_skip_verify: bool,
+    /// The one certificate that the server may show, besides being trusted: its SHA-1 fingerprint as `AA:BB:…`.
+    #[serde(skip)]
+    pub fingerprint: Option<String>,
     /// The system's bundle, where it is not in the usual place (`SSL_CERT_FILE`).
     pub system_file: Option<PathBuf>,
     /// The system's folder of hashed certificates, where it is not in the usual place (`SSL_CERT_DIR`).
@@ -96,6 +102,10 @@ impl TlsSettings {
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::invalid(format!("TLS cannot be set up: {error}")))?;
         let verifier = self.verifier(provider)?;
+        let verifier: Arc<dyn ServerCertVerifier> = match self.fingerprint.clone() {
+            Some(fingerprint) => Arc::new(Pinned { inner: verifier, fingerprint }),
+            None => verifier,
+        };
         // "dangerous" is rustls's word for naming the verifier; unless asked otherwise it is rustls's own.
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         let mut config = match &self.client {
@@ -206,6 +216,11 @@ fn described(pem: &Pem) -> String {
 pub(crate) fn handshake_error(error: &rustls::Error, host: &str) -> Error {
     let certificate = |words: String| Error::new(Cause::Certificate, words);
     match error {
+        rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(other)))
+            if other.is::<OtherFingerprint>() =>
+        {
+            certificate(other.to_string())
+        }
         rustls::Error::InvalidCertificate(problem) => certificate_error(problem, host),
         rustls::Error::NoCertificatesPresented => certificate(format!("{host} showed no certificate")),
         rustls::Error::AlertReceived(
@@ -248,6 +263,63 @@ fn certificate_error(problem: &CertificateError, host: &str) -> Error {
             error.with_hint("use the name in the certificate, or set the server name to expect")
         }
         _ => error,
+    }
+}
+
+/// Takes of the certificates that are trusted one alone.
+#[derive(Debug)]
+struct Pinned {
+    inner: Arc<dyn ServerCertVerifier>,
+    fingerprint: String,
+}
+
+/// A trusted certificate that is not the one.
+#[derive(Debug, thiserror::Error)]
+#[error("Server fingerprint {found} does not match provided fingerprint {wanted}")]
+struct OtherFingerprint {
+    found: String,
+    wanted: String,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let trusted = self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+        let digits: Vec<String> = sha1(end_entity).iter().map(|byte| format!("{byte:02X}")).collect();
+        let found = digits.join(":");
+        if found == self.fingerprint {
+            return Ok(trusted);
+        }
+        let other = OtherFingerprint { found, wanted: self.fingerprint.clone() };
+        Err(CertificateError::Other(OtherError(Arc::new(other))).into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
     }
 }
 

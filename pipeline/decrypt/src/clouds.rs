@@ -1,7 +1,6 @@
 //! The clouds' key managements. Each wraps the installation's key under one key, and opens what Kamus encrypted under the
 //! keys that it made for each service account.
 
-
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

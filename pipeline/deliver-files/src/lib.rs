@@ -54,6 +54,18 @@ pub fn deliver(files: &[(Target, SecretBytes)], medium: Medium) -> Result<(), Fa
     prepared.into_iter().try_for_each(Prepared::publish)
 }
 
+/// Puts `content` in the place of a file that is there, with its mode; where `path` is a link, of the file that it leads
+/// to.
+///
+/// # Errors
+/// As [`deliver`].
+pub fn replace(path: &Path, content: &SecretBytes) -> Result<(), Failure> {
+    let unreadable = |error| io_failure("cannot be replaced", &error).in_field(path.display().to_string());
+    let path = std::fs::canonicalize(path).map_err(unreadable)?;
+    let mode = std::fs::metadata(&path).map_err(unreadable)?.permissions().mode() & 0o777;
+    deliver(&[(Target { path, mode, owner: None }, content.clone())], Medium::AnyDisk)
+}
+
 /// A file that lies complete under a hidden name beside its place; removed again unless it is published.
 struct Prepared {
     hidden: PathBuf,

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use strongroom_failure::{Class, Failure};
 
 use crate::keys::KeysCommand;
+use crate::rewrap::RewrapCommand;
 use crate::serve::{DecryptorOptions, EncryptorOptions};
 
 const EXAMPLES: &str = "\
@@ -32,6 +33,7 @@ enum Service {
     Encryptor(Box<EncryptorOptions>),
     Decryptor(Box<DecryptorOptions>),
     Keys(Box<KeysCommand>),
+    Rewrap(Box<RewrapCommand>),
 }
 
 impl KamusCommand {
@@ -42,7 +44,7 @@ impl KamusCommand {
         let (logs, what) = match &self.service {
             Service::Encryptor(options) => (options.service.logs(), "the encryptor ends"),
             Service::Decryptor(options) => (options.service.logs(), "the decryptor ends"),
-            Service::Keys(_) => (Default::default(), "cannot be done"),
+            Service::Keys(_) | Service::Rewrap(_) => (Default::default(), "cannot be done"),
         };
         strongroom_telemetry::install(logs.0, logs.1);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -52,6 +54,7 @@ impl KamusCommand {
                     Service::Encryptor(options) => options.run(&lookup).await,
                     Service::Decryptor(options) => options.run(&lookup).await,
                     Service::Keys(keys) => keys.run(&lookup).await,
+                    Service::Rewrap(rewrap) => rewrap.run(&lookup).await,
                 }
             }),
             Err(error) => Err(Failure::new(Class::Unavailable, format!("cannot start: {error}"))),

@@ -18,6 +18,7 @@ mod meters;
 mod options;
 mod rates;
 mod reviews;
+mod rewrap;
 mod ring;
 mod serve;
 mod source;

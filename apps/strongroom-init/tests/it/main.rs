@@ -6,6 +6,7 @@ mod agent;
 mod bank_vaults;
 mod canary;
 mod delivery;
+mod kamus;
 mod node;
 mod program;
 mod secret_sidecar;

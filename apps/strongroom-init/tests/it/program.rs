@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// The shipped name and the old ones, side by side in a folder.
 static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
-    for name in ["strongroom-init", "secrets-init", SECRET_SIDECAR] {
+    for name in ["strongroom-init", "secrets-init", SECRET_SIDECAR, KAMUS] {
         std::fs::copy(env!("CARGO_BIN_EXE_strongroom-init"), folder.join(name)).unwrap();
     }
     folder
@@ -19,6 +19,9 @@ static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
 
 /// The name of AWS' secret sidecar.
 pub(crate) const SECRET_SIDECAR: &str = "aws-secrets-manager-secret-sidecar";
+
+/// The name of Kamus' init container.
+const KAMUS: &str = "kamus-init-container";
 
 /// The program's file under `name`.
 pub(crate) fn path(name: &str) -> PathBuf {
@@ -73,6 +76,10 @@ impl Program {
 
     pub(crate) fn secret_sidecar(arguments: &[&str]) -> Self {
         Self::new(SECRET_SIDECAR, arguments)
+    }
+
+    pub(crate) fn kamus_init_container(arguments: &[&str]) -> Self {
+        Self::new(KAMUS, arguments)
     }
 
     fn new(name: &'static str, arguments: &[&str]) -> Self {

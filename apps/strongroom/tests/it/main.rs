@@ -7,6 +7,7 @@ mod admission;
 mod aws_ssm;
 mod canary;
 mod commands_es;
+mod encrypt;
 mod install;
 mod kamus;
 mod kamus_secrets;

@@ -31,6 +31,7 @@ Examples:
   strongroom-init --watch -- /app            restart /app when its secrets have changed
   strongroom-init copy /helper/bin           put this program into a volume for another container
   strongroom-init aws-secrets-manager-secret-sidecar         write the secrets of SECRET_ARN or SECRET_ARNS below /tmp
+  strongroom-init kamus-init-container -e /encrypted -d /run/secrets -n config.json     decrypt by Kamus' decryptor
   strongroom-init agent --help               keep files current beside a command that runs elsewhere
 
 Exit codes: the command's own; 128+n when signal n killed it; 127 not found, 126 not executable, 1 not started.";
@@ -52,6 +53,13 @@ pub(super) enum Request {
         /// What follows the program's name; nothing is right.
         words: Vec<OsString>,
     },
+    /// Decrypt the files of Kamus' init container.
+    KamusInitContainer {
+        /// What follows the program's name: flags of its own.
+        words: Vec<OsString>,
+        /// Whether `--allow-disk` stands before the name.
+        allow_disk: bool,
+    },
     /// Keep the files of a folder current.
     Agent(Box<AgentArguments>),
     /// Print the version.
@@ -60,7 +68,7 @@ pub(super) enum Request {
 
 /// Flags and command of one call.
 #[derive(Debug, Parser)]
-#[command(about = ABOUT, after_help = EXAMPLES, disable_version_flag = true, override_usage = "strongroom-init [flags] [--] CMD ARG…\n       strongroom-init copy DEST\n       strongroom-init [flags] aws-secrets-manager-secret-sidecar\n       strongroom-init agent --folder DIR [flags]")]
+#[command(about = ABOUT, after_help = EXAMPLES, disable_version_flag = true, override_usage = "strongroom-init [flags] [--] CMD ARG…\n       strongroom-init copy DEST\n       strongroom-init [flags] aws-secrets-manager-secret-sidecar\n       strongroom-init [flags] kamus-init-container [flags]\n       strongroom-init agent --folder DIR [flags]")]
 pub(super) struct InitArguments {
     #[command(flatten)]
     pub(super) read: ReadOptions,
@@ -230,6 +238,11 @@ pub(super) fn parse(applet: Applet, arguments: Vec<OsString>, ambient: &Ambient)
     if applet == Applet::StrongroomInit && arguments.get(1).is_some_and(|word| word == agent::NAME) {
         return agent::parse(&arguments[2..], ambient).map(|arguments| Request::Agent(Box::new(arguments)));
     }
+    if applet == Applet::KamusInitContainer {
+        // Its flags are its own.
+        let words = arguments.into_iter().skip(1).collect();
+        return Ok(Request::KamusInitContainer { words, allow_disk: false });
+    }
     let command = InitArguments::command().name(applet.name());
     let prepared = with_two_dashes(&command, arguments);
     let is_command = prepared.as_ref().is_ok_and(|(_, is_command)| *is_command);
@@ -256,6 +269,7 @@ pub(super) fn parse(applet: Applet, arguments: Vec<OsString>, ambient: &Ambient)
     }
     let is_copy = matches!(first, Some("copy" | "cp"));
     let is_sidecar = first == Some(Applet::SecretSidecar.name());
+    let is_kamus = first == Some(Applet::KamusInitContainer.name());
     let completed = parsed.complete(applet, ambient).map_err(|failure| {
         strongroom_read::report(strongroom_read::Audience::Person, "", &[failure]);
         ExitCode::FAILURE
@@ -264,6 +278,11 @@ pub(super) fn parse(applet: Applet, arguments: Vec<OsString>, ambient: &Ambient)
         let named = usize::from(applet != Applet::SecretSidecar);
         let words = completed.command[named..].to_vec();
         return Ok(Request::SecretSidecar { arguments: Box::new(completed), words });
+    }
+    if is_kamus {
+        completed.read.install_logs();
+        let words = completed.command[1..].to_vec();
+        return Ok(Request::KamusInitContainer { words, allow_disk: completed.deliver.allow_disk });
     }
     if is_copy {
         completed.read.install_logs();

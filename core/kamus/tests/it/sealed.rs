@@ -1,7 +1,9 @@
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
-use strongroom_kamus::{Identity, Installation, KamusError, KeyRing, NewRecord, OpenedKey, SealedText, Text};
+use strongroom_kamus::{
+    Identity, Installation, KamusError, KeyRing, NewRecord, OpenedKey, PublicKey, SealedText, Text,
+};
 use strongroom_secret::SecretBytes;
 
 use crate::{bytes, identity};
@@ -30,6 +32,25 @@ fn opened(text: &str, installation: &Installation, reader: &Identity) -> Result<
     let Text::Sealed(text) = Text::read(text)? else { return Err(KamusError::NoText) };
     let key = RING.1.iter().find(|key| key.id == *text.key()).ok_or(KamusError::UnknownKey)?;
     text.open(&text.unwrap(&key.key, installation, reader)?)
+}
+
+#[test]
+fn who_has_the_public_document_alone_seals_for_the_newest_key() {
+    let (ring, _) = &*RING;
+    let document =
+        |key: &str, public: &str| format!(r#"{{"installation":"production","key":"{key}","publicKey":"{public}"}}"#);
+    let (newest, older) = (&ring.keys[1], &ring.keys[0]);
+    let id = newest.id().unwrap().to_string();
+    let public = PublicKey::read(document(&id, &newest.public_key).as_bytes()).unwrap();
+    let reader = identity("team-a", "web");
+    let text = public.seal(&reader, &bytes("hunter2")).unwrap().to_string();
+    assert_eq!(opened(&text, &ring.installation, &reader).unwrap().expose(), b"hunter2");
+    assert_eq!(public.id().to_string(), id);
+    for wrong in
+        [document(&id, &older.public_key), document(&id, "AAAA"), document("", &newest.public_key), "{}".to_owned()]
+    {
+        assert_eq!(PublicKey::read(wrong.as_bytes()).err(), Some(KamusError::BadPublicKey), "{wrong}");
+    }
 }
 
 #[test]

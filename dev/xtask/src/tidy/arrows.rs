@@ -77,6 +77,7 @@ const ORDER: &[&str] = &[
     "commands/es",
     "commands/migrate",
     "commands/store",
+    "commands/encrypt",
     "apps/strongroom",
     "apps/strongroom-init",
 ];

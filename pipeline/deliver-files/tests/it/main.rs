@@ -7,7 +7,7 @@ mod set;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use strongroom_deliver_files::{Medium, Owner, Target, deliver, make_folders};
+use strongroom_deliver_files::{Medium, Owner, Target, deliver, make_folders, replace};
 use strongroom_secret::SecretBytes;
 
 fn memory() -> tempfile::TempDir {
@@ -33,6 +33,21 @@ fn files_appear_whole_with_their_mode_and_leave_nothing_beside_them() {
     assert_eq!(std::fs::read(&first).unwrap(), b"one");
     assert_eq!(std::fs::metadata(&first).unwrap().permissions().mode() & 0o7777, 0o440);
     assert_eq!(std::fs::metadata(&second).unwrap().permissions().mode() & 0o7777, 0o400);
+    assert_eq!(names(directory.path()), ["a", "b"]);
+}
+
+#[test]
+fn a_file_that_is_there_keeps_its_mode_and_links_to_it_stay_links() {
+    let directory = memory();
+    let (path, link) = (directory.path().join("a"), directory.path().join("b"));
+    deliver(&[file(&path, 0o640, "old")], Medium::MemoryOnly).unwrap();
+    std::os::unix::fs::symlink("a", &link).unwrap();
+    replace(&link, &SecretBytes::from("new".to_owned())).unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"new");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    let missing = directory.path().join("c");
+    assert!(replace(&missing, &SecretBytes::default()).unwrap_err().to_string().contains("cannot be replaced"));
     assert_eq!(names(directory.path()), ["a", "b"]);
 }
 
