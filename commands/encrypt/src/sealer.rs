@@ -19,7 +19,7 @@ const LARGEST_DOCUMENT: usize = 64 * 1024;
 
 /// Makes encrypted texts.
 pub(crate) enum Sealer {
-    Service(Service),
+    Service(Box<Service>),
     Offline(PublicKey),
 }
 
@@ -71,7 +71,7 @@ impl Sealer {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| invalid(format!("cannot start: {error}")))?;
-        Ok(Self::Service(Service { runtime, client: Client::new(settings)?, address }))
+        Ok(Self::Service(Box::new(Service { runtime, client: Client::new(settings)?, address })))
     }
 
     pub(crate) fn is_service(&self) -> bool {

@@ -11,7 +11,7 @@ use strongroom_kamus::manifest::{self, Edit, Entry, Kind, Manifest, Standing, ap
 use strongroom_kamus::{Identity, KeyId};
 use strongroom_secret::SecretBytes;
 
-use crate::options::{KeyOptions, Lookup};
+use crate::options::{ClusterOptions, KeyOptions, Lookup};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,6 +40,9 @@ pub(crate) struct RewrapCommand {
 
     #[command(flatten)]
     keys: KeyOptions,
+
+    #[command(flatten)]
+    cluster: ClusterOptions,
 }
 
 /// What became of the values of one file.
@@ -52,7 +55,7 @@ struct Outcome {
 
 impl RewrapCommand {
     pub(crate) async fn run(self, lookup: Lookup<'_>) -> Result<(), Failure> {
-        let connection = if self.keys.needs_cluster() { Some(self.keys.connect(lookup).await?) } else { None };
+        let connection = if self.keys.needs_cluster() { Some(self.cluster.connect(lookup).await?) } else { None };
         let cluster = connection.as_ref().map(|connection| (connection.client(), connection.namespace()));
         let place = self.keys.place(cluster)?;
         let keys = self.keys.decrypter(&place, lookup).await?;
