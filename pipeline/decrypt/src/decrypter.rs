@@ -1,16 +1,16 @@
-use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use strongroom_crypto::{SealingKey, hkdf_sha256_32, sha256};
 use strongroom_failure::{Class, Failure};
 use strongroom_kamus::legacy::LegacyText;
-use strongroom_kamus::{Identity, KamusError, KeyId, KeyRing, OpenedKey, SealedText, Text};
+use strongroom_kamus::{Identity, KamusError, KeyId, KeyRing, SealedText, Text};
 use strongroom_secret::SecretBytes;
-use tokio::sync::OnceCell;
-use tokio::time::Instant;
+use tokio::sync::Semaphore;
 
 use crate::kept::Kept;
+use crate::known::{Known, Unwrapped};
 use crate::local::LegacyKey;
 use crate::management::KeyManagement;
 
@@ -37,44 +37,40 @@ impl Default for Limits {
 pub struct Decrypter {
     management: Arc<dyn KeyManagement>,
     legacy: Option<LegacyKey>,
-    state: Mutex<State>,
-    /// One entry for each key that is being unwrapped or was, so that each costs one call.
-    opened: Mutex<HashMap<KeyId, Arc<OnceCell<OpenedKey>>>>,
-    /// The same for envelopes of Kamus while they are on their way.
-    envelopes: Mutex<HashMap<[u8; 32], Arc<OnceCell<SecretBytes>>>>,
-}
-
-struct State {
-    ring: Arc<KeyRing>,
-    kept: Kept,
+    limits: Limits,
+    known: Mutex<Arc<Known>>,
+    /// As many as there are processors: what takes one for a millisecond runs beside the caller's thread, on which
+    /// everybody else waits, but not on a hundred threads at once.
+    processors: Arc<Semaphore>,
 }
 
 impl Decrypter {
     /// A decrypter with an installation's keys, which `management` unwraps. Texts of Kamus' provider `AESKey` are read
     /// where there is a `legacy` key.
     pub fn new(management: Arc<dyn KeyManagement>, legacy: Option<LegacyKey>, ring: KeyRing, limits: Limits) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self {
             management,
             legacy,
-            state: Mutex::new(State { ring: Arc::new(ring), kept: Kept::new(limits.fresh_keys, limits.lifetime) }),
-            opened: Mutex::default(),
-            envelopes: Mutex::default(),
+            limits,
+            known: Mutex::new(Arc::new(limits.known(ring))),
+            processors: Arc::new(Semaphore::new(processors)),
         }
     }
 
-    /// Takes another ring: keys that are no longer in it open nothing any more.
+    /// Takes another ring: keys that are no longer in it open nothing any more. Whoever follows the ring gives it again
+    /// and again; with the same one, fresh keys whose time is over are wiped.
     pub fn set_ring(&self, ring: KeyRing) {
-        let mut state = self.state();
-        if *state.ring != ring {
-            state.ring = Arc::new(ring);
-            state.kept.forget();
-            locked(&self.opened).clear();
+        let mut known = locked(&self.known);
+        match *known.ring == ring {
+            true => known.tidy(),
+            false => *known = Arc::new(self.limits.known(ring)),
         }
     }
 
     /// The keys that it knows.
     pub fn ring(&self) -> Arc<KeyRing> {
-        Arc::clone(&self.state().ring)
+        Arc::clone(&self.known().ring)
     }
 
     /// Encrypts `plain` for `identity` with the newest key.
@@ -97,7 +93,7 @@ impl Decrypter {
             return Err(Failure::new(Class::Invalid, format!("the text is longer than {LONGEST_TEXT} bytes")));
         }
         match Text::read(text).map_err(failure)? {
-            Text::Sealed(sealed) => self.open(&sealed, identity).await,
+            Text::Sealed(sealed) => self.open(sealed, identity).await,
             Text::Legacy(LegacyText::Envelope { wrapped_key, block }) => {
                 let fresh = self.envelope_key(&wrapped_key, identity).await?;
                 block.open(&fresh).map_err(failure)
@@ -115,61 +111,89 @@ impl Decrypter {
     }
 
     /// A key of 32 bytes for `purpose`, made of the ring's oldest key: whoever may unwrap that one has it, and nobody else.
+    /// It costs no call to the key management beside the one that opens texts of that key.
     ///
     /// # Errors
     /// As [`Decrypter::decrypt`]; `Invalid` where there is no key yet.
     pub async fn derive(&self, purpose: &[u8]) -> Result<SecretBytes, Failure> {
         let ring = self.ring();
         let oldest = ring.keys.first().ok_or_else(|| failure(KamusError::UnknownKey))?;
-        let key = self.management.unwrap(&oldest.wrapped_key).await?;
-        oldest.open(&ring.installation, &key).map_err(failure)?;
-        hkdf_sha256_32(&key, purpose).map_err(|_| failure(KamusError::Failed))
+        self.derive_of(&oldest.id().map_err(failure)?, purpose).await
     }
 
-    async fn open(&self, text: &SealedText, identity: &Identity) -> Result<SecretBytes, Failure> {
-        let ring = self.ring();
-        let fingerprint = text.fingerprint(&ring.installation, identity);
-        if let Some(fresh) = self.state().kept.get(&fingerprint, Instant::now()) {
-            return text.open(&fresh).map_err(failure);
-        }
-        let cell = Arc::clone(locked(&self.opened).entry(text.key().clone()).or_default());
-        let opened = cell.get_or_try_init(|| self.open_key(&ring, text.key())).await;
-        if opened.is_err() {
-            // An id that nobody knows leaves nothing behind.
-            locked(&self.opened).remove(text.key());
-        }
-        let fresh = text.unwrap(&opened?.key, &ring.installation, identity).map_err(failure)?;
-        let plain = text.open(&fresh).map_err(failure)?;
-        self.state().kept.put(fingerprint, fresh, Instant::now());
-        Ok(plain)
+    /// As [`Decrypter::derive`], of the ring's key `id`.
+    ///
+    /// # Errors
+    /// As [`Decrypter::decrypt`].
+    pub async fn derive_of(&self, id: &KeyId, purpose: &[u8]) -> Result<SecretBytes, Failure> {
+        let key = self.key(&self.known(), id).await?;
+        hkdf_sha256_32(&key.wrapping, purpose).map_err(|_| failure(KamusError::Failed))
     }
 
-    async fn open_key(&self, ring: &KeyRing, id: &KeyId) -> Result<OpenedKey, Failure> {
-        let record = ring.find(id).ok_or_else(|| unknown(id))?;
-        let key =
+    async fn open(&self, text: SealedText, identity: &Identity) -> Result<SecretBytes, Failure> {
+        let known = self.known();
+        let text = Arc::new(text);
+        let fingerprint = text.fingerprint(&known.ring.installation, identity);
+        let fresh = known.fresh(fingerprint, self.unwrap(&known, &text, identity)).await?;
+        text.open(&fresh).map_err(failure)
+    }
+
+    /// The fresh key of one of our texts.
+    async fn unwrap(&self, known: &Known, text: &Arc<SealedText>, identity: &Identity) -> Result<SecretBytes, Failure> {
+        let key = self.key(known, text.key()).await?.opened;
+        let (text, ring, identity) = (Arc::clone(text), Arc::clone(&known.ring), identity.clone());
+        self.compute(move || {
+            let fresh = text.unwrap(&key.key, &ring.installation, &identity)?;
+            // The key of a text that was changed is not worth a place among those that are kept.
+            text.open(&fresh).map(|_| fresh)
+        })
+        .await?
+        .map_err(failure)
+    }
+
+    async fn key(&self, known: &Known, id: &KeyId) -> Result<Unwrapped, Failure> {
+        known.key(id, self.unwrap_key(&known.ring, id)).await
+    }
+
+    async fn unwrap_key(&self, ring: &Arc<KeyRing>, id: &KeyId) -> Result<Unwrapped, Failure> {
+        let record = ring.find(id).ok_or_else(|| unknown(id))?.clone();
+        let wrapping =
             self.management.unwrap(&record.wrapped_key).await.map_err(|failure| failure.on_key(id.to_string()))?;
-        record.open(&ring.installation, &key).map_err(|_| {
+        let (ring, key) = (Arc::clone(ring), wrapping.clone());
+        let opened = self.compute(move || record.open(&ring.installation, &key)).await?.map_err(|_| {
             let words = format!("the ring's record of the key {id} is damaged or of another installation");
             Failure::new(Class::Invalid, words).with_hint("restore the ring of keys from its backup")
-        })
+        })?;
+        Ok(Unwrapped { wrapping, opened: Arc::new(opened) })
     }
 
     /// The fresh key of an envelope of Kamus: one call for each, and for each account that asks.
     async fn envelope_key(&self, wrapped_key: &[u8], identity: &Identity) -> Result<SecretBytes, Failure> {
         let place = sha256(&[identity.to_string().as_bytes(), b"|", wrapped_key].concat());
-        if let Some(fresh) = self.state().kept.get(&place, Instant::now()) {
-            return Ok(fresh);
-        }
-        let cell = Arc::clone(locked(&self.envelopes).entry(place).or_default());
-        let fresh = cell.get_or_try_init(|| self.management.unwrap_legacy(wrapped_key, identity)).await.cloned();
-        locked(&self.envelopes).remove(&place);
-        let fresh = fresh?;
-        self.state().kept.put(place, fresh.clone(), Instant::now());
-        Ok(fresh)
+        self.known().fresh(place, self.management.unwrap_legacy(wrapped_key, identity)).await
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        locked(&self.state)
+    /// Does work that takes a processor for a millisecond or more. Work whose asker has gone is still finished, and counts
+    /// until then.
+    async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+        let lost = || failure(KamusError::Failed);
+        let permit = Arc::clone(&self.processors).acquire_owned().await.map_err(|_| lost())?;
+        let computing = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(permit);
+            done
+        });
+        computing.await.map_err(|_| lost())
+    }
+
+    fn known(&self) -> Arc<Known> {
+        Arc::clone(&locked(&self.known))
+    }
+}
+
+impl Limits {
+    fn known(&self, ring: KeyRing) -> Known {
+        Known::new(ring, Kept::new(self.fresh_keys, self.lifetime))
     }
 }
 

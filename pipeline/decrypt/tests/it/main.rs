@@ -4,10 +4,11 @@
 mod clouds;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use strongroom_decrypt::{Decrypter, KeyManagement, LegacyKey, Limits, LocalKey, TransitManagement};
 use strongroom_failure::{Class, Failure};
 use strongroom_kamus::legacy::Derivation;
@@ -110,6 +111,63 @@ async fn a_key_management_that_is_back_is_asked_again() {
     let text = decrypter.encrypt(&reader(), &bytes("value")).unwrap().to_string();
     assert_eq!(decrypter.decrypt(&text, &reader()).await.unwrap_err().class, Class::Unavailable);
     assert_eq!(decrypter.decrypt(&text, &reader()).await.unwrap().expose(), b"value");
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_for_a_key_management_that_is_down_cost_one_call() {
+    let management = counting(1);
+    let ring = ring(&*management).await;
+    let decrypter = Decrypter::new(management.clone(), None, ring, Limits::default());
+    let text = |n: usize| decrypter.encrypt(&reader(), &bytes(&format!("value {n}"))).unwrap().to_string();
+    let texts: Vec<_> = (0..50).map(text).collect();
+    let reader = reader();
+    let asking = || join_all(texts.iter().map(|text| decrypter.decrypt(text, &reader)));
+    let classes: Vec<_> =
+        asking().await.into_iter().map(|asked| asked.map(drop).map_err(|error| error.class)).collect();
+    assert_eq!(classes, vec![Err(Class::Unavailable); 50]);
+    assert_eq!(management.unwrapped.load(Ordering::SeqCst), 1);
+    assert!(asking().await.into_iter().all(|asked| asked.is_ok()));
+    assert_eq!(management.unwrapped.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_derived_of_a_key_costs_no_call_beside_that_of_its_texts() {
+    let management = counting(0);
+    let ring = ring(&*management).await;
+    let decrypter = Decrypter::new(management.clone(), None, ring.clone(), Limits::default());
+    let text = decrypter.encrypt(&reader(), &bytes("value")).unwrap().to_string();
+    let reader = reader();
+    let (mark, trail, opened) =
+        tokio::join!(decrypter.derive(b"mark"), decrypter.derive(b"trail"), decrypter.decrypt(&text, &reader));
+    assert!(mark.as_ref().unwrap().expose() != trail.unwrap().expose(), "purposes have the same key");
+    assert_eq!(opened.unwrap().expose(), b"value");
+    // The ring, read again, changes nothing.
+    decrypter.set_ring(ring.clone());
+    assert!(decrypter.derive(b"mark").await.unwrap().expose() == mark.unwrap().expose(), "another key");
+    assert_eq!(management.unwrapped.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn while_texts_are_opened_others_on_the_same_thread_have_their_turns() {
+    let management = Arc::new(LocalKey::new(&bytes(KEY)).unwrap());
+    let decrypter = Decrypter::new(management.clone(), None, ring(&*management).await, Limits::default());
+    let texts: Vec<_> = (0..64).map(|_| decrypter.encrypt(&reader(), &bytes("value")).unwrap().to_string()).collect();
+    let (reader, turns, is_over) = (reader(), AtomicUsize::new(0), AtomicBool::new(false));
+    let opening = async {
+        let opened = join_all(texts.iter().map(|text| decrypter.decrypt(text, &reader))).await;
+        is_over.store(true, Ordering::SeqCst);
+        opened
+    };
+    let others = async {
+        while !is_over.load(Ordering::SeqCst) {
+            turns.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+        }
+    };
+    let (opened, ()) = tokio::join!(opening, others);
+    assert!(opened.into_iter().all(|opened| opened.is_ok()));
+    // On the caller's own thread there would be a handful.
+    assert!(turns.load(Ordering::SeqCst) > 128, "{turns:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,87 @@
+//! What is known with one ring of keys. Another ring begins with nothing: what was learnt with a key that is no longer in
+//! it goes with it, also where it is just being learnt.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use strongroom_failure::Failure;
+use strongroom_kamus::{KeyId, KeyRing, OpenedKey};
+use strongroom_secret::SecretBytes;
+use tokio::time::Instant;
+
+use crate::kept::Kept;
+use crate::once::Once;
+
+/// A ring, and what was unwrapped with it.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) ring: Arc<KeyRing>,
+    keys: Mutex<HashMap<KeyId, Unwrapped>>,
+    keys_under_way: Once<KeyId, Unwrapped>,
+    fresh: Mutex<Kept>,
+    fresh_under_way: Once<[u8; 32], SecretBytes>,
+}
+
+/// A key of the ring, and what it was sealed under.
+#[derive(Clone, Debug)]
+pub(crate) struct Unwrapped {
+    /// What the key management unwrapped.
+    pub(crate) wrapping: SecretBytes,
+    /// The private half.
+    pub(crate) opened: Arc<OpenedKey>,
+}
+
+impl Known {
+    pub(crate) fn new(ring: KeyRing, kept: Kept) -> Self {
+        Self {
+            ring: Arc::new(ring),
+            keys: Mutex::default(),
+            keys_under_way: Once::default(),
+            fresh: Mutex::new(kept),
+            fresh_under_way: Once::default(),
+        }
+    }
+
+    /// A key of the ring; `unwrap` is asked for each once, and its failures are not kept.
+    pub(crate) async fn key(
+        &self,
+        id: &KeyId,
+        unwrap: impl Future<Output = Result<Unwrapped, Failure>>,
+    ) -> Result<Unwrapped, Failure> {
+        if let Some(known) = locked(&self.keys).get(id) {
+            return Ok(known.clone());
+        }
+        let learn = async {
+            let unwrapped = unwrap.await?;
+            locked(&self.keys).insert(id.clone(), unwrapped.clone());
+            Ok(unwrapped)
+        };
+        self.keys_under_way.get(id, learn).await
+    }
+
+    /// The fresh key of a text, by a fingerprint that is the text's and its reader's alone. What `unwrap` gives is kept.
+    pub(crate) async fn fresh(
+        &self,
+        fingerprint: [u8; 32],
+        unwrap: impl Future<Output = Result<SecretBytes, Failure>>,
+    ) -> Result<SecretBytes, Failure> {
+        if let Some(fresh) = locked(&self.fresh).get(&fingerprint, Instant::now()) {
+            return Ok(fresh);
+        }
+        let learn = async {
+            let fresh = unwrap.await?;
+            locked(&self.fresh).put(fingerprint, fresh.clone(), Instant::now());
+            Ok(fresh)
+        };
+        self.fresh_under_way.get(&fingerprint, learn).await
+    }
+
+    /// Wipes fresh keys whose time is over, though nobody asks.
+    pub(crate) fn tidy(&self) {
+        locked(&self.fresh).tidy(Instant::now());
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
