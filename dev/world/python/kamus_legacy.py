@@ -78,7 +78,7 @@ def azure(identity, plain, vault, tenant, client, maximum):
 
 
 def google(identity, plain, endpoint, credentials, ring):
-    from google.api_core.exceptions import AlreadyExists, NotFound
+    from google.api_core.exceptions import Conflict, NotFound
     from google.cloud import kms_v1
 
     client = kms_v1.KeyManagementServiceClient.from_service_account_file(
@@ -91,8 +91,8 @@ def google(identity, plain, endpoint, credentials, ring):
         parent, ring_id = ring.rsplit("/keyRings/", 1)
         try:
             client.create_key_ring(request={"parent": parent, "key_ring_id": ring_id, "key_ring": {}})
-        except AlreadyExists:
-            pass
+        except Conflict:
+            pass  # it is there
         settings = {"purpose": "ENCRYPT_DECRYPT", "version_template": {"protection_level": "HSM"}}
         settings["version_template"]["algorithm"] = "GOOGLE_SYMMETRIC_ENCRYPTION"
         client.create_crypto_key(request={"parent": ring, "crypto_key_id": key_id(identity), "crypto_key": settings})
