@@ -88,4 +88,4 @@ docs: ## API documentation, and the pages and definitions that are made from the
 	$(CARGO) doc --locked --workspace --no-deps
 
 fuzz: ## Fuzz every parser for FUZZ_SECONDS seconds each (60)
-	for target in reference gjson queries environment template store; do dev/fuzz/run.sh "$$target" "$${FUZZ_SECONDS:-60}"; done
+	for target in reference gjson queries environment template store kamus; do dev/fuzz/run.sh "$$target" "$${FUZZ_SECONDS:-60}"; done
