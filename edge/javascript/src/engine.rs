@@ -9,9 +9,10 @@ use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Function, Object, Runt
 use strongroom_secret::SecretBytes;
 use zeroize::Zeroizing;
 
-use crate::compile::compile;
+use crate::compile::{Dialect, compile};
 use crate::fault::Kind;
 use crate::frame::Request;
+use crate::limits::Encoding;
 
 /// What a template finds around it, as one function that gives what is called from here.
 pub(crate) const PRELUDE: &str = concat!(
@@ -20,6 +21,7 @@ pub(crate) const PRELUDE: &str = concat!(
     include_str!("prelude/dump.js"),
     include_str!("prelude/load.js"),
     include_str!("prelude/buffer.js"),
+    include_str!("prelude/ejs.js"),
     include_str!("prelude/environment.js"),
     "})()",
 );
@@ -72,13 +74,30 @@ impl<'request> Evaluation<'request> {
         context.with(|context| self.run_in(&context, template))
     }
 
+    /// The prelude's function that makes a template of what was compiled.
+    fn compiler(&self) -> &'static str {
+        match self.request.dialect {
+            Dialect::Lodash => "lodash",
+            Dialect::Ejs => "ejs",
+        }
+    }
+
+    /// The prelude's function that gives a template a value.
+    fn definer(&self) -> &'static str {
+        match self.request.encoding {
+            Encoding::Ascii | Encoding::Utf8 => "define",
+            Encoding::Json => "defineParsed",
+        }
+    }
+
     fn run_in(&self, context: &Ctx, template: &str) -> Outcome {
         let fault = |kind: Kind| move |error: CaughtError| describe(kind, error);
         let tools: Object = context.eval(PRELUDE).catch(context).map_err(fault(Kind::Runtime))?;
         let tool = |name: &str| tools.get::<_, Function>(name).catch(context).map_err(fault(Kind::Runtime));
-        let (compiler, renderer, define) = (tool("compile")?, tool("render")?, tool("define")?);
+        let (compiler, renderer, define) = (tool(self.compiler())?, tool("render")?, tool(self.definer())?);
         // Before the values are there: no word about the syntax can hold one.
-        let compiled: Value = compiler.call((compile(template),)).catch(context).map_err(fault(Kind::Syntax))?;
+        let body = compile(self.request.dialect, template).map_err(|words| (Kind::Syntax, words))?;
+        let compiled: Value = compiler.call((body,)).catch(context).map_err(fault(Kind::Syntax))?;
         let data = Object::new(context.clone()).catch(context).map_err(fault(Kind::Runtime))?;
         for (name, value) in &self.data {
             let defined = define.call::<_, ()>((data.clone(), *name, value.as_str()));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use strongroom_secret::SecretBytes;
 use zeroize::Zeroizing;
 
+use crate::compile::Dialect;
 use crate::limits::{Encoding, Limits};
 
 /// How many bytes stand before an answer's text: its tag and its length.
@@ -21,26 +22,28 @@ const REQUEST_LIMIT: u64 = 256 << 20;
 pub(crate) struct Request {
     pub(crate) limits: Limits,
     pub(crate) encoding: Encoding,
+    pub(crate) dialect: Dialect,
     /// Names and values, in the order in which templates see them.
     pub(crate) data: Vec<(String, SecretBytes)>,
     pub(crate) templates: Vec<String>,
 }
 
 /// The bytes of a request.
-pub(crate) fn write_request<'a>(
+pub(crate) fn write_request(
     limits: &Limits,
-    encoding: Encoding,
-    data: impl ExactSizeIterator<Item = (&'a String, &'a SecretBytes)> + Clone,
+    (encoding, dialect): (Encoding, Dialect),
+    data: &[(&str, &SecretBytes)],
     templates: &[&str],
 ) -> Zeroizing<Vec<u8>> {
-    let values: usize = data.clone().map(|(name, value)| name.len() + value.len() + 16).sum();
+    let values: usize = data.iter().map(|(name, value)| name.len() + value.len() + 16).sum();
     let texts: usize = templates.iter().map(|template| template.len() + 8).sum();
     // The whole size from the start: a vector that grows leaves its values behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(values + texts + 8 * 8));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(values + texts + 9 * 8));
     for number in [limits.processor_time.as_millis() as usize, limits.memory, limits.stack, limits.output] {
         write_number(number, &mut bytes);
     }
-    write_number(usize::from(encoding == Encoding::Utf8), &mut bytes);
+    write_number(place(&Encoding::ALL, encoding), &mut bytes);
+    write_number(place(&Dialect::ALL, dialect), &mut bytes);
     write_number(data.len(), &mut bytes);
     for (name, value) in data {
         write_bytes(name.as_bytes(), &mut bytes);
@@ -68,7 +71,8 @@ pub(crate) fn read_request(from: &mut impl Read) -> io::Result<Request> {
         output: rest.number()?,
         ..Limits::default()
     };
-    let encoding = if rest.number()? == 1 { Encoding::Utf8 } else { Encoding::Ascii };
+    let encoding = *Encoding::ALL.get(rest.number()?).ok_or_else(broken)?;
+    let dialect = *Dialect::ALL.get(rest.number()?).ok_or_else(broken)?;
     let mut data = Vec::new();
     for _ in 0..rest.number()? {
         data.push((rest.text()?, SecretBytes::new(rest.bytes()?.to_vec())));
@@ -77,7 +81,7 @@ pub(crate) fn read_request(from: &mut impl Read) -> io::Result<Request> {
     for _ in 0..rest.number()? {
         templates.push(rest.text()?);
     }
-    Ok(Request { limits, encoding, data, templates })
+    Ok(Request { limits, encoding, dialect, data, templates })
 }
 
 /// Writes one answer: its tag and its text.
@@ -92,6 +96,11 @@ pub(crate) fn write_answer(tag: u8, text: &[u8], to: &mut impl io::Write) -> io:
 pub(crate) fn read_answer_header(header: [u8; ANSWER_HEADER]) -> (u8, u64) {
     let [tag, length @ ..] = header;
     (tag, u64::from_le_bytes(length))
+}
+
+/// The number that stands for `one` of `all`.
+fn place<T: PartialEq>(all: &[T], one: T) -> usize {
+    all.iter().position(|other| *other == one).unwrap_or(usize::MAX)
 }
 
 fn write_number(number: usize, bytes: &mut Vec<u8>) {
@@ -136,19 +145,22 @@ mod tests {
     #[test]
     fn a_request_arrives_as_it_was_sent_and_a_broken_one_is_refused() {
         let limits = Limits { memory: 7, ..Limits::default() };
-        let data = [("a".to_owned(), SecretBytes::new(vec![0, 255])), (String::new(), SecretBytes::default())];
-        let sent = data.iter().map(|(name, value)| (name, value));
-        let bytes = write_request(&limits, Encoding::Utf8, sent, &["<%= 1 %>", ""]);
+        let (bytes, none) = (SecretBytes::new(vec![0, 255]), SecretBytes::default());
+        let forms = (Encoding::Json, Dialect::Ejs);
+        let bytes = write_request(&limits, forms, &[("a", &bytes), ("", &none)], &["<%= 1 %>", ""]);
         let request = read_request(&mut bytes.as_slice()).unwrap();
-        assert_eq!((request.limits, request.encoding), (limits, Encoding::Utf8));
+        assert_eq!((request.limits, (request.encoding, request.dialect)), (limits, forms));
         assert_eq!(request.templates, ["<%= 1 %>", ""]);
         assert_eq!(request.data[0].0, "a");
         assert!(request.data[0].1.expose() == [0, 255] && request.data[1].1.is_empty());
         for length in 0..bytes.len() {
             assert!(read_request(&mut &bytes[..length]).is_err(), "{length}");
         }
-        let mut lying = bytes.to_vec();
-        lying[5 * 8 + 8] = 255;
-        assert!(read_request(&mut lying.as_slice()).is_err());
+        // An encoding and a dialect that nobody knows, and a name longer than the request.
+        for number in [4, 5, 7] {
+            let mut lying = bytes.to_vec();
+            lying[number * 8] = 255;
+            assert!(read_request(&mut lying.as_slice()).is_err(), "{number}");
+        }
     }
 }

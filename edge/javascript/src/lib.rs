@@ -1,5 +1,5 @@
-//! Templates of kubernetes-external-secrets, which are JavaScript: rendered as lodash's `template` renders them, in a
-//! process of its own.
+//! Templates that are JavaScript, in a process of its own: those of kubernetes-external-secrets, rendered as lodash's
+//! `template` renders them, and those of Kamus' init container, rendered as EJS does.
 //!
 //! Tenants write these programs, and they are given secrets. So a rendering is a child process that has an empty
 //! environment, no file, no socket and no way to make one, that may compute for a second in bounded memory, and that
@@ -25,7 +25,11 @@ mod sandbox;
 /// The argument by which a program that renders templates knows that it is the child: `strongroom javascript-worker`.
 pub const WORKER: &str = "javascript-worker";
 
-pub use child::serve;
+/// This very program, also when its file has been replaced meanwhile.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
+pub use child::{is_child, serve};
+pub use compile::Dialect;
 pub use fault::{Fault, Kind};
 pub use limits::{Encoding, Limits};
 pub use parent::Engine;

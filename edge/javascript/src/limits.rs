@@ -51,14 +51,18 @@ pub enum Encoding {
     Ascii,
     /// As UTF-8, where what is none becomes `U+FFFD`.
     Utf8,
+    /// As JSON: a template sees what the document holds. What is no JSON is a fault of every template.
+    Json,
 }
 
 impl Encoding {
-    /// The text that a template sees of `bytes`.
+    pub(crate) const ALL: [Self; 3] = [Self::Ascii, Self::Utf8, Self::Json];
+
+    /// The text that a template sees of `bytes`, or that it is made of.
     pub(crate) fn decode(self, bytes: &[u8]) -> String {
         match self {
             Self::Ascii => bytes.iter().map(|byte| char::from(byte & 0x7f)).collect(),
-            Self::Utf8 => String::from_utf8_lossy(bytes).into_owned(),
+            Self::Utf8 | Self::Json => String::from_utf8_lossy(bytes).into_owned(),
         }
     }
 }

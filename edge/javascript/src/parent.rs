@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use nix::sys::signal::Signal;
+use serde_json::Value as Json;
 use strongroom_failure::{Class, Failure};
 use strongroom_secret::SecretBytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,9 +18,11 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::child::{TEXT, UNSAFE};
+use crate::compile::Dialect;
 use crate::fault::{Fault, Kind};
 use crate::frame::{ANSWER_HEADER, read_answer_header, write_request};
 use crate::limits::{Encoding, Limits};
+use crate::{THIS_PROGRAM, WORKER};
 
 /// How many children may run at once for each processor: one computes while another starts.
 const CHILDREN_PER_PROCESSOR: usize = 2;
@@ -33,22 +36,38 @@ pub struct Engine {
     arguments: Vec<OsString>,
     limits: Limits,
     encoding: Encoding,
+    dialect: Dialect,
     slots: Semaphore,
 }
 
+/// Values by the names that templates know them by, in the order in which templates see them.
+type Data<'a> = [(&'a str, &'a SecretBytes)];
+
 impl Engine {
     /// An engine whose children are `program` with `arguments`, where [`crate::serve`] is called; twice as many at once
-    /// as there are processors. Values are read as [`Encoding::Ascii`].
+    /// as there are processors. Templates are [`Dialect::Lodash`], and values are read as [`Encoding::Ascii`].
     pub fn new(program: PathBuf, arguments: Vec<OsString>, limits: Limits) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let slots = Semaphore::new(processors * CHILDREN_PER_PROCESSOR);
-        Self { program, arguments, limits, encoding: Encoding::default(), slots }
+        Self { program, arguments, limits, encoding: Encoding::default(), dialect: Dialect::default(), slots }
+    }
+
+    /// An engine whose children are the program that runs, which asks [`crate::is_child`] first thing.
+    pub fn of_this_program(limits: Limits) -> Self {
+        Self::new(THIS_PROGRAM.into(), vec![WORKER.into()], limits)
     }
 
     /// Reads values otherwise.
     #[must_use]
     pub fn with_encoding(mut self, encoding: Encoding) -> Self {
         self.encoding = encoding;
+        self
+    }
+
+    /// Takes templates for those of another language.
+    #[must_use]
+    pub fn with_dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
         self
     }
 
@@ -72,6 +91,19 @@ impl Engine {
         data: &BTreeMap<String, SecretBytes>,
         templates: &[&str],
     ) -> Result<Vec<Result<SecretBytes, Fault>>, Failure> {
+        let data: Vec<_> = data.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        self.render_in_order(&data, templates).await
+    }
+
+    /// As [`Engine::render`], with values that templates see in this order; of two with one name, the later one.
+    ///
+    /// # Errors
+    /// As [`Engine::render`].
+    pub async fn render_in_order(
+        &self,
+        data: &[(&str, &SecretBytes)],
+        templates: &[&str],
+    ) -> Result<Vec<Result<SecretBytes, Fault>>, Failure> {
         self.check(data, templates)?;
         let is_fit = |template: &&str| template.len() <= self.limits.template;
         let fit: Vec<&str> = templates.iter().copied().filter(is_fit).collect();
@@ -83,7 +115,7 @@ impl Engine {
         Ok(templates.iter().map(answer).collect())
     }
 
-    fn check(&self, data: &BTreeMap<String, SecretBytes>, templates: &[&str]) -> Result<(), Failure> {
+    fn check(&self, data: &Data<'_>, templates: &[&str]) -> Result<(), Failure> {
         let size: usize = data.iter().map(|(name, value)| name.len() + value.len()).sum();
         let (count, limits) = (templates.len(), &self.limits);
         if count > limits.templates {
@@ -98,7 +130,7 @@ impl Engine {
 
     async fn render_fit(
         &self,
-        data: &BTreeMap<String, SecretBytes>,
+        data: &Data<'_>,
         templates: &[&str],
     ) -> Result<Vec<Result<SecretBytes, Fault>>, Failure> {
         if templates.is_empty() {
@@ -106,7 +138,7 @@ impl Engine {
         }
         // Never closed, so there is always a place in the end.
         let _place = self.slots.acquire().await.map_err(|_| unavailable("the templates' engine is closed"))?;
-        let request = write_request(&self.limits, self.encoding, data.iter(), templates);
+        let request = write_request(&self.limits, (self.encoding, self.dialect), data, templates);
         let mut child =
             self.start().map_err(|error| unavailable(format!("cannot start the templates' process: {error}")))?;
         let mut answers = Vec::new();
@@ -143,9 +175,35 @@ impl Engine {
     }
 
     /// The values as templates see them and as they are, which is what no fault may hold.
-    fn as_seen(&self, data: &BTreeMap<String, SecretBytes>) -> Vec<SecretBytes> {
-        let seen = data.values().map(|value| SecretBytes::from(self.encoding.decode(value.expose())));
-        seen.chain(data.values().cloned()).collect()
+    fn as_seen(&self, data: &Data<'_>) -> Vec<SecretBytes> {
+        let mut seen: Vec<SecretBytes> = data.iter().map(|(_, value)| (*value).clone()).collect();
+        for (_, value) in data {
+            match self.encoding {
+                Encoding::Ascii | Encoding::Utf8 => seen.push(self.encoding.decode(value.expose()).into()),
+                // What is no JSON, no template sees.
+                Encoding::Json => {
+                    let document: Json = serde_json::from_slice(value.expose()).unwrap_or_default();
+                    push_leaves(document, &mut seen);
+                }
+            }
+        }
+        seen
+    }
+}
+
+/// Adds the texts and numbers that `document` holds, its names too.
+fn push_leaves(document: Json, leaves: &mut Vec<SecretBytes>) {
+    match document {
+        Json::Null | Json::Bool(_) => {}
+        Json::Number(number) => leaves.push(number.to_string().into()),
+        Json::String(text) => leaves.push(text.into()),
+        Json::Array(items) => items.into_iter().for_each(|item| push_leaves(item, leaves)),
+        Json::Object(members) => {
+            for (name, value) in members {
+                leaves.push(name.into());
+                push_leaves(value, leaves);
+            }
+        }
     }
 }
 

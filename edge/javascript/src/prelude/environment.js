@@ -34,12 +34,15 @@ for (const name of ['Atomics', 'SharedArrayBuffer', 'WebAssembly', 'queueMicrota
 
 // As they are before the template could change them.
 const makeFunction = Function;
+const parse = JSON.parse;
 const wellFormed = Function.prototype.call.bind(String.prototype.toWellFormed);
 
 return {
   define: setOwn,
+  defineParsed: (object, name, text) => setOwn(object, name, parse(text)),
   // The template as a function of `data`; throws what the engine says about its syntax.
-  compile: (body) => makeFunction('yaml', '_', body)(yaml, { escape }),
+  lodash: (body) => makeFunction('yaml', '_', body)(yaml, { escape }),
+  ejs: (body) => ejsTemplate(makeFunction('locals', 'escapeFn', 'include', 'rethrow', body)),
   // Its text, false for one of more than `limit` code units, and null for what is no text. A half of a surrogate pair
   // becomes U+FFFD, as an API server makes of it.
   render(template, data, limit) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use strongroom_javascript::{Kind, Limits};
+use strongroom_javascript::{Dialect, Encoding, Kind, Limits};
 
 use crate::{engine, render};
 
@@ -233,4 +233,47 @@ async fn the_time_is_one_for_all_templates() {
     let answers = render(&engine, &[], &["<%= 1 %>", "<% for (;;); %>", "<%= 2 %>"]).await;
     let kinds: Vec<_> = answers.into_iter().map(|answer| answer.map_err(|fault| fault.kind)).collect();
     assert_eq!(kinds, [Ok("1".to_owned()), Err(Kind::Time), Err(Kind::Time)]);
+}
+
+/// As JSON: a text, and a document with others inside.
+const DOCUMENTS: [(&str, &str); 2] =
+    [("text", r#""hunter2""#), ("document", r#"{"canary-name":["canary-4b1d","\u0063anary-5e2f",4213371337]}"#)];
+
+#[tokio::test]
+async fn templates_of_ejs_are_held_to_the_same_limits_and_tell_no_value() {
+    let engine = engine(Limits::default()).with_dialect(Dialect::Ejs).with_encoding(Encoding::Json);
+    for (template, kind) in [
+        ("<% while (true); %>", Kind::Time),
+        ("<% const all = []; for (;;) all.push(new Array(1000).fill(all.length)) %>", Kind::Memory),
+        ("<% for (;;) { %>0123456789<% if (__output.length > 3e6) break } %>", Kind::OutputTooLarge),
+        ("<%= secrets.text", Kind::Syntax),
+        ("<% if ( %>", Kind::Syntax),
+        ("<% process.exit(1) %>", Kind::Runtime),
+        ("<% require('fs') %>", Kind::Runtime),
+        ("<%- include('/etc/passwd') %>", Kind::Runtime),
+        ("<% rethrow.constructor('return process')() %>", Kind::Runtime),
+        ("<% throw secrets.text // hunter2 %>", Kind::Runtime),
+        (
+            "<% throw new Error(secrets.document['canary-name'].join(' ')) // canary 4b1d 5e2f 4213371337 %>",
+            Kind::Runtime,
+        ),
+        ("<% secrets.none[secrets.document['canary-name'][1]] // canary-5e2f %>", Kind::Runtime),
+        ("<% throw new Error(Object.keys(secrets.document)) // canary-name %>", Kind::Runtime),
+        ("<% throw secrets.document['canary-name'][2] + '' // 4213371337 %>", Kind::Runtime),
+        ("<% JSON.parse(secrets.text) // hunter2 %>", Kind::Runtime),
+    ] {
+        let fault = render(&engine, &DOCUMENTS, &[template]).await.pop().unwrap().unwrap_err();
+        assert_eq!(fault.kind, kind, "{template}");
+        let words = fault.to_string();
+        for told in ["hunter2", "canary", "4b1d", "5e2f", "4213371337"] {
+            assert!(!words.contains(told), "{template} tells a value");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tag_that_is_not_closed_is_named() {
+    let engine = engine(Limits::default()).with_dialect(Dialect::Ejs);
+    let fault = render(&engine, &[], &["a\n<%= b"]).await.pop().unwrap().unwrap_err();
+    assert_eq!(fault.to_string(), "the template is no JavaScript: SyntaxError: missing closing %> for <%=");
 }

@@ -22,6 +22,8 @@ fn values(pairs: &[(&str, &str)]) -> BTreeMap<String, SecretBytes> {
 
 /// What `templates` come to; texts instead of secrets, which are made up here.
 async fn render(engine: &Engine, data: &[(&str, &str)], templates: &[&str]) -> Vec<Result<String, Fault>> {
-    let answers = engine.render(&values(data), templates).await.unwrap();
+    let data: Vec<_> = data.iter().map(|(name, value)| (*name, SecretBytes::from((*value).to_owned()))).collect();
+    let data: Vec<_> = data.iter().map(|(name, value)| (*name, value)).collect();
+    let answers = engine.render_in_order(&data, templates).await.unwrap();
     answers.into_iter().map(|answer| answer.map(|text| text.expose_text().unwrap().to_owned())).collect()
 }

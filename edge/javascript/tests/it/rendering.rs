@@ -20,8 +20,28 @@ async fn values_are_read_as_the_original_reads_them_or_as_utf_8() {
 async fn any_name_is_a_key_of_the_values() {
     let engine = engine(Limits::default());
     let data = [("__proto__", "p"), ("constructor", "c"), ("tls.crt", "t")];
-    let answers = render(&engine, &data, &["<%= Object.entries(data).join('|') %> <%= data.__proto__ %>"]).await;
-    assert_eq!(answers, [Ok("__proto__,p|constructor,c|tls.crt,t p".to_owned())]);
+    let templates = ["<%= Object.entries(data).join('|') %> <%= data.__proto__ %>"];
+    let expected = "__proto__,p|constructor,c|tls.crt,t p";
+    assert_eq!(render(&engine, &data, &templates).await, [Ok(expected.to_owned())]);
+    let sorted = engine.render(&values(&[data[2], data[1], data[0]]), &templates).await.unwrap();
+    assert_eq!(sorted[0].as_ref().unwrap().expose_text(), Some(expected));
+}
+
+#[tokio::test]
+async fn values_keep_the_order_in_which_they_are_given() {
+    let data = [("b", "1"), ("a", "2"), ("1", "3"), ("b", "4")];
+    let answers = render(&engine(Limits::default()), &data, &["<%= Object.entries(data).join('|') %>"]).await;
+    assert_eq!(answers, [Ok("1,3|b,4|a,2".to_owned())]);
+}
+
+#[tokio::test]
+async fn what_should_be_json_and_is_none_is_a_fault_that_does_not_tell_it() {
+    let engine = engine(Limits::default()).with_encoding(Encoding::Json);
+    let template = "<%= data.x.y %> JSON canary";
+    assert_eq!(render(&engine, &[("x", "{\"y\":[1]}")], &[template]).await, [Ok("1 JSON canary".to_owned())]);
+    let fault = render(&engine, &[("x", "canary-4b1d")], &[template]).await.pop().unwrap().unwrap_err();
+    assert_eq!(fault.kind, Kind::Runtime);
+    assert!(!fault.to_string().contains("canary"), "a value is told");
 }
 
 #[tokio::test]
