@@ -18,5 +18,10 @@ fn main() -> ExitCode {
         supervision.run();
     }
     strongroom_telemetry::hide_panic_messages();
+    // No thread has been started so far, and none is meant to be.
+    #[cfg(feature = "javascript")]
+    if strongroom_javascript::is_child(std::env::args_os()) {
+        return strongroom_javascript::serve();
+    }
     strongroom_launch::init::main(std::env::args_os().collect(), &strongroom_process::environment())
 }

@@ -54,7 +54,8 @@ impl Format {
 pub struct Value {
     json: SecretBytes,
     text: SecretBytes,
-    is_string: bool,
+    /// What was answered, where that is no string.
+    answered: Option<SecretBytes>,
 }
 
 impl Value {
@@ -72,19 +73,26 @@ impl Value {
         write_json(&mut json, &value);
         // Alone, and not inside of JSON, a number may be infinite.
         let shown = float(&value).map_or_else(|| json.clone(), written);
-        Some(Self { json: SecretBytes::from(json), text: SecretBytes::from(shown), is_string: false })
+        let answered = Some(SecretBytes::new(text.as_bytes().to_vec()));
+        Some(Self { json: SecretBytes::from(json), text: SecretBytes::from(shown), answered })
     }
 
     fn string(text: &str) -> Self {
         let mut json = String::with_capacity(text.len() * LONGEST_GROWTH + 2);
         write_string(&mut json, text);
         let text = SecretBytes::new(text.as_bytes().to_vec());
-        Self { json: SecretBytes::from(json), text, is_string: true }
+        Self { json: SecretBytes::from(json), text, answered: None }
     }
 
     /// The value as a file of its own holds it: a string as it is, everything else as JavaScript writes it.
     pub fn text(&self) -> &SecretBytes {
         &self.text
+    }
+
+    /// JSON of which JavaScript makes the value that it made of the answer. Where JavaScript writes the value as JSON,
+    /// that may be another text: an infinite number is null there.
+    pub fn document(&self) -> &SecretBytes {
+        self.answered.as_ref().unwrap_or(&self.json)
     }
 }
 
@@ -105,6 +113,11 @@ impl Values {
             Some((_, there)) => *there = value,
             None => self.0.push((key, value)),
         }
+    }
+
+    /// Keys and values in the order in which the keys came: JavaScript orders them itself.
+    pub fn in_order_of_insertion(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
     }
 
     /// Keys and values in their order.
@@ -137,7 +150,7 @@ impl Values {
     fn lines(&self, is_strict: bool) -> SecretBytes {
         let mut pieces: Vec<&[u8]> = Vec::new();
         for (key, value) in self.iter() {
-            let quote: &[u8] = if is_strict && value.is_string { b"\"" } else { b"" };
+            let quote: &[u8] = if is_strict && value.answered.is_none() { b"\"" } else { b"" };
             pieces.extend([key.as_bytes(), b"=", quote, value.text.expose(), quote, b"\n"]);
         }
         SecretBytes::new(pieces.concat())
@@ -311,6 +324,8 @@ mod tests {
             let got = value(answer);
             assert_eq!(got.json.expose_text(), Some(json), "{answer}");
             assert_eq!(got.text.expose_text(), Some(text), "{answer}");
+            let again = value(got.document().expose_text().unwrap());
+            assert_eq!((again.json.expose(), again.text.expose()), (json.as_bytes(), text.as_bytes()), "{answer}");
         };
         let same = |answer: &str, both: &str| check(answer, both, both);
         same("123", "123");

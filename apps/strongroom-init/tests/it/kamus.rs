@@ -3,10 +3,16 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
+use std::process::Child;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use crate::program::{Ended, Place, Program};
+use nix::sys::signal::Signal;
+
+use crate::program::{Ended, Place, Program, ended, own_pid, places, signal, wait_for};
 
 const TOKEN: &str = "some-jwt";
 const JSON: &str = "{ \n    \"key-newlines.json\":{\"secret_key\":\"secret_value\\nsecret_value\"},\n    \"key.json\":{\"secret_key\":\"secret_value\"},\n    \"key1\":\"super-secret-from-value\",\n    \"key2\":\"super-secret\"\n}";
@@ -244,13 +250,15 @@ fn what_is_missing_is_told_before_anything_is_decrypted() {
     fails(&bare(&["-e", &from, "-n", "x"]), "decrypted path wasn't provided although it's mandatory");
     fails(&folders.run(url, &[]), "decrypted file name wasn't provided altough it's mandataroy");
     fails(&bare(&["-d", &folders.path("out"), "-n", "x"]), "encrypted folders weren't provided");
-    fails(&folders.run(url, &["-n", "x", "-f", "CUSTOM"]), "this program has no JavaScript");
+    fails(&folders.run(url, &["-n", "x", "-f", "CUSTOM"]), "Error: Missing template file, cannot write output");
     fails(&folders.run("not an address", &["-n", "x"]), "KAMUS_URL is no address");
     fails(
         &folders.program(&["-n", "x"]).env("TOKEN_FILE_PATH", "/missing").env("KAMUS_URL", url).run(Place::Among),
         "/missing",
     );
-    assert_eq!(bare(&["--unknown"]).code, 1);
+    for wrong in [&["--unknown"][..], &["--watch=500ms"], &["--watch", "--ready"]] {
+        assert_eq!(bare(wrong).code, 1, "{wrong:?}");
+    }
     assert!(stub.asked().is_empty());
     // On a disk only where that is said.
     let disk = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -258,4 +266,243 @@ fn what_is_missing_is_told_before_anything_is_decrypted() {
     let words = ["-e", &folders.path("two"), "-d", &to, "-n", "x"];
     fails(&bare(&words), "is not a memory-backed file system");
     assert_eq!(bare(&[&words[..], &["--allow-disk"]].concat()).code, 0);
+}
+
+#[test]
+fn ka_07_custom_is_a_template_that_is_rendered_as_ejs_renders_it() {
+    let lines = "<% for (const key of Object.keys(secrets)) { -%>\n<%- key %>: <%- stringifyIfJson(secrets[key]) %> <%= typeof secrets[key] %>\n<% } -%>\n";
+    for (format, template, expected) in [
+        // The original's own example.
+        ("custom", "<%= secrets[\"key1\"] %>\nhello", "super-secret-from-value\nhello"),
+        (
+            "CUSTOM",
+            lines,
+            "key-newlines.json: {\"secret_key\":\"secret_value\\nsecret_value\"} object\nkey.json: {\"secret_key\":\"secret_value\"} object\nkey1: super-secret-from-value string\nkey2: super-secret string\n",
+        ),
+    ] {
+        let stub = Stub::start(example);
+        let folders = Folders::example();
+        folders.add("one/template.ejs", "an earlier one");
+        folders.add("two/template.ejs", template);
+        let ended = folders.run(&stub.address, &["-n", "out.x", "-f", format]);
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{format}");
+        assert_eq!(folders.read("out/out.x").as_deref(), Some(expected));
+        let said = format!("Writing output using custom format to file {}\n", folders.path("out/out.x"));
+        assert!(ended.stdout.contains(&said) && !ended.stdout.contains("template.ejs"), "{}", ended.stdout);
+        assert_eq!(stub.asked().len(), 5, "the template is no secret");
+    }
+    // Keys come in the order of folders and files, as in the original.
+    let stub = Stub::start(value);
+    let folders = Folders::of(&[("one/b", "1"), ("two/a", "\"2\""), ("two/10", "[1e400]"), ("two/b", "x")]);
+    folders.add("two/template.ejs", "<%- Object.entries(secrets).join('|') %> <%= secrets.a + 1 %>");
+    assert_eq!(folders.run(&stub.address, &["-n", "x", "-f", "custom"]).code, 0);
+    assert_eq!(folders.read("out/x").as_deref(), Some("10,Infinity|b,x|a,2 21"));
+}
+
+#[test]
+fn ka_07_a_template_that_fails_tells_no_value_and_nothing_is_written() {
+    for (template, words) in [
+        ("<%= missing %>", "template.ejs: the template threw an error: ReferenceError: missing is not defined"),
+        ("<% throw secrets.key2 // super-secret %>", "template.ejs: the template threw an error: "),
+        ("<% throw new Error(secrets['key.json'].secret_key) // secret_value %>", "template.ejs: the template threw"),
+        ("<%= secrets.key2", "the template is no JavaScript: SyntaxError: missing closing %> for <%="),
+        ("<% while (true); %>", "the template took too long"),
+        ("<%- require('fs').readFileSync('/proc/1/environ') %>", "require is not defined"),
+        ("<%- include('/etc/passwd') %>", "include is not supported"),
+    ] {
+        let stub = Stub::start(example);
+        let folders = Folders::example();
+        folders.add("out/x", "old");
+        folders.add("two/template.ejs", template);
+        let ended = folders.run(&stub.address, &["-n", "x", "-f", "custom"]);
+        fails(&ended, words);
+        for told in ["super-secret", "secret_value"] {
+            assert!(!ended.stderr.contains(told) && !ended.stdout.contains(told), "{template} tells a value");
+        }
+        assert_eq!(folders.read("out/x").as_deref(), Some("old"));
+    }
+}
+
+/// A ConfigMap as kubelet mounts it.
+impl Folders {
+    fn volume() -> Self {
+        let folders = Self::of(&[]);
+        std::fs::create_dir(folders.path("volume")).unwrap();
+        folders
+    }
+
+    /// Swaps `files` in, as kubelet does.
+    fn swap(&self, files: &[(&str, &str)]) {
+        let volume = self.0.path().join("volume");
+        let version = format!("..{}", fresh());
+        std::fs::create_dir(volume.join(&version)).unwrap();
+        for (name, text) in files {
+            self.add(&format!("volume/{version}/{name}"), text);
+        }
+        symlink(&version, volume.join("..data_tmp")).unwrap();
+        std::fs::rename(volume.join("..data_tmp"), volume.join("..data")).unwrap();
+        for (name, _) in files {
+            // There already where it was there before.
+            let _ = symlink(format!("..data/{name}"), volume.join(name));
+        }
+        for link in std::fs::read_dir(&volume).unwrap().map(|entry| entry.unwrap().path()) {
+            if link.metadata().is_err() {
+                std::fs::remove_file(link).unwrap();
+            }
+        }
+    }
+
+    fn sidecar(&self, url: &str, words: &[&str]) -> Program {
+        let (from, to) = (self.path("volume"), self.path("out"));
+        let usual = ["kamus-init-container", "-e", &from, "-d", &to];
+        let program = Program::strongroom_init(&[&usual, words].concat()).env("TOKEN_FILE_PATH", self.path("token"));
+        program.env("KAMUS_URL", url)
+    }
+
+    fn wait_for(&self, path: &str, expected: &str) {
+        wait_for(&format!("{path}: {expected}"), || (self.read(path).as_deref() == Some(expected)).then_some(()));
+    }
+}
+
+/// A number that was not there before.
+fn fresh() -> usize {
+    static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(1);
+    COUNT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A running sidecar; killed where a test ends before it does.
+struct Sidecar {
+    child: Option<Child>,
+    pid: u32,
+}
+
+impl Sidecar {
+    fn start(program: &Program, place: Place) -> Self {
+        let child = program.start(place);
+        let pid = own_pid(&child, place);
+        Self { child: Some(child), pid }
+    }
+
+    /// Ends it, which must be soon and good.
+    fn end(mut self) -> Ended {
+        let start = Instant::now();
+        signal(self.pid, Signal::SIGTERM);
+        let ended = ended(self.child.take().unwrap());
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        ended
+    }
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A decryptor for which what lies encrypted is nearly plain, and which can be down.
+fn switched() -> (Stub, Arc<AtomicBool>) {
+    let is_down = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&is_down);
+    let stub = Stub::start(move |data| match seen.load(Ordering::Relaxed) {
+        true => answer("503 Service Unavailable", "", "canary"),
+        false => value(&format!("plain {data}")),
+    });
+    (stub, is_down)
+}
+
+#[test]
+fn a_sidecar_follows_changes_of_the_volume_and_asks_for_nothing_that_has_not_changed() {
+    let (stub, _) = switched();
+    let folders = Folders::volume();
+    folders.swap(&[("a", "one"), ("b", "one")]);
+    let sidecar = Sidecar::start(&folders.sidecar(&stub.address, &["-f", "files", "--watch=1s"]), Place::Among);
+    folders.wait_for("out/a", "plain one");
+    folders.wait_for("out/b", "plain one");
+    assert_eq!(folders.sidecar(&stub.address, &["-f", "files", "--ready"]).run(Place::Among).code, 0);
+    std::thread::sleep(Duration::from_millis(2500));
+    assert_eq!(stub.asked().len(), 2);
+    folders.swap(&[("a", "two"), ("c", "two")]);
+    folders.wait_for("out/a", "plain two");
+    assert_eq!((folders.read("out/b"), folders.read("out/c")), (None, Some("plain two".to_owned())));
+    folders.swap(&[("a", "one"), ("b", "one")]);
+    signal(sidecar.pid, Signal::SIGHUP);
+    folders.wait_for("out/a", "plain one");
+    let ended = sidecar.end();
+    assert_eq!(ended.stdout, "Decrypted: a,b\nDecrypted: a,c\nDecrypted: a,b\n");
+    assert_eq!(folders.read("out/b").as_deref(), Some("plain one"), "what was delivered stays");
+}
+
+#[test]
+fn a_sidecar_that_starts_again_writes_nothing_that_lies_there() {
+    let (stub, _) = switched();
+    let folders = Folders::volume();
+    folders.swap(&[("a", "one"), ("template.ejs", "a=<%- secrets.a %>")]);
+    let program = folders.sidecar(&stub.address, &["-n", "x", "-f", "custom", "--watch=1s"]);
+    let sidecar = Sidecar::start(&program, Place::Among);
+    folders.wait_for("out/x", "a=plain one");
+    sidecar.end();
+    let before = std::fs::metadata(folders.path("out/x")).unwrap().ino();
+    let sidecar = Sidecar::start(&program, Place::Among);
+    wait_for("another request", || (stub.asked().len() == 2).then_some(()));
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(std::fs::metadata(folders.path("out/x")).unwrap().ino(), before);
+    folders.swap(&[("a", "one"), ("template.ejs", "a: <%- secrets.a %>")]);
+    folders.wait_for("out/x", "a: plain one");
+    assert_eq!(sidecar.end().stdout, "Decrypted: a\n");
+}
+
+#[test]
+fn an_outage_keeps_what_a_sidecar_has_delivered() {
+    let (stub, is_down) = switched();
+    let folders = Folders::volume();
+    folders.swap(&[("a", "one")]);
+    is_down.store(true, Ordering::Relaxed);
+    let words = ["-n", "config.json", "--watch=1s"];
+    let sidecar = Sidecar::start(&folders.sidecar(&stub.address, &words), Place::Among);
+    wait_for("a request", || (!stub.asked().is_empty()).then_some(()));
+    let probe = folders.sidecar(&stub.address, &["-n", "config.json", "--ready"]);
+    let not_ready = probe.run(Place::Among);
+    assert_eq!(not_ready.code, 1, "{}", not_ready.stderr);
+    assert!(not_ready.stdout.contains("out/config.json is not written yet"), "{}", not_ready.stdout);
+    is_down.store(false, Ordering::Relaxed);
+    let first = "{ \n    \"a\":\"plain one\"\n}";
+    folders.wait_for("out/config.json", first);
+    assert_eq!(probe.run(Place::Among).code, 0);
+    is_down.store(true, Ordering::Relaxed);
+    let asked = stub.asked().len();
+    folders.swap(&[("a", "two")]);
+    folders.add("token", "another-jwt");
+    wait_for("two more requests", || (stub.asked().len() >= asked + 2).then_some(()));
+    assert_eq!(folders.read("out/config.json").as_deref(), Some(first));
+    assert!(stub.asked().last().unwrap().0.contains("authorization: bearer another-jwt\r\n"));
+    is_down.store(false, Ordering::Relaxed);
+    let second = "{ \n    \"a\":\"plain two\"\n}";
+    folders.wait_for("out/config.json", second);
+    folders.swap(&[]);
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(folders.read("out/config.json").as_deref(), Some(second), "nothing is blanked");
+    let log = sidecar.end().stderr;
+    let told = |words: &str| log.lines().filter(|line| line.contains(words)).count();
+    assert_eq!((told("nothing is delivered yet"), told("what was delivered stays")), (1, 2), "{log}");
+    assert_eq!((told("request to decrypt API failed: 503"), told("up to date again")), (2, 2), "{log}");
+    assert!(told("no encrypted file is left") == 1 && !log.contains("canary"), "{log}");
+}
+
+#[test]
+fn a_sidecar_ends_within_a_second_whatever_it_waits_for() {
+    // Takes connections and never says a word.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", silent.local_addr().unwrap());
+    for place in places() {
+        let folders = Folders::volume();
+        folders.swap(&[("a", "one")]);
+        let sidecar = Sidecar::start(&folders.sidecar(&address, &["-n", "x", "--watch"]), place);
+        let _connection = silent.accept().unwrap();
+        sidecar.end();
+        assert!(!Path::new(&folders.path("out/x")).exists());
+    }
 }

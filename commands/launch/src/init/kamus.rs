@@ -3,10 +3,15 @@
 //! Kamus' own (seed-interfaces.md §7.7, KA-07, KA-08).
 //!
 //! What the command line lacks is noticed before anything is decrypted, and unless everything was decrypted, nothing is
-//! written: what an earlier run wrote stays.
+//! written: what an earlier run wrote stays. With `--watch`, which is ours, it stays as a native sidecar and does the
+//! same whenever the encrypted files have changed.
 
 mod decryptor;
+mod encrypted;
 mod folders;
+mod order;
+mod template;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -15,30 +20,33 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser};
-use strongroom_deliver_files::{Medium, Target, deliver, make_folders};
+use strongroom_deliver_files::Medium;
 use strongroom_failure::{Class, Failure};
 use strongroom_kamus::output::{Format, Values};
 use strongroom_process::Resolving;
 use strongroom_read::Ambient;
-use strongroom_secret::SecretBytes;
 
 use crate::init::kamus::decryptor::Decryptor;
+use crate::init::kamus::order::Order;
 use crate::init::version;
+use crate::init::watch::Interval;
 
 /// The name of Kamus' program.
 pub(super) const NAME: &str = "kamus-init-container";
-
-/// What files and folders had under the usual umask: the application runs as any user.
-const FILE_MODE: u32 = 0o644;
-const FOLDER_MODE: u32 = 0o755;
 
 const AFTER: &str = "\
 Variables:
   KAMUS_URL         the decryptor's address, such as http://kamus-decryptor.kamus
   TOKEN_FILE_PATH   the pod's token [default: /var/run/secrets/kubernetes.io/serviceaccount/token]
 
-Example:
-  kamus-init-container -e /encrypted-secrets -d /decrypted-secrets -n config.json";
+The format custom is the template template.ejs in one of the folders: EJS, with secrets and stringifyIfJson.
+
+Examples:
+  kamus-init-container -e /encrypted-secrets -d /decrypted-secrets -n config.json
+  kamus-init-container -e /encrypted-secrets -d /decrypted-secrets -f files --watch     a sidecar: stays
+  kamus-init-container -e /encrypted-secrets -d /decrypted-secrets -f files --ready     its probe
+
+Signals: with --watch, SIGTERM and SIGINT end it with 0 within a second; SIGUSR1 and SIGHUP make it decrypt now.";
 
 /// Decrypt files of folders as this pod, by Kamus' decryptor, and write what they hold
 #[derive(Debug, Parser)]
@@ -56,7 +64,7 @@ struct Arguments {
     #[arg(short = 'n', long, value_name = "NAME")]
     decrypted_file_name: Option<PathBuf>,
 
-    /// json, cfg, cfg-strict or files; json where it is none of them
+    /// json, cfg, cfg-strict, files or custom; json where it is none of them
     #[arg(short = 'f', long, value_name = "FORMAT", default_value = "json")]
     output_format: String,
 
@@ -64,19 +72,17 @@ struct Arguments {
     #[arg(long)]
     allow_disk: bool,
 
+    /// Stay, look at the encrypted files after every TIME, and write anew when they have changed [default TIME: 10s]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = watch::INTERVAL)]
+    watch: Option<Interval>,
+
+    /// Decrypt nothing: end with 0 when what is wanted is written, with 1 when not
+    #[arg(long, conflicts_with = "watch")]
+    ready: bool,
+
     /// Print version
     #[arg(short = 'V', long)]
     version: bool,
-}
-
-/// What is to be done, with nothing missing.
-struct Order {
-    folders: Vec<PathBuf>,
-    format: Format,
-    folder: PathBuf,
-    /// The one file, for formats that write one.
-    file: Option<PathBuf>,
-    medium: Medium,
 }
 
 /// Decrypts and writes as `words` (what follows the program's name) and variables ask.
@@ -94,42 +100,56 @@ pub(super) fn run(words: &[OsString], allow_disk: bool, ambient: &Ambient) -> Ex
         return version::print();
     }
     arguments.allow_disk |= allow_disk;
-    match arguments.done(ambient) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            let mut message = format!("Failed to run init container: {failure}\n");
-            if let Some(hint) = &failure.hint {
-                message.push_str(&format!("hint: {hint}\n"));
-            }
-            // Standard error that is gone cannot be told so.
-            let _ = std::io::stderr().write_all(message.as_bytes());
-            ExitCode::FAILURE
+    let done = if arguments.ready { arguments.probe() } else { arguments.done(ambient).map(|()| ExitCode::SUCCESS) };
+    done.unwrap_or_else(|failure| {
+        let mut message = format!("Failed to run init container: {failure}\n");
+        if let Some(hint) = &failure.hint {
+            message.push_str(&format!("hint: {hint}\n"));
         }
-    }
+        // Standard error that is gone cannot be told so.
+        let _ = std::io::stderr().write_all(message.as_bytes());
+        ExitCode::FAILURE
+    })
 }
 
 impl Arguments {
     fn done(self, ambient: &Ambient) -> Result<(), Failure> {
         let url = ambient.get("KAMUS_URL").ok_or_else(|| invalid("Error: Missing KAMUS_URL env var"))?;
+        let interval = self.watch;
         let order = self.order()?;
         // Before any secret is in memory. Lives until the program ends.
-        let cannot_start = |error: strongroom_process::SetupError| invalid(format!("Error: {error}"));
         let mut resolving = Resolving::begin().map_err(cannot_start)?;
+        if let Some(Interval(interval)) = interval {
+            return watch::run(order, &url, ambient, interval, resolving);
+        }
         resolving.end_on_signals().map_err(cannot_start)?;
-        let values = order.decrypted(&Decryptor::new(&url, ambient)?)?;
-        order.write(&values)?;
-        let keys: Vec<&str> = values.iter().map(|(key, _)| key).collect();
-        say(&format!("Decrypted: {}", keys.join(",")));
+        let decryptor = Decryptor::new(&url, ambient)?;
+        let encrypted = order.encrypted()?;
+        let values = encrypted.decrypted(&decryptor, &|key| say(&format!("Decrypting {key}")))?;
+        match &order.file {
+            Some(file) => {
+                say(&format!("Writing output using {} format to file {}", order.format.name(), file.display()));
+            }
+            None => say(&format!("Writing output files to folder {}", order.folder.display())),
+        }
+        order.write(order.contents(&encrypted, &values)?)?;
+        say_decrypted(&values);
         Ok(())
+    }
+
+    /// Tells whether everything that is wanted lies there, from whichever run.
+    fn probe(self) -> Result<ExitCode, Failure> {
+        let Some(missing) = self.order()?.missing()? else { return Ok(ExitCode::SUCCESS) };
+        // kubelet puts it into the event of the probe.
+        say(&format!("{} is not written yet; the container's log says why", missing.display()));
+        Ok(ExitCode::FAILURE)
     }
 
     /// What is missing is said before anything is decrypted, in Kamus' words.
     fn order(self) -> Result<Order, Failure> {
         let format = Format::of(&self.output_format);
         if format == Format::Custom {
-            let words = "Error: the format custom is a template in JavaScript, and this program has no JavaScript";
-            let hint = "use json, cfg, cfg-strict or files, or have a Secret made with a template: docs/templates.md";
-            return Err(invalid(words).with_hint(hint));
+            template::offered()?;
         }
         let folders = self.encrypted_folders.ok_or_else(|| invalid("encrypted folders weren't provided"))?;
         let folder =
@@ -143,44 +163,6 @@ impl Arguments {
         let folders = folders.split(',').map(PathBuf::from).collect();
         let medium = if self.allow_disk { Medium::AnyDisk } else { Medium::MemoryOnly };
         Ok(Order { folders, format, folder, file, medium })
-    }
-}
-
-impl Order {
-    fn decrypted(&self, decryptor: &Decryptor) -> Result<Values, Failure> {
-        let mut values = Values::default();
-        for folder in &self.folders {
-            for key in folders::files(folder)? {
-                say(&format!("Decrypting {key}"));
-                let value = decryptor.decrypt(&folder.join(&key))?;
-                values.insert(key, value);
-            }
-        }
-        Ok(values)
-    }
-
-    /// All of it or nothing.
-    fn write(&self, values: &Values) -> Result<(), Failure> {
-        if let Err(error) = std::fs::create_dir(&self.folder)
-            && error.kind() != std::io::ErrorKind::AlreadyExists
-        {
-            return Err(invalid(format!("Error: cannot make {}: {error}", self.folder.display())));
-        }
-        let target = |path: PathBuf| Target { path, mode: FILE_MODE, owner: None };
-        let files: Vec<(Target, SecretBytes)> = match (&self.file, values.file(self.format)) {
-            (Some(path), Some(content)) => {
-                say(&format!("Writing output using {} format to file {}", self.format.name(), path.display()));
-                vec![(target(path.clone()), content)]
-            }
-            _ => {
-                say(&format!("Writing output files to folder {}", self.folder.display()));
-                values.iter().map(|(key, value)| (target(self.folder.join(key)), value.text().clone())).collect()
-            }
-        };
-        for (target, _) in files.iter().filter(|_| self.file.is_none()) {
-            make_folders(&self.folder, &target.path, FOLDER_MODE).map_err(as_error)?;
-        }
-        deliver(&files, self.medium).map_err(as_error)
     }
 }
 
@@ -199,8 +181,17 @@ fn cannot_read(path: &Path, error: &std::io::Error) -> Failure {
     invalid(format!("Error: cannot read {}: {error}", path.display()))
 }
 
+fn cannot_start(error: impl std::fmt::Display) -> Failure {
+    invalid(format!("Error: cannot start: {error}"))
+}
+
 /// Tells what is being done, never a value, on standard output as Kamus did.
 fn say(words: &str) {
     // A reader that has gone away has read enough.
     let _ = std::io::stdout().write_all(format!("{words}\n").as_bytes());
+}
+
+fn say_decrypted(values: &Values) {
+    let keys: Vec<&str> = values.iter().map(|(key, _)| key).collect();
+    say(&format!("Decrypted: {}", keys.join(",")));
 }

@@ -14,16 +14,14 @@ use strongroom_read::{Ambient, read_file};
 use strongroom_secret::SecretBytes;
 use tokio::runtime::Runtime;
 
-use crate::init::kamus::{as_error, invalid};
+use crate::init::kamus::encrypted::EncryptedFile;
+use crate::init::kamus::{as_error, cannot_start, invalid};
 
 /// Where kubelet puts a pod's token.
 const TOKEN_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// Tokens have a few kilobytes.
 const LARGEST_TOKEN: usize = 64 * 1024;
-
-/// No ConfigMap is larger than 1 MiB.
-const LARGEST_TEXT: usize = 4 * 1024 * 1024;
 
 /// Kamus' own patience with one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,6 +34,7 @@ pub(super) struct Decryptor {
     runtime: Runtime,
     client: Client,
     address: Uri,
+    token: PathBuf,
     authorization: HeaderValue,
 }
 
@@ -48,23 +47,30 @@ impl Decryptor {
         let address = format!("{}/api/v1/decrypt", url.trim_end_matches('/')).parse();
         let address = address.map_err(|_| invalid("Error: KAMUS_URL is no address"))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| invalid(format!("Error: cannot start: {error}")))?;
+        let runtime = runtime.map_err(cannot_start)?;
         let token = PathBuf::from(ambient.get("TOKEN_FILE_PATH").unwrap_or_else(|| TOKEN_FILE.to_owned()));
         let authorization = bearer(&token)?;
-        Ok(Self { runtime, client: client(ambient)?, address, authorization })
+        Ok(Self { runtime, client: client(ambient)?, address, token, authorization })
     }
 
-    /// What the encrypted text in `file` holds.
+    /// Reads the token again, which is replaced while a pod runs.
     ///
     /// # Errors
-    /// A file that cannot be read, and whatever is no whole answer of a decryptor.
-    pub(super) fn decrypt(&self, file: &Path) -> Result<Value, Failure> {
-        let text = read_file(file, LARGEST_TEXT).map_err(as_error)?;
-        let no_text = || invalid(format!("Error: {} is no UTF-8", file.display()));
-        let body = json_body(&BTreeMap::from([("data", text.expose_text().ok_or_else(no_text)?)]));
+    /// A token that cannot be read.
+    pub(super) fn renew_token(&mut self) -> Result<(), Failure> {
+        self.authorization = bearer(&self.token)?;
+        Ok(())
+    }
+
+    /// What the encrypted `file` holds.
+    ///
+    /// # Errors
+    /// Whatever is no whole answer of a decryptor.
+    pub(super) fn decrypt(&self, file: &EncryptedFile) -> Result<Value, Failure> {
+        let body = json_body(&BTreeMap::from([("data", file.text.as_str())]));
         let answer = body.map_err(Failure::from).and_then(|body| self.ask(body));
-        let answer = answer.map_err(|failure| told(failure, file))?;
-        let no_value = || told(Failure::new(Class::Invalid, "the value is no UTF-8"), file);
+        let answer = answer.map_err(|failure| told(failure, &file.path))?;
+        let no_value = || told(Failure::new(Class::Invalid, "the value is no UTF-8"), &file.path);
         Value::read(&answer).ok_or_else(no_value)
     }
 
