@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use strongroom_api::kamus::KamusSecret;
 use strongroom_failure::Failure;
 use strongroom_inject::Operation;
-use strongroom_kamus_secret::{MARK_ANNOTATION, is_marked, mark};
+use strongroom_kamus_secret::{MARK_ANNOTATION, mark};
 use strongroom_kamus_services::{KeyOptions, KeySource};
 use strongroom_kube::{Action, Connection, may};
 use tokio::task::JoinSet;
@@ -63,28 +63,36 @@ impl Kamus {
                 "metadata.name: a KamusSecret needs a name of its own, for its mark is for that name",
             );
         }
-        let key = match keys.mark_key().await {
-            Ok(key) => key,
-            Err(failure) => return failed(&failure),
-        };
-        let (mark, before) = (mark(&object, key), read(&request.old_object, &request.namespace));
-        let is_same = before.as_ref().is_some_and(|before| strongroom_kamus_secret::mark(before, key) == mark);
-        let was_allowed = is_same && before.is_some_and(|before| is_marked(&before, key));
+        let before = read(&request.old_object, &request.namespace);
+        self.judge(request, keys, &object, before).await.unwrap_or_else(|failure| failed(&failure))
+    }
+
+    async fn judge(
+        &self,
+        request: &Request,
+        keys: &KeySource,
+        object: &KamusSecret,
+        before: Option<KamusSecret>,
+    ) -> Result<Verdict, Failure> {
+        let key = keys.mark_key().await?;
+        let new_mark = mark(object, &key);
+        let same = before.filter(|before| mark(before, &key) == new_mark);
         let account = object.service_account.as_deref().unwrap_or_default();
         // Without an account the operator reads nothing.
         if account.is_empty() {
-            return Verdict::unchanged();
+            return Ok(Verdict::unchanged());
         }
-        if !was_allowed {
-            match self.may_name(request, account).await {
-                Ok(true) => {}
-                // Finalizers and labels must be able to change on what nobody vouched for.
-                Ok(false) if is_same => return Verdict::unchanged(),
-                Ok(false) => return forbidden(request, account),
-                Err(failure) => return failed(&failure),
-            }
+        let was_allowed = match &same {
+            Some(before) => keys.is_marked(before).await?,
+            None => false,
+        };
+        if !was_allowed && !self.may_name(request, account).await? {
+            // Finalizers and labels must be able to change on what nobody vouched for.
+            return Ok(if same.is_some() { Verdict::unchanged() } else { forbidden(request, account) });
         }
-        Verdict::Allowed { patch: patch(&request.object, &mark), warnings: Vec::new() }
+        // Whoever encrypted it anew may have marked it by a key that is newer than what we know of.
+        let patch = if keys.is_marked(object).await? { Vec::new() } else { patch(&request.object, &new_mark) };
+        Ok(Verdict::Allowed { patch, warnings: Vec::new() })
     }
 
     async fn may_name(&self, request: &Request, account: &str) -> Result<bool, Failure> {

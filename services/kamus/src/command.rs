@@ -16,6 +16,7 @@ Examples:
   strongroom kamus encryptor --keys-secret kamus-keys --key-management transit --key transit/kamus
   strongroom kamus decryptor --keys-secret kamus-keys --key-management transit --key transit/kamus
   strongroom kamus keys rotate --keys-secret kamus/kamus-keys --key-management transit --key transit/kamus
+  strongroom kamus rewrap --cluster --keys-secret kamus/kamus-keys --key-management transit --key transit/kamus
   curl -d '{\"data\": \"...\", \"service-account\": \"web\", \"namespace\": \"team-a\"}' http://kamus-encryptor/api/v1/encrypt";
 
 /// Encrypt values for service accounts, for Git, and give them back to pods of these accounts

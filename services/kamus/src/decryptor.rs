@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use strongroom_crypto::sha256;
-use strongroom_decrypt::Decrypter;
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{HeaderValue, Method, Received, Reply, StatusCode, header};
 use strongroom_kamus::{Identity, Text};
@@ -13,12 +12,13 @@ use strongroom_secret::SecretBytes;
 use crate::meters::Meters;
 use crate::rates::Rates;
 use crate::reviews::{Asker, Reviews};
+use crate::ring::Latest;
 use crate::trail::{Asked, Recording};
 use crate::wire::{Decryption, FAILED, INCOMPLETE_DECRYPTION, bearer, failed, text, typed, words};
 
 /// Answers the decryptor's requests.
 pub(crate) struct Decryptor {
-    pub(crate) keys: Arc<Decrypter>,
+    pub(crate) keys: Arc<Latest>,
     pub(crate) reviews: Reviews,
     pub(crate) rates: Rates,
     pub(crate) trail: Option<Recording>,

@@ -7,9 +7,10 @@ use strongroom_failure::{Class, Failure};
 use strongroom_kamus::KeyRing;
 
 use crate::options::{ClusterOptions, KeyOptions, Lookup};
+use crate::retire::RetireOptions;
 use crate::ring::RingPlace;
 
-/// Make, rotate and show the keys that values are encrypted for
+/// Make, rotate, show and retire the keys that values are encrypted for
 #[derive(Args, Debug)]
 pub(crate) struct KeysCommand {
     #[command(subcommand)]
@@ -26,6 +27,7 @@ enum Action {
     List(KeysOptions),
     /// Print what `strongroom encrypt` needs to work without the encryptor: a JSON document without secrets
     Public(KeysOptions),
+    Retire(RetireOptions),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -39,8 +41,12 @@ struct KeysOptions {
 
 impl KeysCommand {
     pub(crate) async fn run(self, lookup: Lookup<'_>) -> Result<(), Failure> {
-        let (Action::Create(options) | Action::Rotate(options) | Action::List(options) | Action::Public(options)) =
-            &self.action;
+        let options = match &self.action {
+            Action::Create(options) | Action::Rotate(options) | Action::List(options) | Action::Public(options) => {
+                options
+            }
+            Action::Retire(retire) => return Box::pin(retire.clone().run(lookup)).await,
+        };
         let KeysOptions { keys: options, cluster } = options;
         let connection = if options.needs_cluster() { Some(cluster.connect(lookup).await?) } else { None };
         let cluster = connection.as_ref().map(|connection| (connection.client(), connection.namespace()));
@@ -52,7 +58,7 @@ impl KeysCommand {
             }
             Action::Rotate(_) => listed(&place.rotate(&*options.management(lookup)?).await?),
             Action::List(_) => listed(&there(&place).await?),
-            Action::Public(_) => {
+            Action::Public(_) | Action::Retire(_) => {
                 let document = crate::encryptor::public_document(&there(&place).await?)?;
                 format!("{document}\n")
             }
@@ -63,13 +69,14 @@ impl KeysCommand {
     }
 }
 
-async fn there(place: &RingPlace) -> Result<KeyRing, Failure> {
+/// The ring, where there is one.
+pub(crate) async fn there(place: &RingPlace) -> Result<KeyRing, Failure> {
     let none = || Failure::new(Class::NotFound, "there are no keys yet").with_hint("strongroom kamus keys create");
     place.read().await?.ok_or_else(none)
 }
 
 /// A line for each key, the newest last.
-fn listed(ring: &KeyRing) -> String {
+pub(crate) fn listed(ring: &KeyRing) -> String {
     let mut text = format!("installation {}\n", ring.installation);
     for (place, record) in ring.keys.iter().enumerate() {
         let id = record.id().map(|id| id.to_string()).unwrap_or_default();

@@ -3,7 +3,8 @@
 //!
 //! In the order of a start: [`KeyOptions`] (flags, and the variables that Kamus' containers have), `ring` (where the
 //! installation's keys lie), `serve`. Of a request: `wire`, then `encryptor`, or `decryptor` by `reviews` (who asks),
-//! `rates` and `trail` (every decryption is in the audit trail before its answer leaves).
+//! `rates` and `trail` (every decryption is in the audit trail before its answer leaves). By hand: `keys`, `retire` (a key
+//! leaves) and `rewrap` (texts in files and in a cluster under the newest key).
 //!
 //! Paths, texts and codes are those of Kamus 0.9 (seed-interfaces.md §7.2, §7.3); what differs is in
 //! docs/compatibility/kamus.md.
@@ -14,9 +15,12 @@ mod command;
 mod decryptor;
 mod encryptor;
 mod keys;
+mod marks;
 mod meters;
+mod objects;
 mod options;
 mod rates;
+mod retire;
 mod reviews;
 mod rewrap;
 mod ring;

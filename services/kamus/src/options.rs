@@ -11,8 +11,8 @@ use strongroom_decrypt::{
 };
 use strongroom_failure::{Class, Failure};
 use strongroom_http::{AddressPolicy, Proxy, TlsSettings};
-use strongroom_kamus::Installation;
 use strongroom_kamus::legacy::Derivation;
+use strongroom_kamus::{Installation, KeyRing};
 use strongroom_kube::{Access, Connection, Secrets};
 use strongroom_secret::SecretBytes;
 use strongroom_vault::Vault;
@@ -83,7 +83,7 @@ pub struct KeyOptions {
     insecure_any_account_reads_kamus_texts: bool,
 }
 
-/// Which cluster the services ask.
+/// Which cluster is asked.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct ClusterOptions {
     /// kubeconfig file; when absent KUBECONFIG, the pod's own service account, or ~/.kube/config
@@ -217,6 +217,14 @@ impl KeyOptions {
     /// A name that none can have.
     pub fn installation(&self) -> Result<Installation, Failure> {
         Installation::new(&self.installation).map_err(|error| invalid(error.to_string()).in_field("--installation"))
+    }
+
+    /// What opens and seals, with the keys of a `ring` that is there already.
+    ///
+    /// # Errors
+    /// What is wrong with the options.
+    pub(crate) fn opening(&self, ring: KeyRing, lookup: Lookup<'_>) -> Result<Decrypter, Failure> {
+        Ok(Decrypter::new(self.management(lookup)?, self.legacy(lookup)?, ring, Limits::default()))
     }
 
     /// What opens and seals, with the keys at `place`, which are made where there are none.

@@ -13,10 +13,11 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use strongroom_decrypt::{Decrypter, KeyManagement};
 use strongroom_failure::{Class, Failure};
-use strongroom_kamus::{Installation, KamusError, KeyRing, NewRecord};
+use strongroom_kamus::{Identity, Installation, KamusError, KeyId, KeyRing, NewRecord, Text};
 use strongroom_kube::{SecretObject, Secrets, WriteFailure};
 use strongroom_secret::SecretBytes;
-use tokio::time::sleep;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
 
 /// The key of the Secret's data.
 const MEMBER: &str = "ring.json";
@@ -26,6 +27,9 @@ const LARGEST: u64 = 4 << 20;
 
 /// How often somebody else's change is looked for.
 const LOOKING: Duration = Duration::from_secs(10);
+
+/// The least time between two looks for a key that a text names: whoever sends texts decides how many name none of ours.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// How often a write is tried where others write as well.
 const TRIES: usize = 5;
@@ -83,6 +87,18 @@ impl RingPlace {
     /// # Errors
     /// As [`RingPlace::ensure`]; `Invalid` where there is no ring.
     pub async fn rotate(&self, keys: &dyn KeyManagement) -> Result<KeyRing, Failure> {
+        self.change(async |ring| add_key(ring, keys).await).await
+    }
+
+    /// Takes a key out: what was encrypted for it opens no more.
+    ///
+    /// # Errors
+    /// As [`RingPlace::rotate`]; as [`check_old`].
+    pub async fn retire(&self, id: &KeyId) -> Result<KeyRing, Failure> {
+        self.change(async |ring| remove_key(ring, id)).await
+    }
+
+    async fn change(&self, edit: impl AsyncFn(&mut KeyRing) -> Result<(), Failure>) -> Result<KeyRing, Failure> {
         for _ in 0..TRIES {
             let none = || {
                 let failure = Failure::new(Class::Invalid, "there is no ring of keys");
@@ -90,7 +106,7 @@ impl RingPlace {
             };
             let found = self.find().await?.ok_or_else(none)?;
             let mut ring = found.ring.clone();
-            add_key(&mut ring, keys).await?;
+            edit(&mut ring).await?;
             if self.write(&ring, Some(found)).await? {
                 return Ok(ring);
             }
@@ -159,16 +175,91 @@ impl RingPlace {
     }
 }
 
-/// Follows what others do to the ring, for as long as it is polled.
-pub struct Following {
+fn remove_key(ring: &mut KeyRing, id: &KeyId) -> Result<(), Failure> {
+    check_old(ring, id)?;
+    ring.keys.retain(|record| record.id().as_ref() != Ok(id));
+    Ok(())
+}
+
+/// Whether `id` is a key of `ring` that new values are not encrypted for.
+///
+/// # Errors
+/// `NotFound` for one that is not there, `Invalid` for the newest.
+pub(crate) fn check_old(ring: &KeyRing, id: &KeyId) -> Result<(), Failure> {
+    let newest = ring.keys.last().and_then(|record| record.id().ok());
+    if newest.as_ref() == Some(id) {
+        let words = format!("{id} is the newest key, which new values are encrypted for");
+        return Err(
+            Failure::new(Class::Invalid, words).with_hint("add another one first: strongroom kamus keys rotate")
+        );
+    }
+    let none = || {
+        let failure = Failure::new(Class::NotFound, format!("there is no key {id}"));
+        failure.with_hint("strongroom kamus keys list names those that there are")
+    };
+    ring.find(id).map(drop).ok_or_else(none)
+}
+
+/// The ring at its place, and the decrypter that has what was read of it last.
+pub(crate) struct Latest {
     place: RingPlace,
     keys: Arc<Decrypter>,
+    /// When somebody could not wait for the next look.
+    looked: Mutex<Option<Instant>>,
+}
+
+impl Latest {
+    pub(crate) fn new(place: RingPlace, keys: Arc<Decrypter>) -> Self {
+        Self { place, keys, looked: Mutex::default() }
+    }
+
+    /// As [`Decrypter::decrypt`]. Whoever encrypted `text` may know a key that was added a moment ago: it is looked for
+    /// before the text is refused.
+    pub(crate) async fn decrypt(&self, text: &str, identity: &Identity) -> Result<SecretBytes, Failure> {
+        let opened = self.keys.decrypt(text, identity).await;
+        if opened.is_ok() || !self.is_of_unknown_key(text) {
+            return opened;
+        }
+        self.has_changed().await;
+        if self.is_of_unknown_key(text) { opened } else { self.keys.decrypt(text, identity).await }
+    }
+
+    fn is_of_unknown_key(&self, text: &str) -> bool {
+        matches!(Text::read(text), Ok(Text::Sealed(sealed)) if self.keys.ring().find(sealed.key()).is_none())
+    }
+
+    /// Whether the ring is another one than when it was called, after a look at its place, if the last such look was not
+    /// a moment ago.
+    pub(crate) async fn has_changed(&self) -> bool {
+        let before = self.keys.ring();
+        let mut looked = self.looked.lock().await;
+        // Who waited for somebody else's look has what that one found.
+        if *self.keys.ring() == *before && looked.is_none_or(|at| at.elapsed() >= PAUSE) {
+            *looked = Some(Instant::now());
+            if let Err(failure) = self.look().await {
+                tracing::warn!(%failure, hint = failure.hint, "the ring of keys cannot be looked at");
+            }
+        }
+        *self.keys.ring() != *before
+    }
+
+    async fn look(&self) -> Result<(), Failure> {
+        let gone = || Failure::new(Class::Invalid, "the ring of keys is gone; it is used as it was");
+        let ring = self.place.read().await?.ok_or_else(gone)?;
+        self.keys.set_ring(ring);
+        Ok(())
+    }
+}
+
+/// Follows what others do to the ring, for as long as it is polled.
+pub struct Following {
+    latest: Arc<Latest>,
 }
 
 impl Following {
-    /// Hands each change of the ring at `place` to `keys`.
-    pub fn new(place: RingPlace, keys: Arc<Decrypter>) -> Self {
-        Self { place, keys }
+    /// Hands each change of the ring to its decrypter.
+    pub(crate) fn new(latest: Arc<Latest>) -> Self {
+        Self { latest }
     }
 
     /// Never ends. A ring that cannot be read, or is gone, changes nothing: what was encrypted must still open.
@@ -176,12 +267,8 @@ impl Following {
         let mut is_told = false;
         loop {
             sleep(LOOKING).await;
-            let gone = || Failure::new(Class::Invalid, "the ring of keys is gone; it is used as it was");
-            match self.place.read().await.and_then(|ring| ring.ok_or_else(gone)) {
-                Ok(ring) => {
-                    is_told = false;
-                    self.keys.set_ring(ring);
-                }
+            match self.latest.look().await {
+                Ok(()) => is_told = false,
                 Err(failure) => {
                     if !std::mem::replace(&mut is_told, true) {
                         tracing::warn!(%failure, hint = failure.hint, "the ring of keys is not followed");

@@ -11,6 +11,7 @@ use strongroom_failure::{Class, Failure};
 use strongroom_http::{
     Limits, Method, Received, Reply, RequestServer, ServerCertificate, ServerTls, StatusCode, stop_signal,
 };
+use strongroom_process::{release_program_pages, release_unused_memory};
 use strongroom_telemetry::{LogFormat, LogLevel, METRICS_CONTENT_TYPE};
 use tokio::task::JoinSet;
 
@@ -20,7 +21,7 @@ use crate::meters::Meters;
 use crate::options::{ClusterOptions, KeyOptions, Lookup};
 use crate::rates::Rates;
 use crate::reviews::{Audiences, Reviews};
-use crate::ring::Following;
+use crate::ring::{Following, Latest};
 use crate::trail::{Place, Recording};
 use crate::wire::{typed, words};
 
@@ -39,6 +40,9 @@ const CERTIFICATES: Duration = Duration::from_secs(10);
 
 /// How long requests that are under way may take at the end.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How often what nobody needs any more is given back: of the program itself, most is for other roles and for the start.
+const TIDYING: Duration = Duration::from_secs(10);
 
 /// How often the key management is asked until it answers for the first time.
 const PROVING: Duration = Duration::from_secs(2);
@@ -123,7 +127,7 @@ impl EncryptorOptions {
         let keys = Arc::new(self.keys.decrypter(&place, lookup).await?);
         let meters = Meters::new();
         let encryptor = Arc::new(Encryptor { keys: Arc::clone(&keys), meters: meters.clone() });
-        let following = Following::new(place, keys);
+        let following = Following::new(Arc::new(Latest::new(place, keys)));
         self.service.serve(move |received| Arc::clone(&encryptor).handle(received), meters, following).await
     }
 }
@@ -140,14 +144,16 @@ impl DecryptorOptions {
             path => Place::File(PathBuf::from(path)),
         };
         let meters = Meters::new();
+        let trail = Recording::begin(&audit, proved(&keys).await?)?;
+        let latest = Arc::new(Latest::new(place, keys));
         let decryptor = Arc::new(Decryptor {
-            trail: Recording::begin(&audit, proved(&keys).await?)?,
-            keys: Arc::clone(&keys),
+            trail,
+            keys: Arc::clone(&latest),
             reviews: Reviews::new(connection.client(), audiences),
             rates: Rates::new(self.rate, self.burst),
             meters: meters.clone(),
         });
-        let following = Following::new(place, keys);
+        let following = Following::new(latest);
         self.service.serve(move |received| Arc::clone(&decryptor).handle(received), meters, following).await
     }
 }
@@ -185,6 +191,7 @@ impl ServiceOptions {
         let mut stop = stop_signal()?;
         let mut tasks = JoinSet::new();
         tasks.spawn(following.run());
+        tasks.spawn(keep_small());
         let tls = self.tls(&mut tasks)?;
         let address = address(&self.listen_address)?;
         if tls.is_none() && !address.ip().is_loopback() {
@@ -228,6 +235,15 @@ impl ServiceOptions {
             }
         });
         Ok(Some(tls))
+    }
+}
+
+/// Gives memory back that the start, or a burst, has left behind. What is in use comes back at once, from the file's cache.
+async fn keep_small() {
+    loop {
+        tokio::time::sleep(TIDYING).await;
+        release_unused_memory();
+        release_program_pages();
     }
 }
 

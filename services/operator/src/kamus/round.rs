@@ -7,10 +7,9 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use strongroom_api::kamus::{API_VERSION, KIND, KamusSecret};
-use strongroom_decrypt::Decrypter;
 use strongroom_failure::{Class, Failure};
 use strongroom_kamus::Identity;
-use strongroom_kamus_secret::{Item, identity, is_marked, items, status, wanted, wish};
+use strongroom_kamus_secret::{Item, identity, items, status, wanted, wish};
 use strongroom_kamus_services::KeySource;
 use strongroom_kube::EventKind;
 use strongroom_reconcile::Outcome;
@@ -110,8 +109,8 @@ impl Round<'_> {
         }
         let identity = identity(self.object).map_err(Trouble::one(status::INVALID))?;
         self.check_mark().await?;
-        let decrypter = self.keys.decrypter().await.map_err(Trouble::one(status::NO_KEYS))?;
-        let values = self.decrypt(decrypter, &identity).await?;
+        self.keys.decrypter().await.map_err(Trouble::one(status::NO_KEYS))?;
+        let values = self.decrypt(&identity).await?;
         let writing = Writing {
             operator: self.operator,
             own: Key::Kamus(self.name.clone()),
@@ -128,8 +127,7 @@ impl Round<'_> {
         if !self.operator.kamus.are_marks_needed {
             return Ok(());
         }
-        let key = self.keys.mark_key().await.map_err(Trouble::one(status::NO_KEYS))?;
-        if is_marked(self.object, key) {
+        if self.keys.is_marked(self.object).await.map_err(Trouble::one(status::NO_KEYS))? {
             return Ok(());
         }
         let words = "nobody has verified that its author may act as the service account";
@@ -139,9 +137,9 @@ impl Round<'_> {
     }
 
     /// All values, or all that stands in their way: half of an object is not delivered.
-    async fn decrypt(&self, decrypter: &Decrypter, identity: &Identity) -> Result<Values, Trouble> {
+    async fn decrypt(&self, identity: &Identity) -> Result<Values, Trouble> {
         let items = items(self.object);
-        let opening = join_all(items.iter().map(|item| open(decrypter, identity, item)));
+        let opening = join_all(items.iter().map(|item| open(self.keys, identity, item)));
         let opened = tokio::time::timeout(DECRYPTING_LIMIT, opening).await.map_err(|_| {
             let words = format!("the values were not decrypted within {} s", DECRYPTING_LIMIT.as_secs());
             Trouble::one(status::CANNOT_DECRYPT)(Failure::new(Class::Unavailable, words))
@@ -185,8 +183,8 @@ impl Round<'_> {
     }
 }
 
-async fn open(decrypter: &Decrypter, identity: &Identity, item: &Item<'_>) -> Result<SecretBytes, Failure> {
-    let decrypted = decrypter.decrypt(item.encrypted, identity).await;
+async fn open(keys: &KeySource, identity: &Identity, item: &Item<'_>) -> Result<SecretBytes, Failure> {
+    let decrypted = keys.decrypt(item.encrypted, identity).await;
     let decrypted = decrypted.map_err(|failure| failure.in_field(item.field()))?;
     item.value(decrypted)
 }
