@@ -134,7 +134,7 @@ impl Decrypter {
         let known = self.known();
         let text = Arc::new(text);
         let fingerprint = text.fingerprint(&known.ring.installation, identity);
-        let fresh = known.fresh(fingerprint, self.unwrap(&known, &text, identity)).await?;
+        let fresh = known.fresh(fingerprint, || self.unwrap(&known, &text, identity)).await?;
         text.open(&fresh).map_err(failure)
     }
 
@@ -152,13 +152,13 @@ impl Decrypter {
     }
 
     async fn key(&self, known: &Known, id: &KeyId) -> Result<Unwrapped, Failure> {
-        known.key(id, self.unwrap_key(&known.ring, id)).await
+        known.key(id, || self.unwrap_key(&known.ring, id)).await
     }
 
     async fn unwrap_key(&self, ring: &Arc<KeyRing>, id: &KeyId) -> Result<Unwrapped, Failure> {
         let record = ring.find(id).ok_or_else(|| unknown(id))?.clone();
-        let wrapping =
-            self.management.unwrap(&record.wrapped_key).await.map_err(|failure| failure.on_key(id.to_string()))?;
+        let wrapping = self.management.unwrap(&record.wrapped_key).await;
+        let wrapping = wrapping.map_err(|failure| refused(failure).on_key(id.to_string()))?;
         let (ring, key) = (Arc::clone(ring), wrapping.clone());
         let opened = self.compute(move || record.open(&ring.installation, &key)).await?.map_err(|_| {
             let words = format!("the ring's record of the key {id} is damaged or of another installation");
@@ -170,7 +170,7 @@ impl Decrypter {
     /// The fresh key of an envelope of Kamus: one call for each, and for each account that asks.
     async fn envelope_key(&self, wrapped_key: &[u8], identity: &Identity) -> Result<SecretBytes, Failure> {
         let place = sha256(&[identity.to_string().as_bytes(), b"|", wrapped_key].concat());
-        self.known().fresh(place, self.management.unwrap_legacy(wrapped_key, identity)).await
+        self.known().fresh(place, || self.management.unwrap_legacy(wrapped_key, identity)).await
     }
 
     /// Does work that takes a processor for a millisecond or more. Work whose asker has gone is still finished, and counts
@@ -201,6 +201,16 @@ impl std::fmt::Debug for Decrypter {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Decrypter({})", self.management.describe())
     }
+}
+
+/// A key of the ring that the key management does not unwrap (it is disabled, gone, another one) is nothing that the sender
+/// of a text has done or can mend.
+fn refused(failure: Failure) -> Failure {
+    let class = match failure.class {
+        Class::Invalid | Class::NotFound => Class::Denied,
+        class => class,
+    };
+    Failure { class, ..failure }
 }
 
 /// What is wrong with a text, key or identity, as the one error type.

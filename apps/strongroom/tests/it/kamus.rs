@@ -5,20 +5,26 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use strongroom_crypto::{JwtAlgorithm, JwtSigningKey};
+use strongroom_secret::SecretBytes;
 use world::open_bao::OpenBao;
 use world::part::Part;
+use world::switchboard::{Fault, Switchboard};
 
 use crate::operator::api::API;
 use crate::operator::support::{CLUSTER, eventually, namespace};
-use crate::{CANARY, VAULT};
+use crate::{AWS, CANARY, REGION, VAULT, strongroom};
 
 const KEY: &str = "tWG4dk8ARsETnFL3jCf1xtMVe05imlx9vimER7iky2s=";
 const PUBLISHED: &str = "rWnWbaFutavdoeqUiVYMNJGvmjQh31qaIej/vAxJ9G0=";
 const INCOMPLETE_ENCRYPTION: &str = "One or more of the required fields doesn't present in the request body.";
 const INCOMPLETE_DECRYPTION: &str = "One or more of required fields doesn't present in the request body.";
+const FAILED: &str = "server failed to handle response: ";
 
 /// Both services, with the installation's keys in a Secret of the shared cluster and wrapped by a transit engine.
 static KAMUS: LazyLock<Kamus> = LazyLock::new(|| {
@@ -74,17 +80,11 @@ impl Service {
 
     /// Sends a request; the status, the head and the body of the answer.
     fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let length = body.len();
-        let head = format!(
+        let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUser-Agent: kamus-cli-0.3.6\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
         );
-        stream.write_all(head.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_lowercase(), body.to_owned())
+        exchange(&self.address, &request)
     }
 
     /// What an encryption answers: status and text.
@@ -100,6 +100,56 @@ impl Service {
         let (status, _, body) = self.send("POST", "/api/v1/decrypt", &headers, &json!({"data": text}).to_string());
         (status, body)
     }
+}
+
+/// Sends these bytes; the status, the head in lower case and the body of the answer.
+pub(crate) fn exchange(address: &str, request: &str) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer but {answer:?}"));
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_lowercase(), body.to_owned())
+}
+
+/// What `kamus-cli` 0.3.6 sends, byte for byte: in one chunk, without a length.
+pub(crate) fn request_of_original_command(host: &str, namespace: &str, account: &str, data: &str) -> String {
+    let (data, account, namespace) = (json!(data), json!(account), json!(namespace));
+    let body = format!(r#"{{"data":{data},"service-account":{account},"namespace":{namespace}}}"#);
+    format!(
+        "POST /api/v1/encrypt HTTP/1.1\r\nUser-Agent: kamus-cli-0.3.6\r\nContent-Type: application/json\r\nhost: {host}\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+        body.len()
+    )
+}
+
+/// What `kamus-init-container` 1.4.3 sends, byte for byte.
+pub(crate) fn request_of_original_init_container(host: &str, token: &str, text: &str) -> String {
+    let body = format!(r#"{{"data":{}}}"#, json!(text));
+    format!(
+        "POST /api/v1/decrypt HTTP/1.1\r\nAccept: application/json, text/plain, */*\r\nContent-Type: application/json\r\nAuthorization: Bearer {token}\r\nUser-Agent: axios/0.21.1\r\nContent-Length: {}\r\nHost: {host}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// What the command line encrypts by the encryptor at `url`: the original's where `KAMUS_CLI` is its command
+/// (`KAMUS_CLI='npx kamus-cli'`), else ours. The value is in a file, not among the arguments.
+pub(crate) fn encrypted_by_command(url: &str, namespace: &str, account: &str, value: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("value");
+    std::fs::write(&file, value).unwrap();
+    let words = ["encrypt", "-f", file.to_str().unwrap(), "-a", account, "-n", namespace, "-u", url];
+    let words = [&words[..], &["--allow-insecure-url"]].concat();
+    let (code, said) = if std::env::var_os("KAMUS_CLI").is_some() {
+        let mut command = Command::new("sh");
+        let output = command.args(["-c", "exec $KAMUS_CLI \"$@\"", "kamus-cli"]).args(&words).output().unwrap();
+        (output.status.code().unwrap_or(-1), String::from_utf8(output.stdout).unwrap())
+    } else {
+        let ended = strongroom(&words, &[], b"");
+        (ended.code, ended.text().to_owned())
+    };
+    assert!(code == 0 && !said.contains(value), "{code}: {}", said.replace(value, "[the value]"));
+    said.lines().last().unwrap_or_default().to_owned()
 }
 
 fn token(namespace: &str, account: &str, audiences: &[&str]) -> String {
@@ -269,4 +319,205 @@ fn who_cannot_be_identified_gets_nothing_and_is_told_so() {
     let statuses: Vec<u16> = (0..3).map(|_| service.decrypt(&ours, "sr1.0123456789abcdef.AQID").0).collect();
     assert_eq!(statuses, [400, 400, 429]);
     assert!(service.folder.path().exists());
+}
+
+#[test]
+fn ka_06_what_the_command_line_encrypts_comes_back_to_its_account_alone() {
+    let kamus = &*KAMUS;
+    let url = format!("http://{}/", kamus.encryptor.address);
+    let (web, other) = (token(&kamus.namespace, "web", &[]), token(&kamus.namespace, "other", &[]));
+    for value in [CANARY, "with \"quotes\", ünïcödé and $HOME", r#"{"port": 1.0}"#] {
+        let text = encrypted_by_command(&url, &kamus.namespace, "web", value);
+        assert!(kamus.decryptor.decrypt(&web, &text) == (200, value.to_owned()), "{text} is another value");
+        assert_eq!(kamus.decryptor.decrypt(&other, &text).0, 400);
+    }
+}
+
+#[test]
+fn requests_of_the_original_clients_are_served_byte_for_byte() {
+    let kamus = &*KAMUS;
+    let value = format!("{CANARY} \"\u{e9}\"");
+    let request = request_of_original_command("kamus-encryptor.example", &kamus.namespace, "web", &value);
+    let (status, head, text) = exchange(&kamus.encryptor.address, &request);
+    assert!(status == 200 && head.contains("content-type: text/plain; charset=utf-8"), "{head}");
+    let web = token(&kamus.namespace, "web", &[]);
+    let host = "kamus-decryptor.default.svc.cluster.local";
+    let (status, head, body) =
+        exchange(&kamus.decryptor.address, &request_of_original_init_container(host, &web, &text));
+    assert!(status == 200 && head.contains("content-type: text/plain; charset=utf-8"), "{head}");
+    assert!(body == value, "another value came back");
+    // Files that people write have a newline at their end.
+    let with_newline = request_of_original_init_container(host, &web, &format!("{text}\n"));
+    assert!(exchange(&kamus.decryptor.address, &with_newline).2 == value, "another value came back");
+}
+
+/// A token of the API server with other claims, signed by its own key.
+fn signed_anew(token: &str, change: impl FnOnce(&mut Value)) -> String {
+    let mut parts = token.split('.');
+    let (header, claims) = (parts.next().unwrap(), parts.next().unwrap());
+    let mut claims: Value = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+    change(&mut claims);
+    let signed = format!("{header}.{}", BASE64_URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let key = std::fs::read(CLUSTER.certificate_authority().with_file_name("sa.key")).unwrap();
+    let key = JwtSigningKey::from_pem(JwtAlgorithm::Rs256, &SecretBytes::new(key)).unwrap();
+    format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()).unwrap()))
+}
+
+#[test]
+fn only_tokens_that_are_meant_for_us_and_not_over_are_taken_where_audiences_are_strict() {
+    let kamus = &*KAMUS;
+    let secret = format!("--keys-secret={}/kamus-keys", kamus.namespace);
+    let flags = [secret.as_str(), "--key-management=transit", "--key=kamus-transit/installation", "--strict-audience"];
+    let vault = [("VAULT_ADDR", VAULT.address()), ("VAULT_TOKEN", VAULT.root_token())];
+    let strict = Service::start("decryptor", &flags, &vault, CLUSTER.kubeconfig());
+    let (_, text) = kamus.encryptor.encrypt(&kamus.namespace, "web", CANARY);
+    let (ours, elsewhere) = (token(&kamus.namespace, "web", &["kamus"]), namespace(&CLUSTER, &[]));
+    let gone = token(&kamus.namespace, "gone", &["kamus"]);
+    assert!(API.delete("serviceaccounts", &kamus.namespace, "gone"));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let over = |claims: &mut Value| {
+        for (claim, before) in [("iat", 4200), ("nbf", 4200), ("exp", 600)] {
+            claims[claim] = json!(now - before);
+        }
+    };
+    for (who, token, expected) in [
+        ("the owner", ours.clone(), 200),
+        ("the owner, signed anew", signed_anew(&ours, |_| ()), 200),
+        ("the owner, for others too", token(&kamus.namespace, "web", &["vault", "kamus"]), 200),
+        ("the owner, of an hour ago", signed_anew(&ours, over), 401),
+        ("the owner, for the API server", token(&kamus.namespace, "web", &[]), 401),
+        ("the owner, for others", token(&kamus.namespace, "web", &["vault"]), 401),
+        ("an account that is gone", gone, 401),
+        ("another account", token(&kamus.namespace, "other", &["kamus"]), 400),
+        ("another namespace", token(&elsewhere, "web", &["kamus"]), 400),
+    ] {
+        let (status, words) = strict.decrypt(&token, &text);
+        assert_eq!((status, words.contains(CANARY)), (expected, expected == 200), "{who}");
+        let told =
+            if expected == 400 { words.contains("not encrypted for this service account") } else { words.is_empty() };
+        assert!(status == 200 || told, "{who}: {words}");
+    }
+}
+
+/// A decryptor that reaches its key management by a way that may fail, with texts under a key that it has unwrapped and
+/// under one that it has not.
+struct Failing {
+    way: Switchboard,
+    decryptor: Service,
+    owner: String,
+    known: String,
+    unknown: String,
+}
+
+impl Failing {
+    /// `variables` are what programs need to find the key management at an address.
+    fn start(host_port: &str, flags: &[&str], variables: &dyn Fn(&str) -> Vec<(&'static str, String)>) -> Self {
+        let (way, place) = (Switchboard::to(host_port).unwrap(), namespace(&CLUSTER, &[]));
+        let secret = format!("--keys-secret={place}/kamus-keys");
+        let flags = [&[secret.as_str()][..], flags].concat();
+        let kubeconfig = CLUSTER.kubeconfig().to_str().unwrap();
+        let direct = variables(&format!("http://{host_port}"));
+        let through = variables(way.address());
+        let keys = |action: &str| {
+            let words = [&["kamus", "keys", action, "--kubeconfig", kubeconfig][..], &flags].concat();
+            let ended = strongroom(&words, &borrowed(&direct), b"");
+            assert_eq!(ended.code, 0, "{}", ended.stderr);
+            ended.text().to_owned()
+        };
+        let encrypted = |value: &str| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), keys("public")).unwrap();
+            let to = ["-a", "web", "-n", &place, "--public-key", file.path().to_str().unwrap()];
+            let ended = strongroom(&[&["encrypt", "-f", "-", "--quiet"], &to[..]].concat(), &[], value.as_bytes());
+            assert_eq!(ended.code, 0, "{}", ended.stderr);
+            ended.text().trim().to_owned()
+        };
+        keys("create");
+        let decryptor = Service::start("decryptor", &flags, &borrowed(&through), CLUSTER.kubeconfig());
+        let known = encrypted("known");
+        keys("rotate");
+        let (unknown, owner) = (encrypted(CANARY), token(&place, "web", &[]));
+        let failing = Self { way, decryptor, owner, known, unknown };
+        // A text under a key that nobody has makes it look at the ring; what another ring unwrapped is not taken over.
+        assert_eq!(failing.decryptor.decrypt(&failing.owner, "sr1.0123456789abcdef.AQID").0, 400);
+        failing.opens().unwrap();
+        failing
+    }
+
+    fn opens(&self) -> Result<(), String> {
+        let (status, words) = self.decryptor.decrypt(&self.owner, &self.known);
+        if status == 200 && words == "known" { Ok(()) } else { Err(format!("{status} {words}")) }
+    }
+
+    /// Told is what is wrong, by this status and in these words; what is known opens all the while.
+    fn tells(&self, status: u16, words: &str) {
+        let data = json!({"data": self.unknown}).to_string();
+        let headers = format!("Content-Type: application/json\r\nAuthorization: Bearer {}\r\n", self.owner);
+        let (found, head, body) = self.decryptor.send("POST", "/api/v1/decrypt", &headers, &data);
+        assert!(found == status && body.starts_with(FAILED) && body.contains(words), "{words}: {found} {body}");
+        // A client that may try again is told when.
+        assert_eq!(head.contains("retry-after: "), status == 503, "{head}");
+        self.opens().unwrap();
+    }
+
+    /// The same while requests meet this fault.
+    fn tells_at(&self, fault: Fault, status: u16, words: &str) {
+        self.way.add(fault);
+        self.tells(status, words);
+        self.way.clear();
+    }
+
+    fn recovers(&self) {
+        eventually("it opens again", || match self.decryptor.decrypt(&self.owner, &self.unknown) {
+            (200, value) if value == CANARY => Ok(()),
+            (status, _) => Err(status),
+        });
+        assert!(!self.decryptor.logged().contains(CANARY) && !self.decryptor.logged().contains(&self.owner));
+    }
+}
+
+fn borrowed<'a>(variables: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    variables.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+#[test]
+fn while_a_transit_engine_throttles_is_down_or_refuses_the_decryptor_says_so() {
+    VAULT.command(&["secrets", "enable", "-path=kamus-failing", "transit"]).unwrap();
+    VAULT.command(&["write", "-f", "kamus-failing/keys/k"]).unwrap();
+    let variables =
+        |address: &str| vec![("VAULT_ADDR", address.to_owned()), ("VAULT_TOKEN", VAULT.root_token().to_owned())];
+    let flags = ["--key-management=transit", "--key=kamus-failing/k"];
+    let failing = Failing::start(VAULT.host_port(), &flags, &variables);
+    failing.tells_at(Fault::throttle(Some(60)), 503, "429");
+    failing.tells_at(Fault::answer(503, &[], r#"{"errors": ["Vault is sealed"]}"#), 503, "sealed");
+    failing.tells_at(Fault::hangup(), 503, "");
+    failing.tells_at(Fault::answer(403, &[], r#"{"errors": ["permission denied"]}"#), 500, "");
+    // The version of the key that wrapped ours is put out of use.
+    VAULT.command(&["write", "-f", "kamus-failing/keys/k/rotate"]).unwrap();
+    VAULT.command(&["write", "kamus-failing/keys/k/config", "min_decryption_version=2"]).unwrap();
+    failing.tells(500, "too old");
+    VAULT.command(&["write", "kamus-failing/keys/k/config", "min_decryption_version=1"]).unwrap();
+    failing.recovers();
+}
+
+#[test]
+fn while_aws_kms_throttles_is_down_or_has_the_key_disabled_the_decryptor_says_so() {
+    let made = AWS.call(REGION, "TrentService.CreateKey", &json!({})).unwrap();
+    let key = format!("--key={}", made["KeyMetadata"]["KeyId"].as_str().unwrap());
+    let variables = |address: &str| {
+        let text = str::to_owned;
+        vec![
+            ("AWS_ENDPOINT_URL", text(address)),
+            ("AWS_REGION", text(REGION)),
+            ("AWS_ACCESS_KEY_ID", text("AKIAIOSFODNN7EXAMPLE")),
+            ("AWS_SECRET_ACCESS_KEY", text("not-a-real-key")),
+        ]
+    };
+    let failing = Failing::start(AWS.host_port(), &["--key-management=aws", &key], &variables);
+    failing.tells_at(Fault::aws("ThrottlingException"), 503, "AWS asks for patience");
+    failing.tells_at(Fault::answer(503, &[], ""), 503, "");
+    failing.tells_at(Fault::hangup(), 503, "");
+    failing.tells_at(Fault::aws("AccessDeniedException"), 500, "");
+    failing.tells_at(Fault::aws("DisabledException"), 500, "the key is disabled");
+    failing.recovers();
 }

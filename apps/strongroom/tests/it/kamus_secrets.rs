@@ -244,13 +244,25 @@ fn while_the_key_management_is_down_what_was_delivered_stays() {
     create(&namespace, "app", &json!({"stringData": {"a": keys.seal(&namespace, "some-sa", "1")}}));
     wait_for(&namespace, "app", "a=1");
     drop(first);
-    way.add(Fault::answer(503, &[], r#"{"errors": ["sealed"]}"#));
     // A new one, which has unwrapped nothing yet.
+    way.add(Fault::answer(503, &[], r#"{"errors": ["sealed"]}"#));
     let second = operator(&keys, &namespace, ANYBODY, &variables);
-    API.patch("kamussecrets", &namespace, "app", &json!({"stringData": {"a": keys.seal(&namespace, "some-sa", "2")}}));
-    let told = wait_until_told(&namespace, "app", "False CannotDecrypt", &["stringData[\"a\"]: "]);
-    assert!(told.contains(&keys.id.to_string()), "{told}");
-    assert_eq!(line(&API.get("secrets", &namespace, "app").unwrap()), "a=1");
+    let is_told = |value: &str, words: &str| {
+        let sealed = keys.seal(&namespace, "some-sa", value);
+        API.patch("kamussecrets", &namespace, "app", &json!({"stringData": {"a": sealed}}));
+        let told = wait_until_told(&namespace, "app", "False CannotDecrypt", &["stringData[\"a\"]: ", words]);
+        assert!(told.contains(&keys.id.to_string()), "{told}");
+        assert_eq!(line(&API.get("secrets", &namespace, "app").unwrap()), "a=1");
+    };
+    is_told("2", "sealed");
+    // The version of the key that wrapped ours is put out of use, and taken back.
+    VAULT.command(&["write", "-f", "kamus-down/keys/k/rotate"]).unwrap();
+    VAULT.command(&["write", "kamus-down/keys/k/config", "min_decryption_version=2"]).unwrap();
+    way.clear();
+    is_told("2", "too old");
+    way.add(Fault::throttle(None));
+    VAULT.command(&["write", "kamus-down/keys/k/config", "min_decryption_version=1"]).unwrap();
+    is_told("2", "429");
     way.clear();
     wait_for(&namespace, "app", "a=2");
     let metrics = second.scraped();
