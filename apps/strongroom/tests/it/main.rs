@@ -10,6 +10,8 @@ mod commands_es;
 mod encrypt;
 mod install;
 mod kamus;
+mod kamus_repository;
+mod kamus_rotation;
 mod kamus_secrets;
 mod kes;
 mod migration;
