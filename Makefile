@@ -37,7 +37,7 @@ test-fast: ## The pure crates only: no parts, under a minute when warm
 test-node: world ## The tests that need root: PID namespaces and the Kubernetes node
 	$(TEST) -p strongroom-process -p world
 	$(TEST) -p strongroom-init
-	$(TEST) -p strongroom --test it -- install::node:: from_a_pod_with_the_charts_rights
+	$(TEST) -p strongroom --test it -- install::node:: install::kamus_node:: from_a_pod_with_the_charts_rights
 
 lint: ## Formatting, clippy, and the workspace's own rules
 	$(CARGO) fmt --all --check

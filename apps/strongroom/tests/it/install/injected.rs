@@ -2,8 +2,8 @@
 //! log holds them, and while admission itself is replaced none is refused or slips through.
 
 mod files;
-mod guides;
-mod traces;
+pub(super) mod guides;
+pub(super) mod traces;
 
 use std::path::Path;
 use std::process::Command;
@@ -27,7 +27,7 @@ use crate::{AWS, CANARY, REGION, VAULT};
 
 /// The images, by the names that the guides have.
 const PROGRAM: &str = concat!("registry.example/strongroom:", env!("CARGO_PKG_VERSION"));
-const INIT: &str = concat!("registry.example/strongroom-init:", env!("CARGO_PKG_VERSION"));
+pub(super) const INIT: &str = concat!("registry.example/strongroom-init:", env!("CARGO_PKG_VERSION"));
 /// A shell, and the program [`SCRIPT`].
 const APP: &str = "registry.example/app:1";
 
@@ -71,19 +71,24 @@ fn cloud(node: &Node) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn import_images(node: &Node) {
-    import_as(node, PROGRAM);
-    let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join("strongroom-init");
+/// The image of the small program, whose file is made in `folder`.
+pub(super) fn small_program(folder: &Path) -> Image {
+    let program = folder.join("strongroom-init");
     // Built by its own tests, which run before these: the two programs are never built together.
     let built = Path::new(env!("CARGO_BIN_EXE_strongroom")).with_file_name("strongroom-init");
     assert!(built.is_file(), "there is no {}: build -p strongroom-init with the same profile", built.display());
     assert!(Command::new("strip").arg("-o").arg(&program).arg(built).status().unwrap().success());
     let authorities = std::fs::read("/etc/ssl/certs/ca-certificates.crt").unwrap();
+    shipped::init(INIT, &program, &authorities)
+}
+
+fn import_images(node: &Node) {
+    import_as(node, PROGRAM);
+    let folder = tempfile::tempdir().unwrap();
     let app = Image::new(APP).file("busybox", &world::binaries::busybox().unwrap(), 0o755);
     let app = app.bytes("app", SCRIPT.as_bytes(), 0o755).entrypoint(&["/app"]);
     let app = app.bytes("follow", files::SCRIPT.as_bytes(), 0o755);
-    for mut image in [shipped::init(INIT, &program, &authorities), app] {
+    for mut image in [small_program(folder.path()), app] {
         // What a cloud's identity webhook would give to a pod.
         for (name, value) in cloud(node) {
             image = image.variable(name, &value);

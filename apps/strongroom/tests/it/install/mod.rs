@@ -5,6 +5,7 @@ mod admission;
 mod chart;
 mod injected;
 mod kamus;
+mod kamus_node;
 pub(crate) mod node;
 mod values;
 

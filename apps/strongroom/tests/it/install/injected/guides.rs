@@ -108,7 +108,7 @@ impl Guides {
 }
 
 /// The marked blocks of a page, by name.
-fn blocks(page: &str) -> BTreeMap<String, String> {
+pub(in crate::install) fn blocks(page: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for part in page.split(MARK).skip(1) {
         let (name, rest) = part.split_once(" -->\n").unwrap();

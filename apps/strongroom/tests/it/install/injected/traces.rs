@@ -15,7 +15,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Does `work`, and meanwhile reads the arguments of every process of the node, those of pods too. None may have a value
 /// in them, and each of `expected` must be seen.
-pub(super) fn without_values_in_arguments<T>(node: &Node, expected: &[&str], work: impl FnOnce() -> T) -> T {
+pub(in crate::install) fn without_values_in_arguments<T>(
+    node: &Node,
+    expected: &[&str],
+    work: impl FnOnce() -> T,
+) -> T {
     let (done, seen) = std::thread::scope(|scope| {
         let (stop, stopped) = mpsc::channel::<()>();
         let watching = scope.spawn(move || {
