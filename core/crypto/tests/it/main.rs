@@ -5,6 +5,7 @@
 
 mod authority;
 mod digests;
+mod hostile;
 mod locked;
 mod signatures;
 mod verifying;

@@ -1,6 +1,7 @@
 //! Texts of Kamus by its own vectors, and our own form.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod hostile;
 mod legacy;
 mod sealed;
 

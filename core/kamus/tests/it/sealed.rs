@@ -9,7 +9,7 @@ use strongroom_secret::SecretBytes;
 use crate::{bytes, identity};
 
 /// Makes a ring of two keys, and opens both.
-static RING: LazyLock<(KeyRing, Vec<OpenedKey>)> = LazyLock::new(|| {
+pub(crate) static RING: LazyLock<(KeyRing, Vec<OpenedKey>)> = LazyLock::new(|| {
     let mut ring = KeyRing { installation: Installation::new("production").unwrap(), keys: Vec::new() };
     let opened = (0..2).map(|_| {
         let fresh = NewRecord::generate(&ring.installation).unwrap();
@@ -23,12 +23,12 @@ static RING: LazyLock<(KeyRing, Vec<OpenedKey>)> = LazyLock::new(|| {
     (ring, opened)
 });
 
-fn sealed(ring: &KeyRing, reader: &Identity, plain: &str) -> SealedText {
+pub(crate) fn sealed(ring: &KeyRing, reader: &Identity, plain: &str) -> SealedText {
     let (id, key) = ring.sealing_key().unwrap();
     SealedText::seal(&key, &id, &ring.installation, reader, &bytes(plain)).unwrap()
 }
 
-fn opened(text: &str, installation: &Installation, reader: &Identity) -> Result<SecretBytes, KamusError> {
+pub(crate) fn opened(text: &str, installation: &Installation, reader: &Identity) -> Result<SecretBytes, KamusError> {
     let Text::Sealed(text) = Text::read(text)? else { return Err(KamusError::NoText) };
     let key = RING.1.iter().find(|key| key.id == *text.key()).ok_or(KamusError::UnknownKey)?;
     text.open(&text.unwrap(&key.key, installation, reader)?)
@@ -92,21 +92,6 @@ fn texts_say_what_they_are() {
     check("", KamusError::NoText);
     assert!(matches!(Text::read("sr1.0123456789abcdef.AQID"), Ok(Text::Sealed(_))));
     assert!(matches!(Text::read("AQIDAQID"), Ok(Text::Legacy(_))));
-}
-
-#[test]
-fn every_change_of_a_text_is_noticed() {
-    let (ring, _) = &*RING;
-    let reader = identity("team-a", "web");
-    let text = sealed(ring, &reader, "hunter2").to_string();
-    let (front, bytes) = text.rsplit_once('.').unwrap();
-    for place in 0..bytes.len() {
-        let mut changed = bytes.as_bytes().to_vec();
-        changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
-        let changed = format!("{front}.{}", String::from_utf8(changed).unwrap());
-        assert!(opened(&changed, &ring.installation, &reader).is_err(), "character {place} may be changed");
-        assert!(opened(&format!("{front}.{}", &bytes[..place]), &ring.installation, &reader).is_err());
-    }
 }
 
 #[test]
