@@ -43,36 +43,39 @@ impl Known {
     }
 
     /// A key of the ring; `unwrap` is asked for each once, and its failures are not kept.
-    pub(crate) async fn key(
-        &self,
-        id: &KeyId,
-        unwrap: impl Future<Output = Result<Unwrapped, Failure>>,
-    ) -> Result<Unwrapped, Failure> {
+    pub(crate) async fn key<F>(&self, id: &KeyId, unwrap: impl FnOnce() -> F) -> Result<Unwrapped, Failure>
+    where
+        F: Future<Output = Result<Unwrapped, Failure>>,
+    {
         if let Some(known) = locked(&self.keys).get(id) {
             return Ok(known.clone());
         }
-        let learn = async {
-            let unwrapped = unwrap.await?;
+        // Boxed: what is known already has no use for the room that this takes.
+        let learn = Box::pin(async {
+            let unwrapped = unwrap().await?;
             locked(&self.keys).insert(id.clone(), unwrapped.clone());
             Ok(unwrapped)
-        };
+        });
         self.keys_under_way.get(id, learn).await
     }
 
     /// The fresh key of a text, by a fingerprint that is the text's and its reader's alone. What `unwrap` gives is kept.
-    pub(crate) async fn fresh(
+    pub(crate) async fn fresh<F>(
         &self,
         fingerprint: [u8; 32],
-        unwrap: impl Future<Output = Result<SecretBytes, Failure>>,
-    ) -> Result<SecretBytes, Failure> {
+        unwrap: impl FnOnce() -> F,
+    ) -> Result<SecretBytes, Failure>
+    where
+        F: Future<Output = Result<SecretBytes, Failure>>,
+    {
         if let Some(fresh) = locked(&self.fresh).get(&fingerprint, Instant::now()) {
             return Ok(fresh);
         }
-        let learn = async {
-            let fresh = unwrap.await?;
+        let learn = Box::pin(async {
+            let fresh = unwrap().await?;
             locked(&self.fresh).put(fingerprint, fresh.clone(), Instant::now());
             Ok(fresh)
-        };
+        });
         self.fresh_under_way.get(&fingerprint, learn).await
     }
 

@@ -5,10 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use strongroom_failure::Failure;
 use tokio::sync::OnceCell;
 
+/// What comes of one piece of work.
+type Ended<V> = Arc<OnceCell<Result<V, Failure>>>;
+
 /// Work that is under way, by what it is for. Who asks for the same meanwhile waits for it and gets what comes of it, a
 /// failure too: where the other side is down, a thousand who wait must not ask it one after the other.
 #[derive(Debug)]
-pub(crate) struct Once<K, V>(Mutex<HashMap<K, Arc<OnceCell<Result<V, Failure>>>>>);
+pub(crate) struct Once<K, V>(Mutex<HashMap<K, Ended<V>>>);
 
 impl<K, V> Default for Once<K, V> {
     fn default() -> Self {
