@@ -3,17 +3,15 @@
 //! of pods on a real node.
 
 mod creations;
-mod flow;
 mod reviews;
 mod starts;
 mod webhooks;
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 
-use self::flow::{Answered, Expected, Flow, send};
 use self::webhooks::Webhooks;
+use crate::client::Answer;
+use crate::flow::{Answered, Flow, send, steady};
 use crate::recorded;
 use crate::report::{Figure, Peer, Row, Target, Unit};
 use crate::scenarios::{Bench, Scenario};
@@ -45,7 +43,7 @@ const PEERS: [&str; 3] = ["kube-secrets-init", "AWS injector", "vault-secrets-we
 /// A pod that has no reference stays as it is.
 fn plain(bench: &mut Bench) -> Result<()> {
     let webhooks = Webhooks::start(bench)?;
-    let answered = steady(&webhooks, &plain_pods()?, bench.effort.load.time)?;
+    let answered = steady(webhooks.served(), &plain_pods()?, bench.effort.load.time)?;
     let metric = format!("a pod without references, {MANY}/s");
     bench.rows.push(tail("plain", &metric, &answered)?);
     bench.rows.push(processor("plain", &metric, &answered).with_target(Target::below(100.0)));
@@ -56,13 +54,13 @@ fn plain(bench: &mut Bench) -> Result<()> {
 fn typical(bench: &mut Bench) -> Result<()> {
     let webhooks = Webhooks::start(bench)?;
     let time = bench.effort.load.time;
-    let answered = steady(&webhooks, &typical_pods(FEW)?, time)?;
+    let answered = steady(webhooks.served(), &typical_pods(FEW)?, time)?;
     let metric = format!("a pod with references, {FEW}/s");
     let median = Figure::exact(answered.percentile(50)?);
     bench.rows.push(row("typical-100-p50", format!("{metric}: median"), Unit::Milliseconds, median));
     bench.rows.push(tail("typical-100", &metric, &answered)?);
     bench.rows.push(processor("typical-100", &metric, &answered));
-    let answered = steady(&webhooks, &typical_pods(MANY)?, time)?;
+    let answered = steady(webhooks.served(), &typical_pods(MANY)?, time)?;
     let metric = format!("a pod with references, {MANY}/s");
     bench.rows.push(rate("typical-500", &metric, &answered));
     bench.rows.push(tail("typical-500", &metric, &answered)?.with_target(Target::below(2.0)));
@@ -73,7 +71,7 @@ fn typical(bench: &mut Bench) -> Result<()> {
 /// 40 containers of 200 variables each, ten of them references.
 fn large(bench: &mut Bench) -> Result<()> {
     let webhooks = Webhooks::start(bench)?;
-    let answered = steady(&webhooks, &large_pods()?, bench.effort.load.time)?;
+    let answered = steady(webhooks.served(), &large_pods()?, bench.effort.load.time)?;
     let figure = Figure::of(answered.latencies()).context("no review was answered")?;
     let row = row("large", format!("40 containers of 200 variables, {LARGE_RATE}/s"), Unit::Milliseconds, figure);
     bench.rows.push(row.with_target(Target::below(20.0)));
@@ -85,9 +83,9 @@ fn secrets(bench: &mut Bench) -> Result<()> {
     let webhooks = Webhooks::start(bench)?;
     let flow = secret_pods()?;
     // Every Secret is read once here, and never again.
-    send(&webhooks, &flow, bench.effort.load.time / 5)?;
+    send(webhooks.served(), &flow, bench.effort.load.time / 5)?;
     let before = webhooks.reads_of_secrets()?;
-    let answered = send(&webhooks, &flow, bench.effort.load.time)?;
+    let answered = send(webhooks.served(), &flow, bench.effort.load.time)?;
     let reads = webhooks.reads_of_secrets()? - before;
     let metric = format!("a pod with a reference in a Secret, {MANY}/s");
     // 1 of 100: the last answers are on their way when the time is over.
@@ -103,7 +101,7 @@ fn secrets(bench: &mut Bench) -> Result<()> {
 fn memory(bench: &mut Bench) -> Result<()> {
     let webhooks = Webhooks::start(bench)?;
     for flow in [plain_pods()?, typical_pods(FEW)?, typical_pods(MANY)?, large_pods()?, secret_pods()?] {
-        steady(&webhooks, &flow, bench.effort.load.time / 2)?;
+        steady(webhooks.served(), &flow, bench.effort.load.time / 2)?;
     }
     let (resident, most) = (Figure::exact(webhooks.memory("VmRSS:")?), Figure::exact(webhooks.memory("VmHWM:")?));
     let row_of = |id: &str, what: &str, figure| row(id, format!("admission: resident set {what}"), Unit::Bytes, figure);
@@ -114,28 +112,40 @@ fn memory(bench: &mut Bench) -> Result<()> {
 
 fn plain_pods() -> Result<Flow> {
     let requests = reviews::many(|number| reviews::of_four_kilobytes(number, reviews::plain_pod()))?;
-    Ok(Flow { requests, expected: Expected::Unchanged, rate: MANY })
+    Ok(Flow { requests, is_right: is_unchanged, rate: MANY })
 }
 
 fn typical_pods(rate: u32) -> Result<Flow> {
     let requests = reviews::many(|number| reviews::of_four_kilobytes(number, reviews::typical_pod()))?;
-    Ok(Flow { requests, expected: Expected::Changed, rate })
+    Ok(Flow { requests, is_right: is_changed, rate })
 }
 
 fn large_pods() -> Result<Flow> {
     let requests = vec![reviews::request(0, &reviews::large_pod())];
-    Ok(Flow { requests, expected: Expected::Changed, rate: LARGE_RATE })
+    Ok(Flow { requests, is_right: is_changed, rate: LARGE_RATE })
 }
 
 fn secret_pods() -> Result<Flow> {
     let requests = reviews::many(|number| reviews::of_four_kilobytes(number, reviews::secret_pod(number)))?;
-    Ok(Flow { requests, expected: Expected::Changed, rate: MANY })
+    Ok(Flow { requests, is_right: is_changed, rate: MANY })
 }
 
-/// Sends reviews for `time`, after a fifth of it that does not count.
-fn steady(webhooks: &Webhooks, flow: &Flow, time: Duration) -> Result<Answered> {
-    send(webhooks, flow, time / 5)?;
-    send(webhooks, flow, time)
+/// Allowed without a patch.
+fn is_unchanged(answer: Answer<'_>) -> bool {
+    is_allowed(answer) && !has(answer, "\"patch\":")
+}
+
+/// Allowed with a patch.
+fn is_changed(answer: Answer<'_>) -> bool {
+    is_allowed(answer) && has(answer, "\"patch\":")
+}
+
+fn is_allowed(answer: Answer<'_>) -> bool {
+    answer.status == 200 && has(answer, "\"allowed\":true")
+}
+
+fn has(answer: Answer<'_>, part: &str) -> bool {
+    answer.body.windows(part.len()).any(|window| window == part.as_bytes())
 }
 
 /// Reviews a second that were answered.
@@ -159,4 +169,23 @@ fn row(id: &str, metric: String, unit: Unit, figure: Figure) -> Row {
     let id = format!("{PREFIX}-{id}");
     let peers: Vec<_> = PEERS.iter().filter_map(|peer| recorded::find(&id, peer)).map(Peer::from).collect();
     Row::new(&id, metric, unit, figure).beside(peers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_not_the_expected_one_is_no_figure() {
+        let check = |is_right: fn(Answer<'_>) -> bool, status, body: &str, expected| {
+            assert_eq!(is_right(Answer { status, body: body.as_bytes() }), expected, "{body}");
+        };
+        let (plain, patched) = (r#"{"response":{"allowed":true}}"#, r#"{"response":{"allowed":true,"patch":"W10="}}"#);
+        check(is_unchanged, 200, plain, true);
+        check(is_unchanged, 200, patched, false);
+        check(is_changed, 200, patched, true);
+        check(is_changed, 200, plain, false);
+        check(is_unchanged, 500, plain, false);
+        check(is_changed, 200, r#"{"response":{"allowed":false,"patch":""}}"#, false);
+    }
 }

@@ -2,9 +2,13 @@
 //! that is measured, so that what it costs is missing to the servers.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -68,6 +72,18 @@ impl Connection<TlsStream<TcpStream>> {
         let name = ServerName::from(address.ip());
         Ok(Self::over(connector.connect(name, connect(address).await?).await?))
     }
+}
+
+/// What trusts the certificates of an authority, by its PEM file.
+///
+/// # Errors
+/// When there is none in it.
+pub(crate) fn connector(authority: &Path) -> Result<TlsConnector> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority)?)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))
 }
 
 async fn connect(address: SocketAddr) -> Result<TcpStream> {

@@ -8,6 +8,8 @@
 
 mod admission;
 mod client;
+mod flow;
+mod kamus;
 mod launch;
 mod operator;
 mod process;
@@ -105,7 +107,7 @@ fn measure(arguments: &Arguments) -> Result<bool> {
     let scenarios = arguments.scenarios()?;
     let machine = results::Machine::look();
     machine.warn_of_noise();
-    const ROLES: [&str; 3] = ["operator", server::PREFIX, admission::PREFIX];
+    const ROLES: [&str; 4] = ["operator", server::PREFIX, admission::PREFIX, kamus::PREFIX];
     let is_start = |scenario: &&Scenario| {
         scenario.name == admission::STARTS.name || ROLES.iter().all(|role| !scenario.name.starts_with(role))
     };

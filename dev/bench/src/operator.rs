@@ -1,6 +1,7 @@
 //! The operator under load: a fleet of ExternalSecrets on a real API server, with the stand-in for AWS as its store.
 
 pub(crate) mod events;
+pub(crate) mod kamus;
 pub(crate) mod restarts;
 
 use std::collections::{BTreeMap, HashSet};
@@ -32,7 +33,7 @@ use crate::stand_in::{Conduct, REGION};
 /// Namespaces that a fleet is spread over.
 const NAMESPACES: usize = 20;
 
-/// Values of each ExternalSecret.
+/// Values of each object that reads a store.
 const KEYS: usize = 3;
 
 /// How long a fleet may take before it counts as failed.
@@ -55,6 +56,8 @@ enum Source {
     ExternalSecrets,
     /// Those of kubernetes-external-secrets.
     Kes,
+    /// Kamus'.
+    Kamus,
 }
 
 impl Source {
@@ -63,6 +66,15 @@ impl Source {
         match self {
             Self::ExternalSecrets => "reconcile.external-secrets.io/managed=true",
             Self::Kes => "bench=kes",
+            Self::Kamus => "bench=kamus",
+        }
+    }
+
+    /// Values of each object.
+    fn keys(self) -> usize {
+        match self {
+            Self::ExternalSecrets | Self::Kes => KEYS,
+            Self::Kamus => 1,
         }
     }
 }
@@ -304,28 +316,33 @@ impl Fleet {
     }
 
     async fn prepare(source: Source, count: usize, interval: &str) -> Result<Self> {
+        let fleet = Self::empty(source, count).await?;
+        fleet.fill(interval).await?;
+        Ok(fleet)
+    }
+
+    /// A cluster that knows the kinds, and in which there is nothing yet.
+    async fn empty(source: Source, count: usize) -> Result<Self> {
         eprintln!("bench: making a cluster with {count} {source:?}");
         let cluster = ControlPlane::start(&Options::default())?;
         cluster.apply(&strongroom_api::crds_yaml()?)?;
-        if let Source::Kes = source {
-            cluster.apply(&strongroom_api::kes::crd_yaml()?)?;
+        match source {
+            Source::ExternalSecrets => {}
+            Source::Kes => drop(cluster.apply(&strongroom_api::kes::crd_yaml()?)?),
+            Source::Kamus => drop(cluster.apply(&strongroom_api::kamus::crd_yaml()?)?),
         }
         cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"])?;
         let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig())?;
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         let client = Client::try_from(config)?;
-        let fleet = Self { cluster, client, source, count };
-        fleet.fill(interval).await?;
-        Ok(fleet)
+        Ok(Self { cluster, client, source, count })
     }
 
     async fn fill(&self, interval: &str) -> Result<()> {
         let mut manifests = String::from(
             "{apiVersion: v1, kind: Secret, metadata: {name: aws, namespace: default}, stringData: {id: AKIAIOSFODNN7EXAMPLE, secret: not-a-real-key}}\n",
         );
-        for namespace in 0..NAMESPACES {
-            manifests += &format!("---\n{{apiVersion: v1, kind: Namespace, metadata: {{name: team-{namespace}}}}}\n");
-        }
+        manifests += &namespaces();
         manifests += &format!(
             "---\n{{apiVersion: external-secrets.io/v1, kind: ClusterSecretStore, metadata: {{name: aws}}, spec: {{provider: {{aws: {{service: SecretsManager, region: {REGION}, auth: {{secretRef: {{accessKeyIDSecretRef: {{name: aws, namespace: default, key: id}}, secretAccessKeySecretRef: {{name: aws, namespace: default, key: secret}}}}}}}}}}}}}}\n"
         );
@@ -333,6 +350,7 @@ impl Fleet {
         let make = async |number| match self.source {
             Source::ExternalSecrets => self.make(number, interval).await,
             Source::Kes => self.make_for_kes(number).await,
+            Source::Kamus => bail!("KamusSecrets are made with a key"),
         };
         let made: Vec<Result<()>> = stream::iter(0..self.count).map(make).buffer_unordered(32).collect().await;
         made.into_iter().collect()
@@ -400,7 +418,7 @@ impl Fleet {
         for secret in found {
             let name = secret.metadata.name.unwrap_or_default();
             let number = name.strip_prefix("app-").context("a Secret of nobody")?.to_owned();
-            for key in 0..KEYS {
+            for key in 0..self.source.keys() {
                 let value = secret.data.as_ref().and_then(|data| data.get(&format!("k{key}")));
                 let value = value.map(|value| String::from_utf8_lossy(&value.0).into_owned());
                 ensure!(value.as_deref() == Some(&format!("delivered:app{number}k{key}")), "{name} has a wrong value");
@@ -576,6 +594,12 @@ impl Drop for Running {
 fn reads_of_secrets(bench: &mut Bench) -> Result<usize> {
     let calls = bench.stand_in.counts()?.by_operation;
     Ok(calls.iter().filter(|(name, _)| name.contains("SecretValue")).map(|(_, count)| count).sum())
+}
+
+/// Manifests of the namespaces, each with a line before it.
+fn namespaces() -> String {
+    let manifest = |number| format!("---\n{{apiVersion: v1, kind: Namespace, metadata: {{name: team-{number}}}}}\n");
+    (0..NAMESPACES).map(manifest).collect()
 }
 
 fn namespace(number: usize) -> String {

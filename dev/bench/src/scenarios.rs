@@ -61,6 +61,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     crate::server::AUDIT,
     crate::server::LARGE,
     crate::server::POLICIES,
+    crate::kamus::DECRYPT,
+    crate::kamus::MEMORY,
+    crate::kamus::SECRETS,
     Scenario { name: "operator-large", measure: |bench| crate::operator::measure(bench, 10_000) },
 ];
 

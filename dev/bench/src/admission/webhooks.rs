@@ -3,20 +3,18 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use base64::Engine as _;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 use world::certificates::Authority;
 use world::control_plane::{ControlPlane, Options};
 use world::part::Part;
 
 use super::reviews;
+use crate::client::connector;
+use crate::flow::Served;
 use crate::process;
 use crate::scenarios::Bench;
 
@@ -71,6 +69,11 @@ impl Webhooks {
         self.address
     }
 
+    /// To whom reviews are sent.
+    pub(crate) fn served(&self) -> Served<'_> {
+        Served { address: self.address, connector: &self.connector, process: self.part.id() }
+    }
+
     /// The cluster behind it.
     pub(crate) fn cluster(&self) -> &ControlPlane {
         &self.cluster
@@ -81,22 +84,12 @@ impl Webhooks {
         base64::engine::general_purpose::STANDARD.encode(self.authority.certificate_pem())
     }
 
-    /// What trusts its certificate.
-    pub(crate) fn connector(&self) -> &TlsConnector {
-        &self.connector
-    }
-
-    /// The process.
-    pub(crate) fn id(&self) -> u32 {
-        self.part.id()
-    }
-
     /// A line of `/proc/PID/status`, in bytes.
     ///
     /// # Errors
     /// When it has ended.
     pub(crate) fn memory(&self, name: &str) -> Result<f64> {
-        process::memory(self.id(), name)
+        process::memory(self.part.id(), name)
     }
 
     /// Single reads of Secrets that the API server has answered so far, as it counts them.
@@ -118,12 +111,4 @@ fn address(log: &Path) -> Option<SocketAddr> {
     let logged = std::fs::read_to_string(log).ok()?;
     let line = logged.lines().find(|line| line.contains("serving reviews"))?;
     line.split("address=").nth(1)?.split_whitespace().next()?.trim_matches('"').parse().ok()
-}
-
-fn connector(authority: &Path) -> Result<TlsConnector> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(authority)?)?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))
 }
