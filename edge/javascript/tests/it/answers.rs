@@ -16,7 +16,12 @@ async fn compare(engine: &Engine, lines: &str, field: &str) -> (usize, String) {
     let (mut count, mut wrong) = (0, Vec::new());
     for line in lines.lines() {
         let case: Value = serde_json::from_str(line).unwrap();
-        let answer = render(engine, &texts(&case, field), &[case["template"].as_str().unwrap()]).await.pop().unwrap();
+        let mut data = texts(&case, field);
+        if field == "data" {
+            // kubernetes-external-secrets has them from a Secret, which is sorted.
+            data.sort_unstable();
+        }
+        let answer = render(engine, &data, &[case["template"].as_str().unwrap()]).await.pop().unwrap();
         let expected = case.get("output").map(|output| output.as_str().unwrap().to_owned());
         // Errors are told in the engine's words, which no template should depend on. What is marked must differ.
         let is_equal = answer.as_ref().ok() == expected.as_ref();

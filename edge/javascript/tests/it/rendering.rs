@@ -37,9 +37,9 @@ async fn values_keep_the_order_in_which_they_are_given() {
 #[tokio::test]
 async fn what_should_be_json_and_is_none_is_a_fault_that_does_not_tell_it() {
     let engine = engine(Limits::default()).with_encoding(Encoding::Json);
-    let template = "<%= data.x.y %> JSON canary";
-    assert_eq!(render(&engine, &[("x", "{\"y\":[1]}")], &[template]).await, [Ok("1 JSON canary".to_owned())]);
-    let fault = render(&engine, &[("x", "canary-4b1d")], &[template]).await.pop().unwrap().unwrap_err();
+    let template = "<%= data.x.y %> canarycanary";
+    assert_eq!(render(&engine, &[("x", "{\"y\":[1]}")], &[template]).await, [Ok("1 canarycanary".to_owned())]);
+    let fault = render(&engine, &[("x", "canarycanary")], &[template]).await.pop().unwrap().unwrap_err();
     assert_eq!(fault.kind, Kind::Runtime);
     assert!(!fault.to_string().contains("canary"), "a value is told");
 }
