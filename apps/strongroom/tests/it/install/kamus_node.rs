@@ -274,7 +274,7 @@ impl<'a> Kamus<'a> {
     }
 
     /// What a value of the Secret that comes from Git is.
-    fn from_git(&self) -> String {
+    fn applied_value(&self) -> String {
         let read = ["secret", "from-git", "-n", "team-a", "-o", "jsonpath={.data.password}", "--ignore-not-found"];
         String::from_utf8(BASE64_STANDARD.decode(self.get(&read)).unwrap_or_default()).unwrap_or_default()
     }
@@ -416,7 +416,7 @@ impl<'a> Git<'a> {
     }
 
     fn arrives(&self, ending: &str) {
-        eventually("the commit arrives", || match self.kamus.from_git() {
+        eventually("the commit arrives", || match self.kamus.applied_value() {
             value if value == format!("{CANARY}-{ending}") => Ok(()),
             _ => Err(format!("{}\n{}", self.logged(), self.kamus.get(&["kamussecrets", "-A", "-o", "yaml"]))),
         });
