@@ -122,7 +122,7 @@ fn manifest(number: usize) -> (String, Vec<(String, &'static str)>) {
     );
     write!(manifest, "  # the first\n  first: {}   # why\n", first.0).unwrap();
     write!(manifest, "\n  second.txt: '{}'\n  'third': \"{}\"  # quoted\n", second.0, third.0).unwrap();
-    if number % 5 == 0 {
+    if number.is_multiple_of(5) {
         manifest
             .push_str("---\n# of no concern\nkind: ConfigMap\napiVersion: v1\nmetadata: {name: other}\ndata: {a: b}\n");
     }

@@ -188,7 +188,7 @@ impl Reader {
                         wrong.push(format!("{name}: {status} {words}"));
                     }
                 }
-                if number % 20 == 0 {
+                if number.is_multiple_of(20) {
                     let found = secrets(&api, &namespace);
                     let bad = values.iter().filter(|(name, value)| {
                         found.get(*name).is_none_or(|(line, _)| *line != format!("a={value} b=fixed"))
