@@ -132,12 +132,13 @@ impl SealedText {
         sealed.open(fresh, &header(&self.key)).map_err(|_| KamusError::Wrong)
     }
 
-    /// What a cache knows the fresh key by: another one for each text and each identity, so that nobody finds in it what
-    /// somebody else has opened.
+    /// What a cache knows the fresh key by: another one for each text, the key that it names, and each identity, so that
+    /// nobody finds in it what somebody else has opened, nor what went wrong with another key.
     pub fn fingerprint(&self, installation: &Installation, identity: &Identity) -> [u8; 32] {
         let label = label(installation, identity);
         let length = u32::try_from(label.len()).unwrap_or(u32::MAX).to_be_bytes();
-        sha256(&[&length, label.as_slice(), self.bytes.as_slice()].concat())
+        // Headers are all of one length.
+        sha256(&[&length, label.as_slice(), &header(&self.key), &self.bytes].concat())
     }
 }
 

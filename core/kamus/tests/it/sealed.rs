@@ -104,6 +104,9 @@ fn fresh_keys_are_known_by_text_installation_and_reader() {
     assert_ne!(fingerprint, text.fingerprint(&ring.installation, &identity("team-a", "other")));
     assert_ne!(fingerprint, text.fingerprint(&Installation::new("staging").unwrap(), &reader));
     assert_ne!(fingerprint, sealed(ring, &reader, "hunter2").fingerprint(&ring.installation, &reader));
+    let renamed = text.to_string().replace(&RING.1[1].id.to_string(), "0123456789abcdef");
+    let Text::Sealed(renamed) = Text::read(&renamed).unwrap() else { panic!("it has our form") };
+    assert_ne!(fingerprint, renamed.fingerprint(&ring.installation, &reader));
 }
 
 #[test]
