@@ -87,7 +87,7 @@ fn both_versions_are_served_and_the_older_ones_data_is_known_as_text() {
         let read = ["get", "kamussecrets.v1alpha2.soluto.com", "a", "-o", "json", "--show-managed-fields"];
         serde_json::from_str::<KamusSecret>(&cluster.kubectl(&read).unwrap()).unwrap()
     };
-    let old = apply("v1alpha1", "old", "data: {a: x, b: y}");
+    let old = apply("v1alpha1", "old", "data: {a: x, b: w}");
     assert_eq!((old.texts.into_iter().collect::<Vec<_>>(), old.data.len()), (vec!["a".to_owned(), "b".to_owned()], 2));
     // Written anew by the newer version, a key has the newer meaning.
     let both = apply("v1alpha2", "new", "data: {b: z}, stringData: {c: x}");
