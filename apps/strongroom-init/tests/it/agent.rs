@@ -435,7 +435,7 @@ fn what_makes_no_sense_is_refused_and_nothing_is_read() {
         (&["--file", "a=sr://vault@nobody/x"], "no store is named"),
         (&["--files", list], "files[0]"),
         (&["--files", "/no/such"], "/no/such"),
-        (&[good[0], good[1], "--refresh", "10ms"], "1s is the least"),
+        (&[good[0], good[1], "--refresh", "10ms"], "less than a second"),
         (&[good[0], good[1], "--signal", "HUP"], "HUP:NAME"),
         (&[good[0], good[1], "--signal", "NOPE:x"], "by its name"),
         (&[good[0], good[1], "--url", "ftp://x/"], "http://HOST/PATH"),
