@@ -14,10 +14,9 @@ use strongroom_provider::{Meter, Outcome};
 use strongroom_secret::SecretBytes;
 
 use crate::answer::{self, ErrorWords};
-use crate::credentials::Source;
 use crate::is_answer;
-use crate::metadata::Metadata;
-use crate::name::{is_domain, is_location, is_project};
+use crate::name::{is_location, is_project};
+use crate::opened::Opened;
 use crate::settings::Settings;
 use crate::tokens::{Token, Tokens};
 
@@ -83,22 +82,11 @@ impl KeyManagement {
     /// # Errors
     /// Where a setting or the credentials cannot be used; the field says which.
     pub fn open(settings: &Settings, endpoint: Option<String>, meter: Arc<Meter>) -> Result<Self, Failure> {
-        settings.validate()?;
+        let Opened { metadata, source, universe, quota_project } = Opened::of(settings)?;
         let client = Client::new(settings.client(BODY_LIMIT)?)?;
-        let metadata = Metadata::new(settings.metadata_host())?;
-        let found = Source::find(settings)?;
-        let universe = settings.universe_domain.clone().or(found.universe_domain);
-        let universe = universe.unwrap_or_else(|| "googleapis.com".to_owned());
-        if !is_domain(&universe) {
-            return Err(Failure::new(Class::Invalid, "this is not a domain").in_field("universeDomain"));
-        }
-        let quota_project = settings.quota_project.clone().or(found.quota_project);
-        let quota_project = quota_project.map(HeaderValue::try_from).transpose().map_err(|_| {
-            Failure::new(Class::Invalid, "the project has characters that no project has").in_field("quotaProject")
-        })?;
         let endpoint = endpoint.unwrap_or_else(|| format!("https://cloudkms.{universe}"));
         let endpoint = endpoint.trim_end_matches('/').to_owned();
-        let tokens = Tokens::new(found.source, client.clone(), metadata, Arc::clone(&meter));
+        let tokens = Tokens::new(source, client.clone(), metadata, Arc::clone(&meter));
         Ok(Self { client, tokens, quota_project, endpoint, meter })
     }
 

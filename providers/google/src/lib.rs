@@ -20,6 +20,7 @@ mod grants;
 mod keys;
 mod metadata;
 mod name;
+mod opened;
 #[cfg(feature = "push")]
 mod push;
 mod search;
@@ -48,9 +49,9 @@ pub use crate::keys::KeyManagement;
 pub use crate::settings::{Credentials, Exchange, Federation, ProxySettings, Settings, Timeouts};
 pub use crate::subscription::{Notification, Subscription};
 
-use crate::credentials::Source;
 use crate::metadata::Metadata;
-use crate::name::{SecretName, is_domain};
+use crate::name::SecretName;
+use crate::opened::Opened;
 use crate::tokens::{Token, Tokens};
 
 /// What a read calls, and what must be allowed.
@@ -85,21 +86,10 @@ impl SecretManager {
     /// # Errors
     /// Where a setting or the credentials cannot be used; the field says which.
     pub fn open(settings: Settings, meter: Arc<Meter>) -> Result<Self, Failure> {
-        settings.validate()?;
+        let Opened { metadata, source, universe, quota_project } = Opened::of(&settings)?;
         let client = Client::new(settings.client(BODY_LIMIT)?)?;
         let lists = Client::new(settings.client(search::BODY_LIMIT)?)?;
-        let metadata = Metadata::new(settings.metadata_host())?;
-        let found = Source::find(&settings)?;
-        let universe = settings.universe_domain.clone().or(found.universe_domain);
-        let universe = universe.unwrap_or_else(|| "googleapis.com".to_owned());
-        if !is_domain(&universe) {
-            return Err(Failure::new(Class::Invalid, "this is not a domain").in_field("universeDomain"));
-        }
-        let quota_project = settings.quota_project.clone().or(found.quota_project);
-        let quota_project = quota_project.map(HeaderValue::try_from).transpose().map_err(|_| {
-            Failure::new(Class::Invalid, "the project has characters that no project has").in_field("quotaProject")
-        })?;
-        let tokens = Tokens::new(found.source, client.clone(), metadata.clone(), Arc::clone(&meter));
+        let tokens = Tokens::new(source, client.clone(), metadata.clone(), Arc::clone(&meter));
         let project = Shared::default();
         Ok(Self { settings, client, lists, metadata, tokens, project, quota_project, universe, meter })
     }
