@@ -67,8 +67,19 @@ pub type Change = Option<Vec<PathBuf>>;
 pub struct FileSet {
     path: PathBuf,
     folder: File,
-    /// Locked until it is closed, also when the process is killed.
-    _lock: File,
+    _lock: WriterLock,
+}
+
+/// The lock of a folder's one writer. It ends with the process too, also when that is killed.
+#[derive(Debug)]
+struct WriterLock(File);
+
+impl Drop for WriterLock {
+    /// Unlocks, since closing alone would leave the lock with each child that was forked meanwhile and has not executed
+    /// its program yet. Where unlocking fails, closing ends it a little later.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 impl FileSet {
@@ -239,13 +250,13 @@ struct Links<'a> {
 }
 
 /// Becomes the folder's only writer.
-fn lock(folder: &File) -> Result<File, Failure> {
+fn lock(folder: &File) -> Result<WriterLock, Failure> {
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     // Nobody else may hold up the writer by a lock of their own.
     let opened = openat(folder, LOCK, flags, Mode::S_IRUSR | Mode::S_IWUSR);
     let file = opened.map(File::from).map_err(|error| io_failure("its ..lock cannot be opened", &error.into()))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(WriterLock(file)),
         Err(fs::TryLockError::WouldBlock) => {
             Err(Failure::new(Class::Invalid, "another process writes this folder's files")
                 .with_hint("give each agent a folder of its own"))
