@@ -78,8 +78,12 @@ fn what_stays_behind_holds_no_secret() {
         let supervisor = running.supervisor();
         // Protected, and not readable for an ordinary user, until it is the supervisor.
         let read = |file: &str| std::fs::read(format!("/proc/{supervisor}/{file}")).ok();
-        until("the supervisor has taken over", || read("environ")?.is_empty().then_some(()));
-        let arguments = String::from_utf8(read("cmdline").expect("reads")).expect("text");
+        // In the midst of the change both are empty.
+        let arguments = until("the supervisor has taken over", || {
+            let (environment, arguments) = (read("environ")?, read("cmdline")?);
+            (environment.is_empty() && !arguments.is_empty()).then_some(arguments)
+        });
+        let arguments = String::from_utf8(arguments).expect("text");
         assert!(arguments.contains("\0--strongroom-supervisor=1\0child="), "{arguments:?}");
         assert!(!arguments.contains("canary"), "{arguments:?}");
         until("it has its name back", || (status_of(supervisor, "Name")? == "process-probe").then_some(()));
