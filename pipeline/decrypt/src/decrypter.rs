@@ -53,18 +53,18 @@ impl Decrypter {
             management,
             legacy,
             limits,
-            known: Mutex::new(Arc::new(limits.known(ring))),
+            known: Mutex::new(Arc::new(Known::new(ring, limits.kept()))),
             processors: Arc::new(Semaphore::new(processors)),
         }
     }
 
-    /// Takes another ring: keys that are no longer in it open nothing any more. Whoever follows the ring gives it again
-    /// and again; with the same one, fresh keys whose time is over are wiped.
+    /// Takes another ring: keys that are no longer in it open nothing any more; those that are need not be unwrapped again.
+    /// Whoever follows the ring gives it again and again; with the same one, fresh keys whose time is over are wiped.
     pub fn set_ring(&self, ring: KeyRing) {
         let mut known = locked(&self.known);
         match *known.ring == ring {
             true => known.tidy(),
-            false => *known = Arc::new(self.limits.known(ring)),
+            false => *known = Arc::new(known.with_ring(ring, self.limits.kept())),
         }
     }
 
@@ -192,8 +192,8 @@ impl Decrypter {
 }
 
 impl Limits {
-    fn known(&self, ring: KeyRing) -> Known {
-        Known::new(ring, Kept::new(self.fresh_keys, self.lifetime))
+    fn kept(&self) -> Kept {
+        Kept::new(self.fresh_keys, self.lifetime)
     }
 }
 

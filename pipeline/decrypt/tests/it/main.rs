@@ -191,6 +191,36 @@ async fn after_rotation_old_texts_open_and_new_ones_take_the_new_key() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_rotation_old_texts_open_though_the_key_management_is_down() {
+    let management = counting(0);
+    let mut ring = ring(&*management).await;
+    let decrypter = Decrypter::new(management.clone(), None, ring.clone(), Limits::default());
+    let encrypt = |plain: &str| decrypter.encrypt(&reader(), &bytes(plain)).unwrap().to_string();
+    let (known, another) = (encrypt("known"), encrypt("another"));
+    decrypter.decrypt(&known, &reader()).await.unwrap();
+    add_key(&mut ring, &*management).await;
+    decrypter.set_ring(ring.clone());
+    management.failures.store(usize::MAX, Ordering::SeqCst);
+    for (text, value) in [(&known, "known"), (&another, "another")] {
+        assert_eq!(decrypter.decrypt(text, &reader()).await.unwrap().expose(), value.as_bytes());
+    }
+    let new = encrypt("new");
+    assert_eq!(decrypter.decrypt(&new, &reader()).await.unwrap_err().class, Class::Unavailable);
+    // A key that leaves takes nothing of the others with it.
+    management.failures.store(0, Ordering::SeqCst);
+    decrypter.decrypt(&new, &reader()).await.unwrap();
+    management.failures.store(usize::MAX, Ordering::SeqCst);
+    ring.keys.remove(0);
+    decrypter.set_ring(ring.clone());
+    assert_eq!(decrypter.decrypt(&new, &reader()).await.unwrap().expose(), b"new");
+    assert_eq!(decrypter.decrypt(&known, &reader()).await.unwrap_err().class, Class::Invalid);
+    // One whose record has changed, or of another installation, is unwrapped anew.
+    ring.installation = Installation::new("another").unwrap();
+    decrypter.set_ring(ring);
+    assert_eq!(decrypter.decrypt(&new, &reader()).await.unwrap_err().class, Class::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_envelope_of_kamus_costs_one_call_for_each_account() {
     let management = counting(0);
     let decrypter = Decrypter::new(management.clone(), None, ring(&*management).await, Limits::default());
