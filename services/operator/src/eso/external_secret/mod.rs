@@ -220,8 +220,10 @@ impl<'a> Round<'a> {
         if Box::pin(self.leaves_to_others()).await {
             return Outcome::Done(None);
         }
-        if let Err(failure) = Box::pin(self.keep_finalizer()).await {
-            return self.failed(Trouble::passing(message::NOT_UPDATED, failure)).await;
+        match Box::pin(self.keep_finalizer()).await {
+            Ok(true) => {}
+            Ok(false) => return Outcome::failed(None),
+            Err(failure) => return self.failed(Trouble::passing(message::NOT_UPDATED, failure)).await,
         }
         let labels = &self.object.metadata;
         self.operator.metrics.synced("externalsecret", labels, false);

@@ -14,11 +14,12 @@ use super::{Round, Trouble, target_of};
 use crate::operator::FIELD_MANAGER;
 
 impl Round<'_> {
-    /// Puts the finalizer on where the target must go with the ExternalSecret, and nowhere else.
-    pub(super) async fn keep_finalizer(&self) -> Result<(), Failure> {
+    /// Puts the finalizer on where the target must go with the ExternalSecret, and nowhere else. Not where the object is
+    /// another one by now: that comes in a round of its own.
+    pub(super) async fn keep_finalizer(&self) -> Result<bool, Failure> {
         let has_one = self.finalizers().iter().any(|name| name == finalizer::EXTERNAL_SECRET);
         if self.deletion() != DeletionPolicy::Delete || has_one {
-            return Ok(());
+            return Ok(true);
         }
         let mut finalizers = self.finalizers().to_vec();
         finalizers.push(finalizer::EXTERNAL_SECRET.to_owned());
@@ -37,7 +38,8 @@ impl Round<'_> {
             Err(failure) => Err(failure),
         };
         match done {
-            Ok(()) => Outcome::Done(None),
+            Ok(true) => Outcome::Done(None),
+            Ok(false) => Outcome::failed(None),
             Err(failure) => {
                 let trouble = Trouble::passing(message::NOT_DELETED, failure);
                 self.operator.tell(&self.key(), &self.about, event::UPDATE_FAILED, Some(&trouble.words()));
@@ -75,13 +77,15 @@ impl Round<'_> {
         self.finalizers().iter().filter(|name| *name != finalizer::EXTERNAL_SECRET).cloned().collect()
     }
 
-    /// Writes the list against the version that was seen, so that nobody else's finalizer is lost.
-    async fn set_finalizers(&self, finalizers: &[String]) -> Result<(), Failure> {
+    /// Writes the list against the version that was seen, so that nobody else's finalizer is lost; whether that was the
+    /// latest one.
+    async fn set_finalizers(&self, finalizers: &[String]) -> Result<bool, Failure> {
         let api: Api<ExternalSecret> = Api::namespaced(self.operator.connection.client(), &self.name.namespace);
         let version = self.object.metadata.resource_version.clone();
         let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": version } });
         match merge_patch(&api, &self.name.name, &patch, FIELD_MANAGER).await {
-            Ok(_) | Err(WriteFailure::NotFound) => Ok(()),
+            Ok(_) | Err(WriteFailure::NotFound) => Ok(true),
+            Err(WriteFailure::Conflict) => Ok(false),
             Err(failure) => Err(failure.into_failure(&format!("write the finalizers of ExternalSecret {}", self.name))),
         }
     }

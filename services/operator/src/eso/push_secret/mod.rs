@@ -170,8 +170,10 @@ impl<'a> Round<'a> {
             // It is being looked at for the first time, and wakes us then.
             return Outcome::Done(None);
         }
-        if let Err(failure) = self.keep_finalizer().await {
-            return self.failed(Trouble::of(message::NOT_PUSHED, vec![failure])).await;
+        match self.keep_finalizer().await {
+            Ok(true) => {}
+            Ok(false) => return Outcome::failed(None),
+            Err(failure) => return self.failed(Trouble::of(message::NOT_PUSHED, vec![failure])).await,
         }
         self.operator.index().pushes.looking(self.name);
         match self.synchronise(now, &stores).await {

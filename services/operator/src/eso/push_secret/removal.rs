@@ -14,11 +14,12 @@ use crate::eso::timing::retry_after;
 use crate::operator::FIELD_MANAGER;
 
 impl Round<'_> {
-    /// Puts the finalizer on where what was pushed must go with the PushSecret, and takes it off where it need not.
-    pub(super) async fn keep_finalizer(&self) -> Result<(), Failure> {
+    /// Puts the finalizer on where what was pushed must go with the PushSecret, and takes it off where it need not. Not
+    /// where the object is another one by now: that comes in a round of its own.
+    pub(super) async fn keep_finalizer(&self) -> Result<bool, Failure> {
         let has_one = self.has_finalizer();
         if self.deletes() == has_one {
-            return Ok(());
+            return Ok(true);
         }
         let mut finalizers = self.other_finalizers();
         if self.deletes() {
@@ -43,7 +44,8 @@ impl Round<'_> {
             return Outcome::failed(retry_after);
         }
         match self.set_finalizers(&self.other_finalizers()).await {
-            Ok(()) => Outcome::Done(None),
+            Ok(true) => Outcome::Done(None),
+            Ok(false) => Outcome::failed(None),
             Err(failure) => {
                 tracing::warn!(push_secret = %self.name, %failure, "the finalizer of a PushSecret could not be taken off");
                 Outcome::failed(None)
@@ -69,13 +71,15 @@ impl Round<'_> {
         all.filter(|name| *name != finalizer::PUSH_SECRET).cloned().collect()
     }
 
-    /// Writes the list against the version that was seen, so that nobody else's finalizer is lost.
-    async fn set_finalizers(&self, finalizers: &[String]) -> Result<(), Failure> {
+    /// Writes the list against the version that was seen, so that nobody else's finalizer is lost; whether that was the
+    /// latest one.
+    async fn set_finalizers(&self, finalizers: &[String]) -> Result<bool, Failure> {
         let api: Api<PushSecret> = Api::namespaced(self.operator.connection.client(), &self.name.namespace);
         let version = self.object.metadata.resource_version.clone();
         let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": version } });
         match merge_patch(&api, &self.name.name, &patch, FIELD_MANAGER).await {
-            Ok(_) | Err(WriteFailure::NotFound) => Ok(()),
+            Ok(_) | Err(WriteFailure::NotFound) => Ok(true),
+            Err(WriteFailure::Conflict) => Ok(false),
             Err(failure) => Err(failure.into_failure(&format!("write the finalizers of PushSecret {}", self.name))),
         }
     }
