@@ -492,7 +492,8 @@ fn a_store_policy_says_in_its_status_whether_it_is_understood() {
     API.patch("storepolicies", "", &name, &json!({"spec": policy["spec"]}));
     told("storepolicies", "", &name, "True", "every part of the policy is understood");
 
-    // Touched, and as it was: nothing is written.
+    // Touched, and as it was: nothing is written, once the operator has seen what it wrote itself.
+    std::thread::sleep(Duration::from_secs(1));
     let touched = API.patch("storepolicies", "", &name, &json!({"metadata": {"labels": {"touched": "yes"}}}));
     std::thread::sleep(Duration::from_secs(1));
     let after = API.get("storepolicies", "", &name).unwrap();
