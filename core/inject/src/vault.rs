@@ -5,6 +5,7 @@
 //! brings its own (`VAULT_TOKEN`, `VAULT_ROLE_ID`, …).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use strongroom_reference::parse_paths;
@@ -144,9 +145,8 @@ fn not_served(container: &Container<'_>, name: &str, cure: &'static str) -> Refu
 
 /// Drafts variables and token of the wrapped containers that need Vault.
 pub(crate) fn draft(survey: &Survey<'_>, draft: &mut Draft<'_>) -> Result<(), Refusal> {
-    let known = Known::new();
     for (place, container, _) in survey.wrapped().filter(|(_, _, verdict)| verdict.needs.vault) {
-        let own = Own::of(container, survey.found, &known);
+        let own = Own::of(container, survey.found);
         check_container(&draft.pod, container, &own)?;
         check_probes(&draft.pod, container)?;
         let mut variables = variables(&draft.pod, &own, survey.candidates.settings);
@@ -172,7 +172,7 @@ pub(crate) struct Login {
 /// # Errors
 /// What the annotations ask for and is not served.
 pub(crate) fn login(container: &Container<'_>, survey: &Survey<'_>, draft: &mut Draft<'_>) -> Result<Login, Refusal> {
-    let own = Own::of(container, &Found::default(), &Known::new());
+    let own = Own::of(container, &Found::default());
     check_container(&draft.pod, container, &own)?;
     let mut variables = variables(&draft.pod, &own, survey.candidates.settings);
     variables.retain(|(name, _)| !ENVIRONMENT.contains(name));
@@ -196,7 +196,7 @@ fn entries(variables: Vec<(&'static str, String)>) -> impl Iterator<Item = Value
 struct Own(BTreeSet<&'static str>);
 
 impl Own {
-    fn of(container: &Container<'_>, found: &Found, known: &Known) -> Self {
+    fn of(container: &Container<'_>, found: &Found) -> Self {
         let mut names = BTreeSet::new();
         // An empty variable counts as none.
         let is_set = |entry: &&Value| {
@@ -204,14 +204,14 @@ impl Own {
             value.is_some_and(|value| !ASKS_FOR_LOGIN.contains(&value)) || entry.get("valueFrom").is_some()
         };
         let entries = list(container.value, "env").iter().filter(is_set);
-        names.extend(entries.filter_map(|entry| known.0.get(text(entry, "name")?)));
+        names.extend(entries.filter_map(|entry| KNOWN.get(text(entry, "name")?)));
         for feed in feeds(container) {
             if let Feed::All { prefix, origin, .. } = feed
                 && let Source::Values(values) = found.get(origin.kind, origin.name)
             {
                 // Asking for each of a few names costs the same however large the source is.
                 let is_there = |full: &str| full.strip_prefix(prefix).is_some_and(|key| values.contains_key(key));
-                names.extend(known.0.iter().filter(|(full, _)| is_there(full)).map(|(_, name)| name));
+                names.extend(KNOWN.iter().filter(|(full, _)| is_there(full)).map(|(_, name)| name));
             }
         }
         Self(names)
@@ -227,15 +227,11 @@ impl Own {
 }
 
 /// The variables that matter, each with its name behind `VAULT_` and `BAO_`.
-struct Known(BTreeMap<String, &'static str>);
-
-impl Known {
-    fn new() -> Self {
-        let names = VARIABLES.into_iter().map(|(_, name)| name).chain(LOGINS).chain(TOKENS).chain(TRUST);
-        let families = names.flat_map(|name| ["VAULT_", "BAO_"].map(|family| (format!("{family}{name}"), name)));
-        Self(families.chain([(OLD_TOKEN.to_owned(), "JWT_FILE")]).collect())
-    }
-}
+static KNOWN: LazyLock<BTreeMap<String, &'static str>> = LazyLock::new(|| {
+    let names = VARIABLES.into_iter().map(|(_, name)| name).chain(LOGINS).chain(TOKENS).chain(TRUST);
+    let families = names.flat_map(|name| ["VAULT_", "BAO_"].map(|family| (format!("{family}{name}"), name)));
+    families.chain([(OLD_TOKEN.to_owned(), "JWT_FILE")]).collect()
+});
 
 fn annotation<'pod>(pod: &Pod<'pod>, name: &str) -> Option<&'pod str> {
     pod.annotation(&format!("{PREFIX}{name}"))

@@ -1,9 +1,12 @@
 //! AdmissionReviews as API servers send them, versions v1 and v1beta1, and the answers, in the version that was asked.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value, json};
 use strongroom_inject::Operation;
 use strongroom_kube::Asker;
 
@@ -49,11 +52,11 @@ pub(crate) struct Request {
     /// Who asks for it.
     #[serde(default)]
     pub(crate) user_info: Asker,
-    /// The object as it is to be; null for deletions.
-    #[serde(default)]
+    /// The object as it is to be, without its `managedFields`; null for deletions.
+    #[serde(default, deserialize_with = "object")]
     pub(crate) object: Value,
-    /// The object as it was, for updates and deletions.
-    #[serde(default)]
+    /// The object as it was, for updates and deletions, without its `managedFields`.
+    #[serde(default, deserialize_with = "object")]
     pub(crate) old_object: Value,
 }
 
@@ -145,6 +148,55 @@ impl Request {
     }
 }
 
+/// Reads an object but for the record of who wrote which of its fields: as much as a third of it, in many small pieces, and
+/// nothing that is decided here depends on it.
+fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+    Level::Object.deserialize(deserializer)
+}
+
+/// Where in an object members are read.
+#[derive(Clone, Copy)]
+enum Level {
+    Object,
+    Metadata,
+}
+
+impl<'de> DeserializeSeed<'de> for Level {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Level {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object or null")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut members = Map::new();
+        while let Some(name) = map.next_key::<String>()? {
+            let value = match (self, name.as_str()) {
+                (Self::Metadata, "managedFields") => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+                (Self::Object, "metadata") => map.next_value_seed(Self::Metadata)?,
+                _ => map.next_value()?,
+            };
+            members.insert(name, value);
+        }
+        Ok(Value::Object(members))
+    }
+}
+
 /// Reads a review.
 ///
 /// # Errors
@@ -216,5 +268,15 @@ mod tests {
             r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":["canary"]}}"#,
             "line 1",
         );
+    }
+    #[test]
+    fn an_object_is_read_but_for_the_record_of_who_wrote_its_fields() {
+        let pod = r#"{"managedFields":1,"spec":{"managedFields":[2]},"metadata":{"name":"a","managedFields":[{"f:spec":{}}],"labels":{"managedFields":"b"}},"kind":"Pod"}"#;
+        let body = format!(
+            r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{"uid":"u","object":{pod},"oldObject":null}}}}"#
+        );
+        let (_, request) = read(body.as_bytes()).unwrap();
+        let expected = r#"{"managedFields":1,"spec":{"managedFields":[2]},"metadata":{"name":"a","labels":{"managedFields":"b"}},"kind":"Pod"}"#;
+        assert_eq!((request.object.to_string().as_str(), request.old_object), (expected, Value::Null));
     }
 }
