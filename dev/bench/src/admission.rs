@@ -47,6 +47,8 @@ fn plain(bench: &mut Bench) -> Result<()> {
     let metric = format!("a pod without references, {MANY}/s");
     bench.rows.push(tail("plain", &metric, &answered)?);
     bench.rows.push(processor("plain", &metric, &answered).with_target(Target::below(100.0)));
+    let answered = steady(webhooks.served(), &lost_pods()?, bench.effort.load.time)?;
+    bench.rows.push(processor("lost", &format!("the same to a path that nobody serves, {MANY}/s"), &answered));
     Ok(())
 }
 
@@ -113,6 +115,15 @@ fn memory(bench: &mut Bench) -> Result<()> {
 fn plain_pods() -> Result<Flow> {
     let requests = reviews::many(|number| reviews::of_four_kilobytes(number, reviews::plain_pod()))?;
     Ok(Flow { requests, is_right: is_unchanged, rate: MANY })
+}
+
+/// As [`plain_pods`], where nobody looks at them: what carrying them costs.
+fn lost_pods() -> Result<Flow> {
+    let lost = |request: Vec<u8>| {
+        [b"POST /nobody".as_slice(), request.strip_prefix(b"POST /pods").unwrap_or(&request)].concat()
+    };
+    let requests = plain_pods()?.requests.into_iter().map(lost).collect();
+    Ok(Flow { requests, is_right: |answer| answer.status == 404, rate: MANY })
 }
 
 fn typical_pods(rate: u32) -> Result<Flow> {

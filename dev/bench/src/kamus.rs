@@ -11,6 +11,7 @@ pub(crate) use self::services::keys;
 use self::services::{Installation, Service, bearer};
 use crate::client::Answer;
 use crate::flow::{Answered, Flow, send, steady};
+use crate::process::{Processor, on_processor};
 use crate::report::{Figure, Row, Target, Unit};
 use crate::scenarios::{Bench, Scenario};
 
@@ -41,8 +42,13 @@ const ACCOUNT: &str = "web";
 /// What every text holds.
 const VALUE: &str = "0123456789abcdefghijklmnopqrstuv0123456789abcdefghijklmnopqrstuv";
 
-/// The same texts again and again; then with another token each time; then another text each time.
+/// The API server and who asks share the processor that the decryptor has not.
 fn decrypt(bench: &mut Bench) -> Result<()> {
+    on_processor(Processor::Second, || decrypt_alone(bench))
+}
+
+/// The same texts again and again; then with another token each time; then another text each time.
+fn decrypt_alone(bench: &mut Bench) -> Result<()> {
     let (installation, time) = (Installation::new(bench)?, bench.effort.load.time);
     let decryptor = installation.start("decryptor")?;
     let token = installation.tokens(1)?.remove(0);

@@ -11,6 +11,7 @@ mod client;
 mod flow;
 mod kamus;
 mod launch;
+mod machine;
 mod operator;
 mod process;
 mod programs;

@@ -31,6 +31,7 @@ pub(crate) struct Scenario {
 
 /// All of them, in the order of the table.
 pub(crate) const SCENARIOS: &[Scenario] = &[
+    crate::machine::MACHINE,
     Scenario { name: "no-reference", measure: no_reference },
     Scenario { name: "one-reference", measure: one_reference },
     Scenario { name: "bundle", measure: one_reference_among_authorities },

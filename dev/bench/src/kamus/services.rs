@@ -22,7 +22,7 @@ use world::control_plane::{ControlPlane, Options};
 use super::{ACCOUNT, NAMESPACE};
 use crate::client::connector;
 use crate::flow::Served;
-use crate::process;
+use crate::process::{self, Processor, on_processor};
 use crate::scenarios::Bench;
 
 /// How long a service may take until it serves.
@@ -77,7 +77,7 @@ impl Installation {
     }
 
     /// Starts a service with the options that a cluster gives it: TLS, and the trail on its standard output, which
-    /// somebody reads.
+    /// somebody reads. It has one processor.
     ///
     /// # Errors
     /// When it does not get ready.
@@ -94,7 +94,8 @@ impl Installation {
         }
         command.env_clear().env("PATH", "/usr/bin:/bin");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
-        let mut child = command.spawn().context("cannot start the service")?;
+        let spawn = || command.spawn().context("cannot start the service");
+        let mut child = on_processor(Processor::First, spawn)?;
         if let Some(trail) = child.stdout.take() {
             std::thread::spawn(move || read_away(trail));
         }
