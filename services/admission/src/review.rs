@@ -148,8 +148,8 @@ impl Request {
     }
 }
 
-/// Reads an object but for the record of who wrote which of its fields: as much as a third of it, in many small pieces, and
-/// nothing that is decided here depends on it.
+/// Reads an object but for the record of who wrote which of its fields: that is many small pieces, and nothing that is
+/// decided here depends on it.
 fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
     Level::Object.deserialize(deserializer)
 }
@@ -269,6 +269,7 @@ mod tests {
             "line 1",
         );
     }
+
     #[test]
     fn an_object_is_read_but_for_the_record_of_who_wrote_its_fields() {
         let pod = r#"{"managedFields":1,"spec":{"managedFields":[2]},"metadata":{"name":"a","managedFields":[{"f:spec":{}}],"labels":{"managedFields":"b"}},"kind":"Pod"}"#;
