@@ -33,7 +33,7 @@ pub use crate::readiness::{Initialized, ReadyHandle};
 pub use crate::reads::{Token, read_config_map, read_service_account, request_token, server_time};
 pub use crate::recorder::{EventKind, Recorder, RecorderSettings};
 pub use crate::reviews::{Action, Asker, TokenOwner, may, may_i, review_token};
-pub use crate::secrets::{Preconditions, SecretObject, Secrets, merge_patch, merge_patch_status};
+pub use crate::secrets::{Preconditions, SecretObject, Secrets, merge_patch, merge_patch_status, replace_finalizers};
 pub use crate::traffic::{Request, Traffic};
 pub use crate::watch::{
     ObjectName, Observed, Scope, Selection, watch_all, watch_all_until_disturbed, watch_namespaces,

@@ -257,6 +257,29 @@ where
     patch_below(api, name, "", patch, manager).await
 }
 
+/// Writes an object's whole list of finalizers against the version in `seen`, so that nobody else's is lost. False where
+/// the object is a newer one by now; an object that is gone needs none.
+///
+/// # Errors
+/// As [`merge_patch`].
+pub async fn replace_finalizers<K>(
+    api: &Api<K>,
+    seen: &ObjectMeta,
+    finalizers: &[String],
+    manager: &str,
+) -> Result<bool, Failure>
+where
+    K: Resource<DynamicType = ()> + Clone,
+{
+    let name = seen.name.as_deref().unwrap_or_default();
+    let metadata = serde_json::json!({ "finalizers": finalizers, "resourceVersion": seen.resource_version });
+    match merge_patch(api, name, &serde_json::json!({ "metadata": metadata }), manager).await {
+        Ok(_) | Err(WriteFailure::NotFound) => Ok(true),
+        Err(WriteFailure::Conflict) => Ok(false),
+        Err(failure) => Err(failure.into_failure(&format!("write the finalizers of {} {name}", K::kind(&())))),
+    }
+}
+
 /// Changes the status alone, by a merge patch of the status subresource, under a field manager; the object's metadata
 /// as it is now.
 ///

@@ -7,7 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::Api;
 use serde_json::json;
 use strongroom_failure::Class;
-use strongroom_kube::{Preconditions, SecretObject, Secrets, WriteFailure, merge_patch, merge_patch_status};
+use strongroom_kube::{
+    Preconditions, SecretObject, Secrets, WriteFailure, merge_patch, merge_patch_status, replace_finalizers,
+};
 use strongroom_secret::SecretBytes;
 
 use crate::{cluster, connect, namespace};
@@ -144,4 +146,25 @@ async fn parts_of_objects_are_patched() {
     merge_patch_status(&namespaces, &namespace, &status, "test").await.unwrap();
     let get = ["get", "namespace", &namespace, "-o", "jsonpath={.status.conditions[0].type}"];
     assert_eq!(cluster.kubectl(&get).unwrap(), "Tested");
+}
+
+#[tokio::test]
+async fn finalizers_are_replaced_on_the_version_that_was_seen() {
+    let cluster = cluster();
+    let namespace = namespace(cluster);
+    cluster.kubectl(&["create", "configmap", "a", "-n", &namespace]).unwrap();
+    let maps: Api<ConfigMap> = Api::namespaced(connect(cluster.kubeconfig()).await.client(), &namespace);
+    let seen = maps.get("a").await.unwrap().metadata;
+    let ours = ["tests.example/ours".to_owned()];
+    assert_eq!(replace_finalizers(&maps, &seen, &ours, "test").await, Ok(true));
+    // The object is a newer one now: what somebody else may have put on stays.
+    assert_eq!(replace_finalizers(&maps, &seen, &[], "test").await, Ok(false));
+    let seen = maps.get("a").await.unwrap().metadata;
+    assert_eq!(seen.finalizers.as_deref(), Some(&ours[..]));
+    assert_eq!(replace_finalizers(&maps, &seen, &[], "test").await, Ok(true));
+    cluster.kubectl(&["delete", "configmap", "a", "-n", &namespace]).unwrap();
+    assert_eq!(replace_finalizers(&maps, &seen, &ours, "test").await, Ok(true), "nothing is left to be held");
+    let refused = ObjectMeta { name: Some("../a".to_owned()), ..seen };
+    let failure = replace_finalizers(&maps, &refused, &ours, "test").await.unwrap_err();
+    assert!(failure.to_string().contains("\"../a\" is not a name of a Kubernetes object"), "{failure}");
 }

@@ -18,7 +18,7 @@ use strongroom_api::external_secrets::{ExternalSecretMetadata, FailedNamespace};
 use strongroom_api::{GoDuration, label_selector};
 use strongroom_failure::{Class, Failure};
 use strongroom_kube::failure::failure;
-use strongroom_kube::{WriteFailure, merge_patch, merge_patch_status};
+use strongroom_kube::{WriteFailure, merge_patch, merge_patch_status, replace_finalizers};
 use strongroom_policy::LabelSelector;
 use strongroom_reconcile::Outcome;
 use strongroom_sync::status::told;
@@ -318,13 +318,11 @@ impl<K: FannedOut> FanOut<'_, K> {
                 return Outcome::failed(None);
             }
         }
-        let others: Vec<&String> = finalizers.iter().filter(|name| *name != theirs).collect();
-        let version = self.object.meta().resource_version.clone();
-        let patch = json!({ "metadata": { "finalizers": others, "resourceVersion": version } });
+        let others: Vec<String> = finalizers.into_iter().filter(|name| name != theirs).collect();
         let api: Api<K> = Api::all(self.operator.connection.client());
-        match merge_patch(&api, self.name, &patch, FIELD_MANAGER).await {
-            Ok(_) | Err(WriteFailure::NotFound) => Outcome::Done(None),
-            Err(_) => Outcome::failed(None),
+        match replace_finalizers(&api, self.object.meta(), &others, FIELD_MANAGER).await {
+            Ok(true) => Outcome::Done(None),
+            Ok(false) | Err(_) => Outcome::failed(None),
         }
     }
 

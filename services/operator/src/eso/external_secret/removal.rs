@@ -1,11 +1,10 @@
 //! The end of an ExternalSecret, and the finalizer that lets us see it.
 
 use kube::Api;
-use serde_json::json;
 use strongroom_api::external_secrets::vocabulary::{event, finalizer, message};
 use strongroom_api::external_secrets::{DeletionPolicy, ExternalSecret};
 use strongroom_failure::Failure;
-use strongroom_kube::{EventKind, Preconditions, Secrets, WriteFailure, merge_patch};
+use strongroom_kube::{EventKind, Preconditions, Secrets, WriteFailure, replace_finalizers};
 use strongroom_reconcile::Outcome;
 use strongroom_sync::hash::field_manager;
 use strongroom_sync::target::removal;
@@ -77,16 +76,8 @@ impl Round<'_> {
         self.finalizers().iter().filter(|name| *name != finalizer::EXTERNAL_SECRET).cloned().collect()
     }
 
-    /// Writes the list against the version that was seen, so that nobody else's finalizer is lost; whether that was the
-    /// latest one.
     async fn set_finalizers(&self, finalizers: &[String]) -> Result<bool, Failure> {
         let api: Api<ExternalSecret> = Api::namespaced(self.operator.connection.client(), &self.name.namespace);
-        let version = self.object.metadata.resource_version.clone();
-        let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": version } });
-        match merge_patch(&api, &self.name.name, &patch, FIELD_MANAGER).await {
-            Ok(_) | Err(WriteFailure::NotFound) => Ok(true),
-            Err(WriteFailure::Conflict) => Ok(false),
-            Err(failure) => Err(failure.into_failure(&format!("write the finalizers of ExternalSecret {}", self.name))),
-        }
+        replace_finalizers(&api, &self.object.metadata, finalizers, FIELD_MANAGER).await
     }
 }

@@ -1,11 +1,10 @@
 //! The end of a PushSecret, and the finalizer that lets us see it.
 
 use kube::Api;
-use serde_json::json;
 use strongroom_api::external_secrets::vocabulary::{finalizer, reason};
 use strongroom_api::external_secrets::{PushSecret, SyncedPushSecrets};
 use strongroom_failure::Failure;
-use strongroom_kube::{WriteFailure, merge_patch};
+use strongroom_kube::replace_finalizers;
 use strongroom_reconcile::Outcome;
 use strongroom_sync::push_status::Ending;
 
@@ -71,16 +70,8 @@ impl Round<'_> {
         all.filter(|name| *name != finalizer::PUSH_SECRET).cloned().collect()
     }
 
-    /// Writes the list against the version that was seen, so that nobody else's finalizer is lost; whether that was the
-    /// latest one.
     async fn set_finalizers(&self, finalizers: &[String]) -> Result<bool, Failure> {
         let api: Api<PushSecret> = Api::namespaced(self.operator.connection.client(), &self.name.namespace);
-        let version = self.object.metadata.resource_version.clone();
-        let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": version } });
-        match merge_patch(&api, &self.name.name, &patch, FIELD_MANAGER).await {
-            Ok(_) | Err(WriteFailure::NotFound) => Ok(true),
-            Err(WriteFailure::Conflict) => Ok(false),
-            Err(failure) => Err(failure.into_failure(&format!("write the finalizers of PushSecret {}", self.name))),
-        }
+        replace_finalizers(&api, &self.object.metadata, finalizers, FIELD_MANAGER).await
     }
 }
