@@ -30,6 +30,7 @@ mod probe;
 pub mod proxy;
 pub mod python;
 pub mod registry;
+pub mod scripted;
 mod service;
 pub mod shipped;
 pub mod sts;

@@ -1,73 +1,27 @@
 //! KA-07 and KA-08 of the catalogue: Kamus' init container, as a program, against a decryptor of the test's own, which
 //! answers whatever a real one never would.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::process::Child;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use world::scripted::{Scripted, answer};
 
 use crate::program::{Ended, Place, Program, ended, own_pid, places, signal, wait_for};
 
 const TOKEN: &str = "some-jwt";
 const JSON: &str = "{ \n    \"key-newlines.json\":{\"secret_key\":\"secret_value\\nsecret_value\"},\n    \"key.json\":{\"secret_key\":\"secret_value\"},\n    \"key1\":\"super-secret-from-value\",\n    \"key2\":\"super-secret\"\n}";
 
-/// Answers what its function makes of the text to decrypt, and keeps heads and bodies of requests.
-struct Stub {
-    address: String,
-    requests: Arc<Mutex<Vec<(String, String)>>>,
-}
-
-impl Stub {
-    fn start(answer: impl Fn(&str) -> String + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&requests);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let (head, body) = received(&mut stream);
-                let asked: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
-                kept.lock().unwrap().push((head, body));
-                let answer = answer(asked["data"].as_str().unwrap_or_default());
-                let _ = stream.write_all(answer.as_bytes());
-            }
-        });
-        Self { address, requests }
-    }
-
-    fn asked(&self) -> Vec<(String, String)> {
-        self.requests.lock().unwrap().clone()
-    }
-}
-
-fn received(stream: &mut TcpStream) -> (String, String) {
-    let mut bytes = Vec::new();
-    loop {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let head = head.to_lowercase();
-            let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
-            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
-                return (head, body.to_owned());
-            }
-        }
-        let mut piece = [0; 4096];
-        match stream.read(&mut piece).unwrap() {
-            0 => return (text, String::new()),
-            read => bytes.extend_from_slice(&piece[..read]),
-        }
-    }
-}
-
-fn answer(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}", body.len())
+/// A decryptor that answers what its function makes of the text to decrypt.
+fn stub(answer: impl Fn(&str) -> String + Send + 'static) -> Scripted {
+    let text = |body: &str| serde_json::from_str::<serde_json::Value>(body).unwrap_or_default()["data"].clone();
+    Scripted::start(move |body| answer(text(body).as_str().unwrap_or_default())).unwrap()
 }
 
 fn value(body: &str) -> String {
@@ -141,7 +95,7 @@ fn fails(ended: &Ended, words: &str) {
 
 #[test]
 fn ka_07_formats_are_written_byte_for_byte_in_upper_case_too() {
-    let stub = Stub::start(example);
+    let stub = stub(example);
     let cfg = "key-newlines.json={\"secret_key\":\"secret_value\\nsecret_value\"}\nkey.json={\"secret_key\":\"secret_value\"}\nkey1=super-secret-from-value\nkey2=super-secret\n";
     let strict = cfg.replace("super-secret-from-value", "\"super-secret-from-value\"");
     let strict = strict.replace("=super-secret\n", "=\"super-secret\"\n");
@@ -149,7 +103,7 @@ fn ka_07_formats_are_written_byte_for_byte_in_upper_case_too() {
         [("json", JSON), ("JSON", JSON), ("nonsense", JSON), ("cfg", cfg), ("Cfg-Strict", &strict)]
     {
         let folders = Folders::example();
-        let ended = folders.run(&format!("{}//", stub.address), &["-n", "out.x", "-f", format]);
+        let ended = folders.run(&format!("{}//", stub.url()), &["-n", "out.x", "-f", format]);
         assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{format}");
         assert_eq!(folders.read("out/out.x").as_deref(), Some(expected), "{format}");
         let file = folders.path("out/out.x");
@@ -161,7 +115,7 @@ fn ka_07_formats_are_written_byte_for_byte_in_upper_case_too() {
     }
     let folders = Folders::example();
     folders.add("two/deep/__proto__", "json");
-    let ended = folders.run(&stub.address, &["--output-format=FILES"]);
+    let ended = folders.run(&stub.url(), &["--output-format=FILES"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
     assert_eq!(folders.read("out/key1").as_deref(), Some("super-secret-from-value"));
     assert_eq!(folders.read("out/deep/__proto__").as_deref(), Some("{\"secret_key\":\"secret_value\"}"));
@@ -173,12 +127,12 @@ fn ka_07_formats_are_written_byte_for_byte_in_upper_case_too() {
 
 #[test]
 fn ka_07_it_goes_by_the_originals_name_too_and_takes_a_token_with_a_newline() {
-    let stub = Stub::start(example);
+    let stub = stub(example);
     let folders = Folders::example();
     folders.add("token", &format!("{TOKEN}\n"));
     let (from, to) = (folders.path("one"), folders.path("out"));
     let program = Program::kamus_init_container(&["-e", &from, "-d", &to, "-n", "x"]);
-    let program = program.env("KAMUS_URL", &stub.address).env("TOKEN_FILE_PATH", folders.path("token"));
+    let program = program.env("KAMUS_URL", &stub.url()).env("TOKEN_FILE_PATH", folders.path("token"));
     let ended = program.run_everywhere();
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
     assert!(stub.asked().iter().all(|(head, _)| head.contains("authorization: bearer some-jwt\r\n")));
@@ -187,9 +141,9 @@ fn ka_07_it_goes_by_the_originals_name_too_and_takes_a_token_with_a_newline() {
 
 #[test]
 fn ka_08_a_refusal_is_told_in_the_originals_words_and_nothing_is_written() {
-    let stub = Stub::start(|_| answer("401 Unauthorized", "", ""));
+    let stub = stub(|_| answer("401 Unauthorized", "", ""));
     let folders = Folders::example();
-    let ended = folders.run(&stub.address, &["-n", "x"]);
+    let ended = folders.run(&stub.url(), &["-n", "x"]);
     assert_eq!(ended.code, 1);
     let first = ended.stderr.lines().next().unwrap();
     assert_eq!(first, "Failed to run init container: Error: request to decrypt API failed: 401");
@@ -199,8 +153,8 @@ fn ka_08_a_refusal_is_told_in_the_originals_words_and_nothing_is_written() {
 
 #[test]
 fn what_is_no_whole_answer_of_a_decryptor_is_no_secret() {
-    let elsewhere = Stub::start(|_| value("stolen"));
-    let moved = format!("Location: {}/api/v1/decrypt\r\n", elsewhere.address);
+    let elsewhere = stub(|_| value("stolen"));
+    let moved = format!("Location: {}/api/v1/decrypt\r\n", elsewhere.url());
     for (given, words) in [
         (answer("201 Created", "", "canary"), "request to decrypt API failed: 201"),
         (answer("204 No Content", "", ""), "request to decrypt API failed: 204"),
@@ -213,10 +167,10 @@ fn what_is_no_whole_answer_of_a_decryptor_is_no_secret() {
         ),
         (String::new(), "closed the connection"),
     ] {
-        let stub = Stub::start(move |_| given.clone());
+        let stub = stub(move |_| given.clone());
         let folders = Folders::example();
         folders.add("out/x", "old");
-        let ended = folders.run(&stub.address, &["-n", "x"]);
+        let ended = folders.run(&stub.url(), &["-n", "x"]);
         fails(&ended, words);
         assert!(!ended.stderr.contains("canary"), "{}", ended.stderr);
         assert_eq!(folders.read("out/x").as_deref(), Some("old"));
@@ -228,18 +182,18 @@ fn what_is_no_whole_answer_of_a_decryptor_is_no_secret() {
 
 #[test]
 fn files_are_written_all_or_not_at_all() {
-    let stub = Stub::start(|_| value("new"));
+    let stub = stub(|_| value("new"));
     let folders = Folders::of(&[("one/a", "x"), ("one/b/c", "x"), ("out/a", "old"), ("out/b", "in the way")]);
-    fails(&folders.run(&stub.address, &["-f", "files"]), "is in its way and no folder");
+    fails(&folders.run(&stub.url(), &["-f", "files"]), "is in its way and no folder");
     assert_eq!(folders.read("out/a").as_deref(), Some("old"));
     assert_eq!(std::fs::read_dir(folders.path("out")).unwrap().count(), 2, "something was left behind");
 }
 
 #[test]
 fn what_is_missing_is_told_before_anything_is_decrypted() {
-    let stub = Stub::start(example);
+    let stub = stub(example);
     let folders = Folders::example();
-    let url = stub.address.as_str();
+    let url = &stub.url();
     let bare = |words: &[&str]| {
         let words = [&["kamus-init-container"], words].concat();
         let program = Program::strongroom_init(&words).env("TOKEN_FILE_PATH", folders.path("token"));
@@ -280,11 +234,11 @@ fn ka_07_custom_is_a_template_that_is_rendered_as_ejs_renders_it() {
             "key-newlines.json: {\"secret_key\":\"secret_value\\nsecret_value\"} object\nkey.json: {\"secret_key\":\"secret_value\"} object\nkey1: super-secret-from-value string\nkey2: super-secret string\n",
         ),
     ] {
-        let stub = Stub::start(example);
+        let stub = stub(example);
         let folders = Folders::example();
         folders.add("one/template.ejs", "an earlier one");
         folders.add("two/template.ejs", template);
-        let ended = folders.run(&stub.address, &["-n", "out.x", "-f", format]);
+        let ended = folders.run(&stub.url(), &["-n", "out.x", "-f", format]);
         assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{format}");
         assert_eq!(folders.read("out/out.x").as_deref(), Some(expected));
         let said = format!("Writing output using custom format to file {}\n", folders.path("out/out.x"));
@@ -292,10 +246,10 @@ fn ka_07_custom_is_a_template_that_is_rendered_as_ejs_renders_it() {
         assert_eq!(stub.asked().len(), 5, "the template is no secret");
     }
     // Keys come in the order of folders and files, as in the original.
-    let stub = Stub::start(value);
+    let stub = stub(value);
     let folders = Folders::of(&[("one/b", "1"), ("two/a", "\"2\""), ("two/10", "[1e400]"), ("two/b", "x")]);
     folders.add("two/template.ejs", "<%- Object.entries(secrets).join('|') %> <%= secrets.a + 1 %>");
-    assert_eq!(folders.run(&stub.address, &["-n", "x", "-f", "custom"]).code, 0);
+    assert_eq!(folders.run(&stub.url(), &["-n", "x", "-f", "custom"]).code, 0);
     assert_eq!(folders.read("out/x").as_deref(), Some("10,Infinity|b,x|a,2 21"));
 }
 
@@ -310,11 +264,11 @@ fn ka_07_a_template_that_fails_tells_no_value_and_nothing_is_written() {
         ("<%- require('fs').readFileSync('/proc/1/environ') %>", "require is not defined"),
         ("<%- include('/etc/passwd') %>", "include is not supported"),
     ] {
-        let stub = Stub::start(example);
+        let stub = stub(example);
         let folders = Folders::example();
         folders.add("out/x", "old");
         folders.add("two/template.ejs", template);
-        let ended = folders.run(&stub.address, &["-n", "x", "-f", "custom"]);
+        let ended = folders.run(&stub.url(), &["-n", "x", "-f", "custom"]);
         fails(&ended, words);
         for told in ["super-secret", "secret_value"] {
             assert!(!ended.stderr.contains(told) && !ended.stdout.contains(told), "{template} tells a value");
@@ -404,10 +358,10 @@ impl Drop for Sidecar {
 }
 
 /// A decryptor for which what lies encrypted is nearly plain, and which can be down.
-fn switched() -> (Stub, Arc<AtomicBool>) {
+fn switched() -> (Scripted, Arc<AtomicBool>) {
     let is_down = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&is_down);
-    let stub = Stub::start(move |data| match seen.load(Ordering::Relaxed) {
+    let stub = stub(move |data| match seen.load(Ordering::Relaxed) {
         true => answer("503 Service Unavailable", "", "canary"),
         false => value(&format!("plain {data}")),
     });
@@ -419,10 +373,10 @@ fn a_sidecar_follows_changes_of_the_volume_and_asks_for_nothing_that_has_not_cha
     let (stub, _) = switched();
     let folders = Folders::volume();
     folders.swap(&[("a", "one"), ("b", "one")]);
-    let sidecar = Sidecar::start(&folders.sidecar(&stub.address, &["-f", "files", "--watch=1s"]), Place::Among);
+    let sidecar = Sidecar::start(&folders.sidecar(&stub.url(), &["-f", "files", "--watch=1s"]), Place::Among);
     folders.wait_for("out/a", "plain one");
     folders.wait_for("out/b", "plain one");
-    assert_eq!(folders.sidecar(&stub.address, &["-f", "files", "--ready"]).run(Place::Among).code, 0);
+    assert_eq!(folders.sidecar(&stub.url(), &["-f", "files", "--ready"]).run(Place::Among).code, 0);
     std::thread::sleep(Duration::from_millis(2500));
     assert_eq!(stub.asked().len(), 2);
     folders.swap(&[("a", "two"), ("c", "two")]);
@@ -441,7 +395,7 @@ fn a_sidecar_that_starts_again_writes_nothing_that_lies_there() {
     let (stub, _) = switched();
     let folders = Folders::volume();
     folders.swap(&[("a", "one"), ("template.ejs", "a=<%- secrets.a %>")]);
-    let program = folders.sidecar(&stub.address, &["-n", "x", "-f", "custom", "--watch=1s"]);
+    let program = folders.sidecar(&stub.url(), &["-n", "x", "-f", "custom", "--watch=1s"]);
     let sidecar = Sidecar::start(&program, Place::Among);
     folders.wait_for("out/x", "a=plain one");
     sidecar.end();
@@ -462,9 +416,9 @@ fn an_outage_keeps_what_a_sidecar_has_delivered() {
     folders.swap(&[("a", "one")]);
     is_down.store(true, Ordering::Relaxed);
     let words = ["-n", "config.json", "--watch=1s"];
-    let sidecar = Sidecar::start(&folders.sidecar(&stub.address, &words), Place::Among);
+    let sidecar = Sidecar::start(&folders.sidecar(&stub.url(), &words), Place::Among);
     wait_for("a request", || (!stub.asked().is_empty()).then_some(()));
-    let probe = folders.sidecar(&stub.address, &["-n", "config.json", "--ready"]);
+    let probe = folders.sidecar(&stub.url(), &["-n", "config.json", "--ready"]);
     let not_ready = probe.run(Place::Among);
     assert_eq!(not_ready.code, 1, "{}", not_ready.stderr);
     assert!(not_ready.stdout.contains("out/config.json is not written yet"), "{}", not_ready.stdout);

@@ -1,69 +1,21 @@
 //! KA-06 of the catalogue: what `kamus-cli encrypt` takes, says and ends with, against an encryptor of the test's own; and
 //! what it never did: encrypting without a service, in manifests, and checking them.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use strongroom_kamus::{Identity, Installation, KeyRing, NewRecord, OpenedKey, Text};
 use strongroom_secret::SecretBytes;
 use world::certificates::Authority;
+use world::scripted::{Scripted, answer};
 use world::switchboard::Switchboard;
 
 use crate::{CANARY, Ended, strongroom};
 
-/// Answers every request with the same, and keeps heads and bodies.
-struct Stub {
-    host_port: String,
-    requests: Arc<Mutex<Vec<(String, String)>>>,
-}
-
-impl Stub {
-    fn start(status: &str, headers: &str, body: &str) -> Self {
-        let length = body.len();
-        let answer =
-            format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}");
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let host_port = listener.local_addr().unwrap().to_string();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&requests);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                kept.lock().unwrap().push(received(&mut stream));
-                let _ = stream.write_all(answer.as_bytes());
-            }
-        });
-        Self { host_port, requests }
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.host_port)
-    }
-
-    fn asked(&self) -> Vec<(String, String)> {
-        self.requests.lock().unwrap().clone()
-    }
-}
-
-fn received(stream: &mut TcpStream) -> (String, String) {
-    let mut bytes = Vec::new();
-    loop {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let head = head.to_lowercase();
-            let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
-            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
-                return (head, body.to_owned());
-            }
-        }
-        let mut piece = [0; 4096];
-        match stream.read(&mut piece).unwrap() {
-            0 => return (text, String::new()),
-            read => bytes.extend_from_slice(&piece[..read]),
-        }
-    }
+/// Answers every request with the same.
+fn stub(status: &str, headers: &str, body: &str) -> Scripted {
+    let given = answer(status, headers, body);
+    Scripted::start(move |_| given.clone()).unwrap()
 }
 
 fn encrypt(words: &[&str], stdin: &[u8]) -> Ended {
@@ -84,7 +36,7 @@ fn file(folder: &Path, name: &str, text: &str) -> String {
 
 #[test]
 fn ka_06_the_transcript_is_the_originals() {
-    let stub = Stub::start("200 OK", "Content-Type: text/plain; charset=utf-8\r\n", "the-text");
+    let stub = stub("200 OK", "Content-Type: text/plain; charset=utf-8\r\n", "the-text");
     let folder = tempfile::tempdir().unwrap();
     let secret = file(folder.path(), "secret", CANARY);
     let url = format!("{}/prefix/", stub.url());
@@ -123,7 +75,7 @@ fn ka_06_the_transcript_is_the_originals() {
 
 #[test]
 fn ka_06_options_are_checked_in_the_originals_order_and_words() {
-    let stub = Stub::start("200 OK", "", "text");
+    let stub = stub("200 OK", "", "text");
     let insecure = ["-a", "web", "-n", "team-a", "-u", &stub.url()];
     let usual = [&insecure[..], &["--allow-insecure-url"]].concat();
     let folder = tempfile::tempdir().unwrap();
@@ -184,7 +136,7 @@ fn ka_06_what_is_no_answer_of_an_encryptor_is_an_error_without_the_value() {
             "Encrypt request failed: the answer is a page (text/html)".to_owned(),
         ),
     ] {
-        let stub = Stub::start(status, headers, body);
+        let stub = stub(status, headers, body);
         let ended = encrypt(&["-f", &secret, "-u", &stub.url(), "--allow-insecure-url"], b"");
         error(&ended, &words);
         assert!(ended.text().contains("service account: undefined\n"));
@@ -196,9 +148,7 @@ fn ka_06_what_is_no_answer_of_an_encryptor_is_an_error_without_the_value() {
 
 #[test]
 fn ka_06_a_server_with_another_fingerprint_gets_nothing() {
-    let stub = Stub::start("200 OK", "", "text");
     let authority = Authority::new().unwrap();
-    let face = Switchboard::with_tls(&stub.host_port, &authority).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let secret = file(folder.path(), "secret", CANARY);
     let trusted = authority.certificate_file().to_str().unwrap();
@@ -207,6 +157,8 @@ fn ka_06_a_server_with_another_fingerprint_gets_nothing() {
         strongroom(&[&words[..], &["--cert-fingerprint", fingerprint]].concat(), variables, b"")
     };
     for variable in ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"] {
+        let stub = stub("200 OK", "", "text");
+        let face = Switchboard::with_tls(stub.host_port(), &authority).unwrap();
         let trusting = [(variable, trusted)];
         let ended = run(face.address(), "AA:BB", &trusting);
         let last = ended.text().lines().last().unwrap().to_owned();
@@ -220,7 +172,6 @@ fn ka_06_a_server_with_another_fingerprint_gets_nothing() {
         let untrusted = run(face.address(), found, &[]);
         assert!(untrusted.code == 1 && !untrusted.text().contains("fingerprint"), "{}", untrusted.text());
         assert_eq!(run(&stub.url(), "AA:BB", &[]).code, 0, "without TLS there is none");
-        stub.requests.lock().unwrap().clear();
     }
 }
 
