@@ -39,6 +39,9 @@ const TEXTS: usize = 1_000;
 const NAMESPACE: &str = "team-a";
 const ACCOUNT: &str = "web";
 
+/// Where texts are decrypted.
+const DECRYPTION: &str = "/api/v1/decrypt";
+
 /// What every text holds.
 const VALUE: &str = "0123456789abcdefghijklmnopqrstuv0123456789abcdefghijklmnopqrstuv";
 
@@ -61,6 +64,10 @@ fn decrypt_alone(bench: &mut Bench) -> Result<()> {
     bench.rows.push(rate("decrypt", &metric, &answered).with_target(Target::at_least(0.99 * f64::from(MANY))));
     let [median, tail, processor] = rows("decrypt", &metric, &answered)?;
     bench.rows.extend([median, tail.with_target(Target::below(2.0)), processor]);
+    // What the machine, the client and TLS leave of that target.
+    let flow = Flow { requests: asking_at("/nowhere", &token, &known), is_right: is_lost, rate: MANY };
+    let metric = format!("the same to a path that nobody serves, {MANY}/s");
+    bench.rows.extend(rows("decrypt-lost", &metric, &steady(decryptor.served(), &flow, time)?)?);
     let count = (f64::from(FEW) * time.as_secs_f64() * 1.2) as usize + 1;
     let metric = format!("another token each time, {FEW}/s");
     let tokens = installation.tokens(count)?;
@@ -121,11 +128,19 @@ fn texts(installation: &Installation, count: usize) -> Result<Vec<String>> {
 }
 
 fn asking(token: &str, texts: &[String]) -> Vec<Vec<u8>> {
-    texts.iter().map(|text| ask(token, text)).collect()
+    asking_at(DECRYPTION, token, texts)
+}
+
+fn asking_at(path: &str, token: &str, texts: &[String]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| ask_at(path, token, text)).collect()
 }
 
 fn ask(token: &str, text: &str) -> Vec<u8> {
-    services::post("/api/v1/decrypt", &bearer(token), &format!(r#"{{"data":"{text}"}}"#))
+    ask_at(DECRYPTION, token, text)
+}
+
+fn ask_at(path: &str, token: &str, text: &str) -> Vec<u8> {
+    services::post(path, &bearer(token), &format!(r#"{{"data":"{text}"}}"#))
 }
 
 fn encryption(value: &str) -> Vec<u8> {
@@ -135,6 +150,10 @@ fn encryption(value: &str) -> Vec<u8> {
 
 fn is_value(answer: Answer<'_>) -> bool {
     answer.status == 200 && answer.body == VALUE.as_bytes()
+}
+
+fn is_lost(answer: Answer<'_>) -> bool {
+    answer.status == 404
 }
 
 fn is_text(answer: Answer<'_>) -> bool {
@@ -173,5 +192,7 @@ mod tests {
         check(is_value, 400, VALUE, false);
         check(is_text, 200, "sr1.0123456789abcdef.AQID", true);
         check(is_text, 200, VALUE, false);
+        check(is_lost, 404, "", true);
+        check(is_lost, 200, VALUE, false);
     }
 }
