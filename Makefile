@@ -5,9 +5,11 @@ SHELL := /bin/bash
 
 CARGO  := cargo
 TARGET := x86_64-unknown-linux-gnu
-# What tests run: static like what is shipped, lightly optimised.
+# What tests run: static like what is shipped, ours without optimisation.
 TEST   := $(CARGO) test --locked --profile world
 APPS   := strongroom strongroom-init
+OTHERS := --workspace $(addprefix --exclude ,$(APPS))
+WORLD_BINARY := "$${CARGO_TARGET_DIR:-target}/$(TARGET)/world/world"
 PURE   := strongroom-secret strongroom-failure strongroom-reference strongroom-select strongroom-provider \
           strongroom-telemetry strongroom-resolve strongroom-render strongroom-deliver-env strongroom-deliver-files xtask
 BUILD_FACTS = STRONGROOM_BUILD_DATE="$$(git log -1 --format=%cI 2>/dev/null)" \
@@ -25,9 +27,12 @@ demo: ## A store, a secret, a process that starts with it, a change and its way 
 demo-node: world-program ## The same secret arriving in a pod of a real Kubernetes node, by the operator (as root; the first time builds Kubernetes)
 	@dev/demo/node.sh
 
-test: world ## Every test, against real parts (the first time this builds Kubernetes: about 10 minutes)
+# The tests' own build has the program that prepares the world: built alone, it would have most of what is below it twice.
+test: ## Every test, against real parts (the first time this builds Kubernetes: about 10 minutes)
 	@[ "$$(id -u)" = 0 ] || echo "NOTE: not root, so the tests of PID namespaces and of the Kubernetes node are left out; run them with: sudo make test-node"
-	$(TEST) --workspace $(addprefix --exclude ,$(APPS))
+	$(TEST) $(OTHERS) --no-run
+	$(WORLD_BINARY) prepare
+	$(TEST) $(OTHERS)
 	$(TEST) -p strongroom-init
 	$(TEST) -p strongroom
 
@@ -67,16 +72,16 @@ chart: ## The Helm chart as one file: out/charts/strongroom-VERSION.tgz
 	$(CARGO) xtask chart
 
 world: world-program ## Build and install the real parts that tests use, once, into ~/.cache/strongroom
-	"$${CARGO_TARGET_DIR:-target}/$(TARGET)/world/world" prepare
+	$(WORLD_BINARY) prepare
 
 world-program:
 	$(CARGO) build --locked --profile world -p world
 
 world-up: world-program ## Start a world and print `export` lines: eval "$$(make -s world-up)"
-	@"$${CARGO_TARGET_DIR:-target}/$(TARGET)/world/world" up $(WORLD)
+	@$(WORLD_BINARY) up $(WORLD)
 
 world-down: ## End the world that world-up started
-	@"$${CARGO_TARGET_DIR:-target}/$(TARGET)/world/world" down
+	@$(WORLD_BINARY) down
 
 docs: ## API documentation, and the pages and definitions that are made from the code
 	UPDATE_DOCS=1 $(TEST) -p strongroom-reference --test it
