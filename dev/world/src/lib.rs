@@ -1,6 +1,6 @@
 //! Real parts for tests and for people: a Kubernetes control plane, a node, OpenBao, an AWS emulator, stand-ins for
-//! Google Secret Manager, Cloud KMS and Azure Key Vault, and a fault switchboard to put between them and a program. Not
-//! shipped.
+//! Google Secret Manager, Cloud KMS and Azure Key Vault, a fault switchboard to put between them and a program, and a
+//! server that tests script. Not shipped.
 
 #![forbid(unsafe_code)]
 
