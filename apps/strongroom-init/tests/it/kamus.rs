@@ -132,7 +132,7 @@ fn ka_07_it_goes_by_the_originals_name_too_and_takes_a_token_with_a_newline() {
     folders.add("token", &format!("{TOKEN}\n"));
     let (from, to) = (folders.path("one"), folders.path("out"));
     let program = Program::kamus_init_container(&["-e", &from, "-d", &to, "-n", "x"]);
-    let program = program.env("KAMUS_URL", &stub.url()).env("TOKEN_FILE_PATH", folders.path("token"));
+    let program = program.env("KAMUS_URL", stub.url()).env("TOKEN_FILE_PATH", folders.path("token"));
     let ended = program.run_everywhere();
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
     assert!(stub.asked().iter().all(|(head, _)| head.contains("authorization: bearer some-jwt\r\n")));
